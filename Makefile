@@ -1,0 +1,34 @@
+# Two commands are enough on a fresh machine: `make quickstart` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install quickstart test lint studies benchmarks clean
+
+install: .venv/.installed
+
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "limbeck needs Python 3.11 or newer, got " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	# torch first and alone: the build for this machine then satisfies everything that follows.
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.txt)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+quickstart: install
+	$(BIN)/limbeck run quickstart
+
+test: install lint
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+studies: install
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m study -s
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Words that every part of limbeck shares; imports nothing else of limbeck."""

@@ -1,0 +1,71 @@
+"""A micro-batch: what models read and what they must learn, already aligned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from limbeck.core.masks import IGNORE
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch.
+
+    Attributes:
+        inputs: arguments of the model's forward: `input_ids` [B, T] and, by the kind of model,
+            `attention_mask` [B, T], `position_ids` [B, T] (packed rows; then no attention mask),
+            `token_type_ids`, `decoder_input_ids` [B, U].
+        targets: what each output must predict: [B, T] (or [B, U] for a decoder) token ids aligned
+            with the outputs, [B] class ids, `IGNORE` where nothing is learnt; None without labels.
+        groups: like `targets`, the index into `group_names` of the task a unit belongs to; or None.
+        group_names: names of the tasks that terms choose with `on`.
+        row_ids: for every row of the batch, the ids of the data rows in it (several when packed).
+    """
+
+    inputs: Mapping[str, Tensor]
+    targets: Tensor | None
+    row_ids: Sequence[Sequence[str]]
+    groups: Tensor | None = None
+    group_names: tuple[str, ...] = field(default=())
+
+    @property
+    def learnt(self) -> Tensor | None:
+        """True at the units of `targets` that are learnt from; None without labels."""
+        return None if self.targets is None else self.targets != IGNORE
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.row_ids)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the model reads, padding left out."""
+        mask = self.inputs.get("attention_mask")
+        read = self.inputs["input_ids"].numel() if mask is None else int(mask.sum())
+        decoder = self.inputs.get("decoder_input_ids")
+        learnt = self.learnt
+        return read + (int(learnt.sum()) if decoder is not None and learnt is not None else 0)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch with its tensors on `device`."""
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+        return replace(
+            self,
+            inputs=moved,
+            targets=None if self.targets is None else self.targets.to(device),
+            groups=None if self.groups is None else self.groups.to(device),
+        )
+
+
+class Source(Protocol):
+    """What the engine draws from: entries (rows, or packs of rows) by index."""
+
+    def __len__(self) -> int:
+        """Number of entries."""
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The entries at `indices`, collated in that order."""

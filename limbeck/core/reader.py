@@ -1,0 +1,189 @@
+"""Reads hidden states, heads, logits and attention inputs out of any transformers model.
+
+The vocabulary is not projected here: `hidden` and `head` go to the objective, which
+projects only the positions that are learnt from, a chunk at a time. That this is the
+model's own distribution is checked once, on the model itself (`projects_exactly`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.core.errors import ModelError
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.signals import QKV, Head
+
+_QKV_NAMES = (
+    ("query", "key", "value"),
+    ("q_proj", "k_proj", "v_proj"),
+    ("q_lin", "k_lin", "v_lin"),
+    ("q", "k", "v"),
+)
+_PROBE_TOKENS = 5
+_PROBE_TOLERANCE = 1e-3  # relative to the largest logit; a wrong head is off by its own size
+
+
+class Reader:
+    """A model seen as a source of signals.
+
+    Args:
+        model: a transformers model (or a PEFT model around one).
+        vocabulary: number of token ids that are shared by teacher and student; columns beyond
+            it (padding of the head) are cut off before anything is normalised.
+    """
+
+    def __init__(self, model: nn.Module, vocabulary: int | None = None) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        # PEFT's adapters live inside the modules, so the plain model underneath still applies them.
+        inner: Any = getattr(model, "get_base_model", lambda: model)
+        self.plain: Any = inner()
+        self.is_seq2seq = bool(getattr(self.plain.config, "is_encoder_decoder", False))
+        self.projects = False
+
+    def probe(self) -> "Reader":
+        """Find out, on a few tokens, whether head(hidden) equals the model's own logits."""
+        self.projects = projects_exactly(self)
+        return self
+
+    def head(self) -> Head:
+        """The vocabulary head, cut to the shared vocabulary."""
+        output, config = self.plain.get_output_embeddings(), self.plain.config
+        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+        bias = output.bias if getattr(output, "bias", None) is not None else None
+        return Head(
+            weight=output.weight[: self.vocabulary],
+            bias=None if bias is None else bias[: self.vocabulary],
+            scale=float(scale),
+            softcap=getattr(config, "final_logit_softcapping", None),
+        )
+
+    def read(self, inputs: Mapping[str, Tensor], needs: Needs) -> Outputs:
+        """Run the model once and return what `needs` asks for."""
+        with _captured(self._attention_layers(needs.qkv)) as caught:
+            if needs.distribution and not self.projects:
+                answer = self.model(**inputs, output_hidden_states=bool(needs.states), **self._no_cache())
+                logits, hidden = self._cut(answer.logits), None
+            else:
+                answer = self._backbone(inputs, output_hidden_states=bool(needs.states))
+                logits, hidden = None, answer.last_hidden_state
+        states = {layer: _state(answer, layer) for layer in needs.states}
+        qkv = {layer: QKV(*(caught[layer][place] for place in range(3))) for layer in needs.qkv}
+        projected = needs.distribution and self.projects
+        if projected and getattr(self.plain.config, "scale_decoder_outputs", False):
+            hidden = hidden * self.plain.config.d_model**-0.5  # T5 scales before its tied head
+        return Outputs(
+            hidden=hidden if projected else None,
+            head=self.head() if projected else None,
+            logits=logits,
+            states=states,
+            qkv=qkv,
+        )
+
+    def _backbone(self, inputs: Mapping[str, Tensor], *, output_hidden_states: bool) -> Any:
+        if not self.is_seq2seq:
+            body = self.plain.base_model
+            return body(**inputs, output_hidden_states=output_hidden_states, **self._no_cache())
+        mask = inputs.get("attention_mask")
+        encoded = self.plain.get_encoder()(input_ids=inputs["input_ids"], attention_mask=mask)
+        return self.plain.get_decoder()(
+            input_ids=inputs["decoder_input_ids"],
+            encoder_hidden_states=encoded.last_hidden_state,
+            encoder_attention_mask=mask,
+            output_hidden_states=output_hidden_states,
+            use_cache=False,
+        )
+
+    def _no_cache(self) -> dict[str, bool]:
+        # With the default cache, rows of a pack see each other (transformers 5.23); encoders know no cache.
+        return {"use_cache": False} if hasattr(self.plain.config, "use_cache") else {}
+
+    def _cut(self, logits: Tensor) -> Tensor:
+        # Class scores have no padding columns.
+        return logits[..., : self.vocabulary] if logits.dim() == 3 else logits
+
+    def _attention_layers(self, layers: tuple[int, ...]) -> dict[int, tuple[nn.Module, ...]]:
+        if not layers:
+            return {}
+        found = list(_qkv_modules(self.plain))
+        for layer in layers:
+            if not -len(found) <= layer < len(found):
+                raise ModelError(
+                    f"attention layer must lie between {-len(found)} and {len(found) - 1}, got {layer}; "
+                    f"{type(self.plain).__name__} has {len(found)} layers with separate q, k and v."
+                )
+        return {layer: found[layer] for layer in layers}
+
+
+def projects_exactly(reader: Reader) -> bool:
+    """Whether head(hidden) equals the model's own logits; False for heads that are more than linear."""
+    plain = reader.plain
+    if not hasattr(plain, "get_output_embeddings") or not isinstance(
+        plain.get_output_embeddings(), nn.Linear
+    ):
+        return False
+    device = next(plain.parameters()).device
+    ids = torch.arange(1, 1 + _PROBE_TOKENS, device=device)[None] % plain.config.get_text_config().vocab_size
+    inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if reader.is_seq2seq else {})
+    was_training = plain.training
+    plain.eval()
+    try:
+        with torch.no_grad():
+            probing = Reader(reader.model, reader.vocabulary)
+            direct = probing.read(inputs, Needs(distribution=True)).logits
+            probing.projects = True
+            parts = probing.read(inputs, Needs(distribution=True))
+    finally:
+        plain.train(was_training)
+    if direct is None or parts.hidden is None or parts.head is None:
+        return False
+    projected = project(parts.hidden, parts.head)
+    scale = direct.float().abs().amax().clamp_min(1.0)
+    return bool((projected.float() - direct.float()).abs().amax() <= _PROBE_TOLERANCE * scale) or (
+        direct.dtype != torch.float32
+        and torch.allclose(projected.float(), direct.float(), atol=2e-2, rtol=2e-2)
+    )
+
+
+def project(hidden: Tensor, head: Head) -> Tensor:
+    """Logits [..., V] of hidden states [..., H], in the dtype of the head."""
+    logits = nn.functional.linear(hidden.to(head.weight.dtype), head.weight, head.bias) * head.scale
+    return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
+
+
+def _state(answer: Any, layer: int) -> Tensor:
+    # Entry 0 of transformers' list is the embedding output: layer i is entry i + 1.
+    states = answer.get("decoder_hidden_states") or answer["hidden_states"]
+    layers = len(states) - 1
+    if not -layers <= layer < layers:
+        raise ModelError(f"layer must lie between {-layers} and {layers - 1}, got {layer}.")
+    state: Tensor = states[1:][layer]
+    return state
+
+
+def _qkv_modules(model: nn.Module) -> Iterator[tuple[nn.Module, ...]]:
+    for module in model.modules():
+        children = dict(module.named_children())
+        for names in _QKV_NAMES:
+            if all(name in children for name in names):
+                yield tuple(children[name] for name in names)
+
+
+@contextmanager
+def _captured(layers: Mapping[int, tuple[nn.Module, ...]]) -> Iterator[dict[int, dict[int, Tensor]]]:
+    caught: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
+    hooks = [
+        module.register_forward_hook(
+            lambda _m, _i, output, layer=layer, place=place: caught[layer].update({place: output})
+        )
+        for layer, modules in layers.items()
+        for place, module in enumerate(modules)
+    ]
+    try:
+        yield caught
+    finally:
+        for hook in hooks:
+            hook.remove()

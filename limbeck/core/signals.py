@@ -1,0 +1,68 @@
+"""The closed vocabulary of signals: what an objective may name as a positional argument.
+
+The engine reads an objective's signature and asks student and teacher for exactly the
+signals it names. Letters: B rows, T positions, V vocabulary, C classes, M matched layers,
+D width, K top-k.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIGNALS: Mapping[str, str] = {
+    "student_logits": "[..., V] scores of the student over the shared vocabulary, or [B, C] over classes",
+    "teacher_logits": "[..., V] scores of the teacher over the shared vocabulary, or [B, C] over classes",
+    "teacher_topk": "TopK: the teacher's K likeliest ids, their log-probabilities, the log mass of the rest",
+    "labels": "[...] the id each position must predict; never the ignored value",
+    "student_states": "[B, M, T, D] hidden states of the student after its matched layers",
+    "teacher_states": "[B, M, T, D] hidden states of the teacher after its matched layers",
+    "student_qkv": "QKV: queries, keys and values of one attention layer of the student, each [B, T, D]",
+    "teacher_qkv": "QKV: queries, keys and values of one attention layer of the teacher, each [B, T, D]",
+    "attention_mask": "[B, T] 1 at tokens, 0 at padding",
+}
+"""Name of a signal -> what it is."""
+
+POINTWISE = frozenset({"student_logits", "teacher_logits", "teacher_topk", "labels"})
+"""Signals with one entry a position: an objective of only these can be computed a row at a time (fused)."""
+
+
+class TopK(NamedTuple):
+    """The stored form of a teacher distribution: K outcomes and a bucket for all others.
+
+    Attributes:
+        ids: [..., K] token ids, all different within a position.
+        log_probs: [..., K] natural log-probabilities under the teacher at temperature 1.
+        log_tail: [...] natural log of the probability outside `ids`; -inf when there is none.
+    """
+
+    ids: "Tensor"
+    log_probs: "Tensor"
+    log_tail: "Tensor"
+
+
+class QKV(NamedTuple):
+    """Queries, keys and values of one attention layer before the split into heads, each [B, T, D]."""
+
+    queries: "Tensor"
+    keys: "Tensor"
+    values: "Tensor"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear vocabulary head: logits = cap(scale * (hidden @ weight.T + bias)).
+
+    Attributes:
+        weight: [V, H]; rows beyond the shared vocabulary are already cut off.
+        bias: [V] or None.
+        scale: factor on the projected values (Cohere's logit scale, Granite's 1 / logits_scaling).
+        softcap: c of cap(x) = c * tanh(x / c) (Gemma), or None.
+    """
+
+    weight: "Tensor"
+    bias: "Tensor | None" = None
+    scale: float = 1.0
+    softcap: float | None = None

@@ -1,0 +1,50 @@
+"""Settings of a training step, under Hugging Face's names."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from limbeck.core.config import Config
+
+SCHEDULER_TYPES = Literal["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_min_lr"]
+
+
+class TrainingSettings(Config):
+    """How to train; every name means what it means in `transformers.TrainingArguments`.
+
+    One optimizer step sees `per_device_train_batch_size` entries (rows, or packs of rows)
+    x `gradient_accumulation_steps` x the number of ranks.
+    """
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    num_train_epochs: float = Field(default=1.0, gt=0)
+    max_steps: int = Field(default=-1, ge=-1, description="overrides num_train_epochs when above 0")
+    per_device_train_batch_size: int = Field(default=8, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
+    lr_scheduler_type: SCHEDULER_TYPES = "cosine"
+    weight_decay: float = Field(default=0.0, ge=0)
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.95, ge=0, lt=1)  # short runs: 0.999 averages over 1,000 steps
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, description="0 switches clipping off")
+    max_length: int = Field(default=1024, ge=2, description="tokens of one row, and of one pack")
+    max_target_length: int = Field(default=256, ge=1, description="tokens of a seq2seq target")
+    packing: bool = Field(default=True, description="lay rows end to end (causal models)")
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    fused: bool = Field(default=True, description="objectives straight from hidden states and heads")
+    seed: int = 0
+    save_steps: int = Field(default=200, ge=0, description="0: only when interrupted")
+    logging_steps: int = Field(default=1, ge=1)
+    report_to: tuple[str, ...] = ()
+    lora_r: int = Field(default=0, ge=0, description="rank of LoRA adapters; 0: all weights are trained")
+    lora_alpha: int = Field(default=16, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    lora_target_modules: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> "TrainingSettings":
+        if self.max_steps == 0:
+            raise ValueError("max_steps must be -1 (use num_train_epochs) or at least 1, got 0.")
+        return self

@@ -1,0 +1,11 @@
+"""Units of a mean: tokens, sequences or batches, counted over a whole optimizer step."""
+
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """What a term's mean runs over."""
+
+    TOKEN = "token"
+    SEQUENCE = "sequence"
+    BATCH = "batch"
