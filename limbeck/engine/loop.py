@@ -1,0 +1,309 @@
+"""The training loop.
+
+One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> ask the teacher ->
+count units over all of them and all ranks -> for each party in turn: forward, terms, backward ->
+refuse what is not finite -> clip -> update -> schedules observe the reduced metrics, once.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.errors import Interrupted, NotFiniteError, RowError
+from limbeck.core.outputs import Outputs
+from limbeck.core.seeds import seed_everything
+from limbeck.engine.checkpoint import (
+    load_checkpoint,
+    load_schedule_states,
+    save_checkpoint,
+    schedule_states,
+)
+from limbeck.engine.interruption import Interruption
+from limbeck.engine.optimizer import make_optimizer, make_scheduler
+from limbeck.engine.order import Order, micro_batches, steps_of
+from limbeck.engine.party import Learner, Party
+from limbeck.engine.records import MetricsFile, StepReport, TrainResult
+
+Answer = Callable[[Batch], Outputs]
+Prepare = Callable[[Sequence[Batch], int], list[Batch]]
+
+_RATE_STEPS = 20  # tokens per second are averaged over this many steps
+_NAMED_ROWS = 8
+
+
+def train(
+    parties: Sequence[Party],
+    source: Source,
+    *,
+    answer: Answer | None,
+    folder: Path,
+    prepare: Prepare | None = None,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> TrainResult:
+    """Train one or more parties on a source; continues by itself from `folder/checkpoint`.
+
+    Args:
+        parties: the first one is the student: its settings give batch sizes, steps and seed.
+        source: entries (rows or packs) to learn from.
+        answer: asks the teacher about a micro-batch on the engine's device; None without one.
+        folder: gets `metrics.jsonl` and `checkpoint/`.
+        prepare: makes a step's micro-batches out of those drawn (micro-batches, step); units are
+            counted on what it returns.
+        on_step: sees every finished step (main process only).
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the state was saved after the step in hand.
+        NotFiniteError: a loss or gradient was not finite; the update was not made.
+        RowError: a step found nothing to learn from.
+    """
+    return _Training(parties, source, answer, prepare, folder).run(on_step)
+
+
+@dataclass
+class _Seat:
+    """A party with what the engine gives it."""
+
+    party: Party
+    learner: torch.nn.Module
+    optimizer: Any
+    scheduler: LambdaLR
+    metrics: dict[str, float] = field(default_factory=dict)
+    grad_norm: float = 0.0
+    learning_rate: float = 0.0
+
+
+class _Training:
+    def __init__(
+        self,
+        parties: Sequence[Party],
+        source: Source,
+        answer: Answer | None,
+        prepare: Prepare | None,
+        folder: Path,
+    ) -> None:
+        self.settings = parties[0].settings
+        self.source, self.answer, self.prepare, self.folder = source, answer, prepare, folder
+        # Some parameters get no gradient when an objective reads inner layers only.
+        inner = any(not term.pointwise for party in parties for term in party.criterion.terms)
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if self.settings.bf16 else "no",
+            log_with=list(self.settings.report_to) or None,
+            project_dir=str(folder),
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=inner)],
+        )
+        ranks = self.accelerator.num_processes
+        self.step_entries = (
+            self.settings.per_device_train_batch_size * self.settings.gradient_accumulation_steps * ranks
+        )
+        self.total_steps = steps_of(self.settings, len(source), ranks)
+        self.order = Order(len(source), self.settings.seed)
+        seed_everything(self.settings.seed, "engine", self.accelerator.process_index)
+        self.seats = [self._seat(party) for party in parties]
+        self.done, self.tokens, self.seconds, self.last_loss = 0, 0, 0.0, float("nan")
+
+    def run(self, on_step: Callable[[StepReport], None] | None) -> TrainResult:
+        self._resume()
+        main = self.accelerator.is_main_process
+        metrics = MetricsFile(self.folder / "metrics.jsonl", resumed_at=self.done) if main else None
+        self._start_trackers()
+        rates: deque[tuple[int, float]] = deque(maxlen=_RATE_STEPS)
+        with Interruption() as interruption:
+            while self.done < self.total_steps:
+                started, tokens_before = time.perf_counter(), self.tokens
+                self._step()
+                rates.append((self.tokens - tokens_before, time.perf_counter() - started))
+                self.seconds += rates[-1][1]
+                report = self._report(rates)
+                if metrics is not None and (self.done % self.settings.logging_steps == 0 or self._finished):
+                    metrics.append(report)
+                if main and on_step is not None:
+                    on_step(report)
+                self._save_if_due(self._anyone(interruption.asked))
+        self.accelerator.end_training()
+        return TrainResult(self.done, self.tokens, self.seconds, self.last_loss)
+
+    @property
+    def _finished(self) -> bool:
+        return self.done == self.total_steps
+
+    # One step, in the order of the module's docstring.
+
+    def _step(self) -> None:
+        window = self._window()
+        answers = [self._ask(batch) for batch in window]
+        seats = [seat for seat in self.seats if seat.party.turn(self.done)]
+        for seat in seats:
+            self._learn(seat, window, answers)
+        for seat in seats:
+            self._update(seat)
+        self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
+        self.done += 1
+        self.last_loss = self.seats[0].metrics["loss"]
+
+    def _window(self) -> list[Batch]:
+        entries = self.order.take(self.done * self.step_entries, self.step_entries)
+        size = self.settings.per_device_train_batch_size
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        mine = micro_batches(entries, size, rank=rank, ranks=ranks)
+        window = [self.source.batch(indices).to(self.accelerator.device) for indices in mine]
+        return window if self.prepare is None else self.prepare(window, self.done)
+
+    def _ask(self, batch: Batch) -> Outputs | None:
+        if self.answer is None:
+            return None
+        with torch.no_grad(), self.accelerator.autocast():
+            return self.answer(batch)
+
+    def _learn(self, seat: _Seat, window: Sequence[Batch], answers: Sequence[Outputs | None]) -> None:
+        """Gradients of one party over the whole window, clipped and checked."""
+        criterion = seat.party.criterion
+        counts = self._sum(torch.stack([criterion.counts(batch) for batch in window]).sum(0))
+        if not bool((counts.sum(dim=1) > 0).any()):
+            raise RowError(
+                f"step {self.done + 1} must have something to learn from, got no target in {_named(window)}."
+            )
+        seat.optimizer.zero_grad(set_to_none=True)
+        losses, means = [], torch.zeros(len(criterion.terms), device=counts.device)
+        for place, (batch, teacher) in enumerate(zip(window, answers, strict=True)):
+            last = place == len(window) - 1
+            with nullcontext() if last else self.accelerator.no_sync(seat.learner):
+                loss, parts = seat.learner(
+                    batch, teacher, counts=counts, step=self.done, total_steps=self.total_steps
+                )
+                # Ranks average their gradients; the parts of the loss add up.
+                self.accelerator.backward(loss * self.accelerator.num_processes)
+            losses.append(loss.detach())
+            means += parts
+        norm = self.accelerator.clip_grad_norm_(
+            seat.learner.parameters(), self.settings.max_grad_norm or float("inf")
+        )
+        self._keep_metrics(seat, torch.stack(losses), means)
+        seat.grad_norm = float(norm)
+        self._refuse_unless_finite(seat, window, losses)
+
+    def _keep_metrics(self, seat: _Seat, losses: Tensor, means: Tensor) -> None:
+        reduced = self._sum(torch.cat([losses.sum()[None], means.to(losses.dtype)])).tolist()
+        names = [term.name for term in seat.party.criterion.terms]
+        seat.metrics = dict(zip(["loss", *names], reduced, strict=True))
+
+    def _refuse_unless_finite(self, seat: _Seat, window: Sequence[Batch], losses: Sequence[Tensor]) -> None:
+        what, value = "loss", seat.metrics["loss"]
+        if math.isfinite(value):
+            what, value = "gradient", seat.grad_norm
+        if math.isfinite(value):
+            return
+        bad = [batch for batch, loss in zip(window, losses, strict=True) if not torch.isfinite(loss)]
+        raise NotFiniteError(
+            f"the {what} of {seat.party.name} in step {self.done + 1} must be finite, got {value}; "
+            f"{_named(bad or window)}. "
+            "The update was not made. Look at these rows, lower learning_rate, or check the models' weights."
+        )
+
+    def _update(self, seat: _Seat) -> None:
+        seat.learning_rate = float(seat.scheduler.get_last_lr()[0])
+        seat.optimizer.step()
+        seat.scheduler.step()
+        for term in seat.party.criterion.terms:
+            for schedule in term.schedules.values():
+                schedule.observe(self.done, seat.metrics)
+
+    # State: seats, checkpoints, trackers, sums over ranks.
+
+    def _seat(self, party: Party) -> _Seat:
+        if party.settings.gradient_checkpointing:
+            party.model.gradient_checkpointing_enable()  # type: ignore[operator]
+        party.model.train()
+        learner = Learner(party)
+        optimizer = make_optimizer(learner, party.settings)
+        scheduler = make_scheduler(optimizer, party.settings, self.total_steps)
+        learner, optimizer = self.accelerator.prepare(learner, optimizer)
+        return _Seat(party, learner, optimizer, scheduler)
+
+    @property
+    def _shape(self) -> dict[str, int]:
+        ranks = self.accelerator.num_processes
+        return {"entries": len(self.source), "step_entries": self.step_entries, "ranks": ranks}
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self.accelerator, self.folder / "checkpoint", self._shape)
+        if state is None:
+            return
+        self.done, self.tokens, self.seconds = state["done"], state["tokens"], state["seconds"]
+        self.last_loss = state["last_loss"]
+        for seat, kept in zip(self.seats, state["seats"], strict=True):
+            seat.scheduler.load_state_dict(kept["scheduler"])
+            load_schedule_states(seat.party.criterion.terms, kept["schedules"])
+
+    def _save_if_due(self, interrupted: bool) -> None:
+        every = self.settings.save_steps
+        if self._finished or not (interrupted or (every and self.done % every == 0)):
+            return
+        seats = [
+            {
+                "scheduler": seat.scheduler.state_dict(),
+                "schedules": schedule_states(seat.party.criterion.terms),
+            }
+            for seat in self.seats
+        ]
+        state = {
+            "done": self.done,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "last_loss": self.last_loss,
+        }
+        save_checkpoint(
+            self.accelerator, self.folder / "checkpoint", {**state, "shape": self._shape, "seats": seats}
+        )
+        if interrupted:
+            raise Interrupted(
+                f"interrupted after step {self.done} of {self.total_steps}; the state was saved."
+            )
+
+    def _start_trackers(self) -> None:
+        if self.settings.report_to:
+            self.accelerator.init_trackers("limbeck", config=self.settings.model_dump(mode="json"))
+
+    def _report(self, rates: Sequence[tuple[int, float]]) -> StepReport:
+        student = self.seats[0]
+        tokens, seconds = (sum(column) for column in zip(*rates, strict=True))
+        if self.settings.report_to:
+            self.accelerator.log({**student.metrics, "learning_rate": student.learning_rate}, self.done)
+        return StepReport(
+            step=self.done,
+            total_steps=self.total_steps,
+            loss=student.metrics["loss"],
+            terms={name: value for name, value in student.metrics.items() if name != "loss"},
+            learning_rate=student.learning_rate,
+            grad_norm=student.grad_norm,
+            tokens=self.tokens,
+            seconds=self.seconds,
+            tokens_per_second=tokens / seconds,
+        )
+
+    def _sum(self, values: Tensor) -> Tensor:
+        reduced: Tensor = self.accelerator.reduce(values.to(self.accelerator.device), reduction="sum")
+        return reduced
+
+    def _anyone(self, asked: bool) -> bool:
+        if self.accelerator.num_processes == 1:
+            return asked
+        return bool(self._sum(torch.tensor(float(asked))) > 0)
+
+
+def _named(window: Sequence[Batch]) -> str:
+    ids = [row for batch in window for entry in batch.row_ids for row in entry]
+    shown = ", ".join(ids[:_NAMED_ROWS]) + (
+        f" and {len(ids) - _NAMED_ROWS} more" if len(ids) > _NAMED_ROWS else ""
+    )
+    return f"rows {shown}"

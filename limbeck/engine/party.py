@@ -1,0 +1,89 @@
+"""A party: a trainable role with its model, its terms and its optimizer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from limbeck.core.batch import Batch
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.reader import Reader
+from limbeck.core.term import Term
+from limbeck.core.training import TrainingSettings
+
+
+class Criterion(Protocol):
+    """A sum of terms (`objectives.criterion.Criterion`)."""
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """Its terms, in the order of its results."""
+
+    @property
+    def student_needs(self) -> Needs:
+        """What the terms ask of the party."""
+
+    @property
+    def teacher_needs(self) -> Needs:
+        """What the terms ask of the teacher."""
+
+    def counts(self, batch: Batch) -> Tensor:
+        """[terms, 3] tokens, sequences and batches that each term learns from."""
+
+    def __call__(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        batch: Batch,
+        *,
+        counts: Tensor,
+        step: int,
+        total_steps: int,
+    ) -> tuple[Tensor, Tensor]:
+        """[] the micro-batch's part of the loss, [terms] its part of each term's mean."""
+
+
+def every_step(step: int) -> bool:
+    """The turn of a party that learns in every step."""
+    return True
+
+
+@dataclass(frozen=True)
+class Party:
+    """A trainable role: the student, or a critic, router, gate beside it.
+
+    Attributes:
+        name: shown in logs; the first party's loss is the loss of the run.
+        model: what is trained.
+        reader: reads the model's signals.
+        criterion: what it is trained on.
+        settings: its optimizer; batch sizes and length are the first party's.
+        turn: whether it learns in a given step.
+    """
+
+    name: str
+    model: nn.Module
+    reader: Reader
+    criterion: Criterion
+    settings: TrainingSettings
+    turn: Callable[[int], bool] = every_step
+
+
+class Learner(nn.Module):
+    """Model and terms in one module: what is wrapped for several ranks must hold the whole loss.
+
+    Hidden states and head are read, and the objective computed, inside this forward; outside
+    the wrapper, gradients of the ranks would not be synchronised.
+    """
+
+    def __init__(self, party: Party) -> None:
+        super().__init__()
+        self.model = party.model
+        self.reader = party.reader
+        self.criterion = party.criterion
+
+    def forward(self, batch: Batch, teacher: Outputs | None, **moment: Any) -> tuple[Tensor, Tensor]:
+        """The party's part of the loss on one micro-batch, and of the means of its terms."""
+        answer = self.reader.read(batch.inputs, self.criterion.student_needs)
+        return self.criterion(answer, teacher, batch, **moment)

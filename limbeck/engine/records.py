@@ -1,0 +1,60 @@
+"""What a step and a whole training leave behind."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimizer step, reduced over all ranks.
+
+    Attributes:
+        step: counted from 1 (a finished step).
+        total_steps: of the whole training.
+        loss: weighted sum of the terms' means.
+        terms: mean of each term, in its own unit (nats for divergences), without its weight.
+        learning_rate: of the update that was made.
+        grad_norm: before clipping.
+        tokens: read so far by the student, on all ranks.
+        seconds: spent so far, earlier sessions of a resumed training included.
+        tokens_per_second: over the last steps.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    terms: Mapping[str, float]
+    learning_rate: float
+    grad_norm: float
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training."""
+
+    steps: int
+    tokens: int
+    seconds: float
+    final_loss: float
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one line a logged step; lines after the resumed step are taken back."""
+
+    def __init__(self, path: Path, *, resumed_at: int) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        # A kill may leave half a line; everything after the checkpoint will be written again.
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= resumed_at]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def append(self, report: StepReport) -> None:
+        """Write one step."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(report)) + "\n")

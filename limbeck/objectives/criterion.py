@@ -1,0 +1,257 @@
+"""A sum of terms over one micro-batch, each divided by its own count over the whole step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.core.batch import Batch
+from limbeck.core.errors import ConfigError
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.reader import project
+from limbeck.core.signals import TopK
+from limbeck.core.term import Term
+from limbeck.core.units import Unit
+from limbeck.objectives.fused import PointwiseTerm, linear_terms
+
+_UNITS = tuple(Unit)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A term in one step: its weight and hyperparameters there, and the counts it is divided by."""
+
+    term: Term
+    place: int
+    weight: float
+    hyperparameters: Mapping[str, Any]
+    counts: Tensor
+
+    def count(self, unit: Unit) -> Tensor:
+        # A term whose group is absent from a step has a sum of 0 over a count of 0.
+        return self.counts[_UNITS.index(unit)].clamp_min(1).float()
+
+
+class Criterion:
+    """Terms bound to what student and teacher answer; knows nothing of models, loops or devices.
+
+    The mean of a term runs over the units its objective returns: tokens for [B, T], sequences
+    for [B], batches for []. Counts come from outside (`counts`, summed by the engine over all
+    micro-batches and ranks of a step), so that micro-batching cannot change the loss.
+
+    Args:
+        terms: with different names.
+        fused: compute pointwise terms from hidden states and heads, without dense logits.
+    """
+
+    def __init__(self, terms: Sequence[Term], *, fused: bool = True) -> None:
+        names = [term.name for term in terms]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"terms must have different names, got {', '.join(names)}.")
+        self.terms = tuple(terms)
+        self.fused = fused
+
+    @property
+    def student_needs(self) -> Needs:
+        """What the terms ask of the student."""
+        return self._needs("student")
+
+    @property
+    def teacher_needs(self) -> Needs:
+        """What the terms ask of the teacher; empty when no term reads a teacher."""
+        return self._needs("teacher")
+
+    def counts(self, batch: Batch) -> Tensor:
+        """Units each term learns from in this micro-batch: [terms, 3] tokens, sequences, batches."""
+        return torch.stack([_counts(batch, _group(batch, term)) for term in self.terms])
+
+    def __call__(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        batch: Batch,
+        *,
+        counts: Tensor,
+        step: int,
+        total_steps: int,
+    ) -> tuple[Tensor, Tensor]:
+        """The terms on one micro-batch.
+
+        Args:
+            student: its answer, with gradients.
+            teacher: its answer, or None when `teacher_needs` is empty.
+            batch: aligned targets and groups.
+            counts: [terms, 3] as `counts`, summed over the optimizer step.
+            step: optimizer step, for schedules.
+            total_steps: of the run, for schedules.
+
+        Returns:
+            [] this micro-batch's part of the loss (the parts of a step add up to it), and
+            [terms] its part of each term's mean, without the weight, detached.
+        """
+        shares = [
+            _Share(
+                term,
+                place,
+                term.weight_at(step, total_steps),
+                term.hyperparameters_at(step, total_steps),
+                counts[place],
+            )
+            for place, term in enumerate(self.terms)
+        ]
+        means = torch.zeros(len(shares), device=counts.device)
+        total = torch.zeros((), device=counts.device)
+        pointwise = [share for share in shares if share.term.pointwise]
+        if pointwise:
+            total, values = self._pointwise(pointwise, student, teacher, batch)
+            means[[share.place for share in pointwise]] = values
+        for share in shares:
+            if not share.term.pointwise:
+                mean = _inner(share, student, teacher, batch)
+                total = total + share.weight * mean
+                means[share.place] = mean.detach()
+        return total, means
+
+    def _pointwise(
+        self, shares: Sequence[_Share], student: Outputs, teacher: Outputs | None, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        targets, learnt = batch.targets, batch.learnt
+        if targets is None or learnt is None:
+            raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
+        unit = Unit.TOKEN if targets.dim() == 2 else Unit.SEQUENCE
+        rows = torch.stack(
+            [_chosen(batch, share.term, learnt)[learnt] / share.count(unit) for share in shares]
+        )
+        if self.fused and student.hidden is not None and (teacher is None or teacher.logits is None):
+            return _fused(shares, student, teacher, learnt, targets[learnt], rows)
+        return _dense(shares, student, teacher, learnt, targets[learnt], rows)
+
+    def _needs(self, side: str) -> Needs:
+        needs = Needs()
+        for term in self.terms:
+            read = {name for name in term.signals if name.startswith(f"{side}_")}
+            layers: tuple[int, ...] = getattr(term.layers, side) if term.layers else ()
+            needs |= Needs(
+                distribution=f"{side}_logits" in read or f"{side}_topk" in read,
+                states=layers if f"{side}_states" in read else (),
+                qkv=layers if f"{side}_qkv" in read else (),
+            )
+        return needs
+
+
+def _fused(
+    shares: Sequence[_Share],
+    student: Outputs,
+    teacher: Outputs | None,
+    learnt: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+) -> tuple[Tensor, Tensor]:
+    assert student.hidden is not None and student.head is not None
+    weights = torch.tensor([share.weight for share in shares], device=rows.device)
+    teacher = teacher or Outputs()
+    total, sums = linear_terms(
+        [PointwiseTerm(share.term.objective, share.hyperparameters) for share in shares],
+        student.hidden[learnt],
+        student.head,
+        weights=rows * weights[:, None],
+        labels=labels,
+        teacher_hidden=None if teacher.hidden is None else teacher.hidden[learnt],
+        teacher_head=teacher.head,
+        teacher_topk=None if teacher.topk is None else _select(teacher.topk, learnt),
+    )
+    return total, torch.where(weights != 0, sums / weights, torch.zeros_like(sums))
+
+
+def _dense(
+    shares: Sequence[_Share],
+    student: Outputs,
+    teacher: Outputs | None,
+    learnt: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+) -> tuple[Tensor, Tensor]:
+    signals: dict[str, Any] = {"student_logits": _logits(student, learnt), "labels": labels}
+    if teacher is not None:
+        stored = teacher.topk
+        signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _select(stored, learnt)
+    means = []
+    for share, mask in zip(shares, rows, strict=True):
+        chosen = mask > 0
+        arguments = [_take(signals[name], chosen) for name in share.term.signals]
+        values = share.term.objective(*arguments, **share.hyperparameters)
+        means.append((values * mask[chosen]).sum())
+    total = torch.stack([share.weight * mean for share, mean in zip(shares, means, strict=True)]).sum()
+    return total, torch.stack(means).detach()
+
+
+def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
+    arguments = [_inner_signal(name, share.term, student, teacher, batch) for name in share.term.signals]
+    values: Tensor = share.term.objective(*arguments, **share.hyperparameters)
+    unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
+    if unit is Unit.TOKEN:
+        values = values[batch.inputs["attention_mask"].bool()]
+    return values.sum() / share.count(unit)
+
+
+def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | None, batch: Batch) -> Any:
+    if name == "attention_mask":
+        return batch.inputs["attention_mask"]
+    side, what = name.split("_", 1)
+    outputs = student if side == "student" else teacher
+    assert outputs is not None and term.layers is not None
+    layers: tuple[int, ...] = getattr(term.layers, side)
+    if what == "states":
+        return torch.stack([outputs.states[layer] for layer in layers], dim=1)
+    return outputs.qkv[layers[0]]
+
+
+def _logits(outputs: Outputs, learnt: Tensor) -> Tensor:
+    if outputs.logits is not None:
+        return outputs.logits[learnt]
+    assert outputs.hidden is not None and outputs.head is not None
+    return project(outputs.hidden[learnt], outputs.head)
+
+
+def _select(topk: TopK, learnt: Tensor) -> TopK:
+    return TopK(*(part[learnt] for part in topk))
+
+
+def _take(signal: Any, chosen: Tensor) -> Any:
+    return _select(signal, chosen) if isinstance(signal, TopK) else signal[chosen]
+
+
+def _group(batch: Batch, term: Term) -> Tensor | None:
+    if term.on is None:
+        return None
+    if batch.groups is None or term.on not in batch.group_names:
+        raise ConfigError(
+            f"{term.name} learns on '{term.on}', but the rows know {batch.group_names or 'one task'}."
+        )
+    return batch.groups == batch.group_names.index(term.on)
+
+
+def _chosen(batch: Batch, term: Term, learnt: Tensor) -> Tensor:
+    group = _group(batch, term)
+    return (learnt if group is None else learnt & group).float()
+
+
+def _counts(batch: Batch, group: Tensor | None) -> Tensor:
+    mask = batch.inputs.get("attention_mask")
+    tokens = (
+        batch.inputs["input_ids"].new_tensor(batch.inputs["input_ids"].numel())
+        if mask is None
+        else mask.sum()
+    )
+    learnt = batch.learnt
+    if learnt is None:
+        return torch.stack([tokens, tokens.new_tensor(batch.rows), tokens.new_tensor(1)]).double()
+    if group is not None:
+        learnt = learnt & group
+    if learnt.dim() == 2:
+        tokens, sequences = learnt.sum(), learnt.any(dim=1).sum()
+    else:
+        sequences = learnt.sum()
+    return torch.stack([tokens, sequences, learnt.any().long()]).double()

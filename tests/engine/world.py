@@ -1,0 +1,88 @@
+"""A small training to look at: rows of unequal length, a tiny student, a tiny teacher."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from limbeck.core.batch import Batch
+from limbeck.core.masks import IGNORE, next_token_targets
+from limbeck.core.outputs import Outputs
+from limbeck.core.reader import Reader
+from limbeck.core.term import Term
+from limbeck.core.training import TrainingSettings
+from limbeck.engine import Party, train
+from limbeck.objectives import cross_entropy, forward_kl
+from limbeck.objectives.criterion import Criterion
+from tests.tiny import tiny_llama
+
+VOCABULARY = 61
+ROWS = 24
+
+
+class Rows:
+    """Rows of 3 to 20 tokens; the first third of each is a prompt."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(0)
+        self.ids = [generator.integers(4, VOCABULARY, size=3 + 5 * place % 18) for place in range(ROWS)]
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        width = max(len(self.ids[index]) for index in indices)
+        ids, mask, learnt = (np.zeros((len(indices), width), dtype=np.int64) for _ in range(3))
+        for place, index in enumerate(indices):
+            length = len(self.ids[index])
+            ids[place, :length], mask[place, :length] = self.ids[index], 1
+            learnt[place, length // 3 : length] = 1
+        targets = next_token_targets(ids, learnt.astype(bool), np.where(mask == 1, 0, -1))
+        assert (targets != IGNORE).any()
+        inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+        return Batch(inputs, torch.tensor(targets), [(f"row-{index}",) for index in indices])
+
+
+def student_party(*, dropout: float = 0.0, **settings: object) -> Party:
+    """A student with a forward KL and a cross-entropy term."""
+    model = tiny_llama(vocab=VOCABULARY, seed=1, attention_dropout=dropout)
+    terms = [
+        Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"), weight=0.7),
+        Term("cross_entropy", cross_entropy, ("student_logits", "labels"), weight=0.3),
+    ]
+    defaults = {
+        "learning_rate": 0.01,
+        "max_steps": 3,
+        "per_device_train_batch_size": 8,
+        "max_grad_norm": 0.0,
+        # Adam with its usual epsilon makes a full step out of a gradient that is rounding noise.
+        "adam_epsilon": 0.01,
+    }
+    chosen = TrainingSettings(**{**defaults, **settings})
+    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen)
+
+
+def teacher_answer(batch: Batch) -> Outputs:
+    """A frozen tiny model, made anew for every question so that it cannot hold state."""
+    model = tiny_llama(vocab=VOCABULARY, width=48, seed=2)
+    party = student_party()
+    return Reader(model).probe().read(batch.inputs, party.criterion.teacher_needs)
+
+
+def main(folder: str, steps: str, size: str, accumulation: str, save_steps: str, dropout: str) -> None:
+    """Train in this process and save the weights as `weights.pt`."""
+    party = student_party(
+        dropout=float(dropout),
+        max_steps=int(steps),
+        per_device_train_batch_size=int(size),
+        gradient_accumulation_steps=int(accumulation),
+        save_steps=int(save_steps),
+    )
+    train([party], Rows(), answer=teacher_answer, folder=Path(folder))
+    torch.save(party.model.state_dict(), Path(folder) / "weights.pt")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
