@@ -251,7 +251,7 @@ def _digest(file: Path) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         if file.suffix == ".safetensors":
-            digest.update(stream.read(8 + int.from_bytes(stream.read(8), "little")))
+            digest.update(stream.read(int.from_bytes(stream.read(8), "little")))
         for sample in range(_SAMPLES):
             stream.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
             digest.update(stream.read(_SAMPLE_BYTES))

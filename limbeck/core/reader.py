@@ -66,6 +66,11 @@ class Reader:
         with _captured(self._attention_layers(needs.qkv)) as caught:
             if needs.distribution and not self.projects:
                 answer = self.model(**inputs, output_hidden_states=bool(needs.states), **self._no_cache())
+                if not hasattr(answer, "logits"):
+                    raise ModelError(
+                        f"model must have a head to give a distribution, got {type(self.plain).__name__}. "
+                        "Load it as another kind."
+                    )
                 logits, hidden = self._cut(answer.logits), None
             else:
                 answer = self._backbone(inputs, output_hidden_states=bool(needs.states))
@@ -108,7 +113,14 @@ class Reader:
     def _attention_layers(self, layers: tuple[int, ...]) -> dict[int, tuple[nn.Module, ...]]:
         if not layers:
             return {}
-        found = list(_qkv_modules(self.plain))
+        found = list(_qkv_modules(self.plain.get_decoder() if self.is_seq2seq else self.plain))
+        if self.is_seq2seq:
+            found = found[::2]  # each decoder block: self-attention, then cross-attention
+        if not found:
+            raise ModelError(
+                f"model must have separate q, k and v projections, got {type(self.plain).__name__}. "
+                "Use an objective on states."
+            )
         for layer in layers:
             if not -len(found) <= layer < len(found):
                 raise ModelError(

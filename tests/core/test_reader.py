@@ -326,3 +326,25 @@ def test_a_head_with_a_bias_is_projected_with_it():
     assert reader.projects
     expected = model(**inputs).logits[..., : VOCABULARY - 5]
     torch.testing.assert_close(project(answer.hidden, answer.head), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("build", [tiny_t5, tiny_bart])
+def test_attention_of_a_seq2seq_model_is_that_of_the_decoder_on_itself(build):
+    model = build()
+    inputs = inputs_for(model, random_ids(1, 4))
+    reader = Reader(model)
+    first = reader.read(inputs, Needs(qkv=(0,))).qkv[0]
+    assert torch.equal(reader.read(inputs, Needs(qkv=(-2,))).qkv[-2].queries, first.queries)
+    # Cross-attention reads keys from the encoder: they would have its length, here made different.
+    shorter = {**inputs, "decoder_input_ids": inputs["decoder_input_ids"][:, :3]}
+    assert reader.read(shorter, Needs(qkv=(-1,))).qkv[-1].keys.shape[1] == 3
+    with pytest.raises(ModelError, match="must lie between -2 and 1, got 2"):
+        reader.read(inputs, Needs(qkv=(2,)))
+
+
+def test_says_plainly_what_a_model_cannot_give():
+    ids = {"input_ids": random_ids(1, 4)}
+    with pytest.raises(ModelError, match="must have separate q, k and v projections, got GPT2LMHeadModel"):
+        Reader(tiny_gpt2()).read(ids, Needs(qkv=(0,)))
+    with pytest.raises(ModelError, match="must have a head to give a distribution, got BertModel"):
+        Reader(tiny_bert()).read(ids, DISTRIBUTION)

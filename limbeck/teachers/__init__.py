@@ -1,0 +1,7 @@
+"""Whoever answers: where the signals of a teacher come from."""
+
+from limbeck.teachers.local import LocalTeacher
+from limbeck.teachers.protocol import Teacher
+from limbeck.teachers.vocabulary import SharedVocabulary, shared_vocabulary
+
+__all__ = ["LocalTeacher", "SharedVocabulary", "Teacher", "shared_vocabulary"]

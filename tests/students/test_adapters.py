@@ -1,0 +1,99 @@
+"""LoRA: nothing changes before training, only the adapters learn, merging keeps the function."""
+
+import sys
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from limbeck.core.errors import ModelError, UserError
+from limbeck.core.models import save_model
+from limbeck.students import add_lora, merge_lora
+from tests.tiny import random_ids, tiny_bert, tiny_classifier, tiny_gpt2, tiny_llama, tiny_t5
+
+SETTINGS = {"r": 2, "alpha": 4, "dropout": 0.0}
+
+
+def answer(model):
+    ids = random_ids(2, 5)
+    decoder = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    with torch.no_grad():
+        return model(input_ids=ids, **decoder)[0]
+
+
+def trained(model):
+    """The adapted model after some change of every adapter weight."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data.add_(torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.mark.parametrize("build", [tiny_llama, tiny_gpt2, tiny_t5, tiny_bert, tiny_classifier])
+def test_new_adapters_change_nothing_and_alone_are_trained(build):
+    before = answer(build())
+    model = add_lora(build(), target_modules="all-linear", **SETTINGS).eval()
+    torch.testing.assert_close(answer(model), before)
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    head = [name for name in trainable if "lora_" not in name]
+    assert trainable and all("classifier" in name for name in head)
+    assert bool(head) == (build is tiny_classifier)
+
+
+@pytest.mark.parametrize("build", [tiny_llama, tiny_gpt2, tiny_t5, tiny_classifier])
+def test_merging_keeps_the_function_and_leaves_the_adapted_model_alone(build):
+    # In float64, so that all that may differ is the function.
+    model = trained(add_lora(build(), target_modules="all-linear", **SETTINGS)).double()
+    before = answer(model)
+    merged = merge_lora(model)
+    assert type(merged) is type(build())
+    torch.testing.assert_close(answer(merged), before, atol=1e-9, rtol=1e-9)
+    assert torch.equal(answer(model), before)
+    assert any("lora_" in name for name, _ in model.named_parameters())
+    assert all(parameter.requires_grad for parameter in merged.parameters())
+
+
+def test_the_merged_weight_is_the_old_one_and_the_scaled_product():
+    # W' = W + alpha / r * B A.
+    plain = tiny_llama()
+    old = plain.model.layers[0].self_attn.q_proj.weight.detach().clone()
+    model = trained(add_lora(plain, target_modules=["q_proj"], **SETTINGS))
+    weights = dict(model.named_parameters())
+    place = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.default.weight"
+    product = weights[place.format("B")] @ weights[place.format("A")]
+    merged = merge_lora(model).model.layers[0].self_attn.q_proj.weight
+    torch.testing.assert_close(merged, old + 4 / 2 * product)
+
+
+def test_a_model_without_adapters_is_its_own_merger():
+    model = tiny_llama()
+    assert merge_lora(model) is model
+
+
+def test_an_adapted_model_is_saved_merged(tmp_path):
+    model = trained(add_lora(tiny_llama(), target_modules=["q_proj", "v_proj"], **SETTINGS))
+    save_model(model, None, tmp_path / "student")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "student")
+    assert not torch.allclose(answer(loaded), answer(tiny_llama()), atol=1e-2)
+    torch.testing.assert_close(answer(loaded), answer(model), atol=1e-4, rtol=1e-4)
+
+
+def test_a_name_that_no_layer_has_is_refused_even_beside_a_right_one():
+    with pytest.raises(ModelError, match=r"LlamaForCausalLM, got 'v_prj'\. Did you mean 'v_proj'\?"):
+        add_lora(tiny_llama(), target_modules=["q_proj", "v_prj"], **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"r": 0}, "r must be at least 1, got 0"), ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0")],
+)
+def test_numbers_out_of_range_are_refused(wrong, message):
+    with pytest.raises(ModelError, match=message):
+        add_lora(tiny_llama(), target_modules=["q_proj"], **(SETTINGS | wrong))
+
+
+def test_without_peft_the_user_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UserError, match=r"pip install limbeck\[peft\]"):
+        add_lora(tiny_llama(), target_modules=["q_proj"], **SETTINGS)

@@ -1,0 +1,85 @@
+"""The local teacher: frozen, without dropout, and its answers usable by a student's backward."""
+
+import pytest
+import torch
+
+from limbeck.core.batch import Batch
+from limbeck.core.errors import VocabularyError
+from limbeck.core.outputs import Needs
+from limbeck.core.reader import project
+from limbeck.teachers import LocalTeacher, Teacher
+from tests.tiny import VOCABULARY, random_ids, tiny_classifier, tiny_llama, tiny_masked_bert, tiny_t5
+
+DISTRIBUTION = Needs(distribution=True)
+
+
+def batch(ids=None, **more):
+    ids = random_ids(2, 6) if ids is None else ids
+    return Batch({"input_ids": ids, **more}, None, [[f"row-{i}"] for i in range(len(ids))])
+
+
+def logits(answer):
+    return answer.logits if answer.logits is not None else project(answer.hidden, answer.head)
+
+
+@pytest.mark.parametrize("build", [tiny_llama, tiny_masked_bert, tiny_classifier, tiny_t5])
+def test_the_answer_is_the_models_own_and_carries_no_gradient(build):
+    model = build()
+    asked = batch(**({"decoder_input_ids": random_ids(2, 4)} if build is tiny_t5 else {}))
+    expected = model(**asked.inputs).logits.detach()
+    teacher: Teacher = LocalTeacher(model, None)
+    answer = teacher.answer(asked, Needs(distribution=True, states=(-1,)))
+    torch.testing.assert_close(logits(answer), expected, atol=1e-5, rtol=1e-4)
+    given = [answer.hidden, answer.logits, answer.states[-1], answer.head and answer.head.weight]
+    assert not any(tensor.requires_grad for tensor in given if tensor is not None)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_columns_beyond_the_shared_vocabulary_are_cut():
+    model = tiny_llama()
+    expected = model(input_ids=random_ids(2, 6, vocab=300)).logits[..., :300]
+    answer = LocalTeacher(model, 300).answer(batch(random_ids(2, 6, vocab=300)), DISTRIBUTION)
+    torch.testing.assert_close(logits(answer), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_vocabulary_larger_than_the_head_is_refused():
+    with pytest.raises(VocabularyError, match=f"head of {VOCABULARY} ids, got 321"):
+        LocalTeacher(tiny_llama(), VOCABULARY + 1)
+
+
+def test_dropout_stays_off_even_when_someone_trains_what_holds_the_teacher():
+    teacher = LocalTeacher(tiny_llama(attention_dropout=0.9).train(), None)
+    first = logits(teacher.answer(batch(), DISTRIBUTION))
+    teacher.model.train()
+    assert torch.equal(logits(teacher.answer(batch(), DISTRIBUTION)), first)
+
+
+def test_answers_enter_the_backward_of_a_student():
+    student = tiny_llama(seed=1)
+    answer = LocalTeacher(tiny_llama(), None).answer(batch(), DISTRIBUTION)
+    hidden = student.model(**batch().inputs).last_hidden_state
+    # Autograd must save the teacher's tensor for this product: an inference tensor would raise.
+    (hidden * answer.hidden).sum().backward()
+    assert student.model.embed_tokens.weight.grad.abs().sum() > 0
+
+
+def test_autocast_decides_the_dtype_and_the_answer_stays_close():
+    teacher = LocalTeacher(tiny_llama(), None)
+    plain = logits(teacher.answer(batch(), DISTRIBUTION))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        answer = teacher.answer(batch(), DISTRIBUTION)
+        half = logits(answer)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), plain, atol=0.1, rtol=0.1)
+    again = logits(teacher.answer(batch(), DISTRIBUTION))
+    assert torch.equal(again, plain)
+
+
+def test_a_teacher_built_under_autocast_still_projects():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert LocalTeacher(tiny_llama(), None).reader.projects
+
+
+def test_moving_returns_the_teacher_itself():
+    teacher = LocalTeacher(tiny_llama(), None)
+    assert teacher.to("cpu") is teacher
