@@ -22,6 +22,7 @@ class Batch:
             with the outputs, [B] class ids, `IGNORE` where nothing is learnt; None without labels.
         groups: like `targets`, the index into `group_names` of the task a unit belongs to; or None.
         group_names: names of the tasks that terms choose with `on`.
+        packed_tokens: tokens that are no padding, where no attention mask says so (packs).
         row_ids: for every row of the batch, the ids of the data rows in it (several when packed).
     """
 
@@ -30,6 +31,7 @@ class Batch:
     row_ids: Sequence[Sequence[str]]
     groups: Tensor | None = None
     group_names: tuple[str, ...] = field(default=())
+    packed_tokens: int | None = None
 
     @property
     def learnt(self) -> Tensor | None:
@@ -44,6 +46,8 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Tokens that the model reads, padding left out."""
+        if self.packed_tokens is not None:
+            return self.packed_tokens
         mask = self.inputs.get("attention_mask")
         read = self.inputs["input_ids"].numel() if mask is None else int(mask.sum())
         decoder = self.inputs.get("decoder_input_ids")

@@ -4,7 +4,6 @@ import hashlib
 import random
 
 import numpy as np
-import torch
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
@@ -20,6 +19,8 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
 
 def seed_everything(seed: int, *purpose: str | int) -> None:
     """Seed Python's, numpy's and torch's global generators for one purpose (dropout, fresh weights)."""
+    import torch  # packing and shuffling need no torch
+
     value = derived_seed(seed, *purpose)
     random.seed(value)
     np.random.seed(value % 2**32)

@@ -1,0 +1,189 @@
+"""Rows for a causal model: token ids and which of them are learnt."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.core.errors import Problem
+from limbeck.rows.chat import Segment, TemplateError, chat_segments
+from limbeck.rows.exchange import exchanges
+from limbeck.rows.kinds import Kind
+from limbeck.rows.rendering import Rendering
+from limbeck.rows.tokens import Ids, encode, encode_with_offsets, end_id, opening_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Row = Mapping[str, Any]
+
+_TEMPLATE_ADVICE = "Set loss_on: last_assistant (or all), or give the tokenizer another chat_template."
+
+
+class Piece(NamedTuple):
+    """A row as text. `joined` texts are tokenised as one, others segment by segment (see `pieces_of`)."""
+
+    row_id: str
+    segments: Sequence[Segment]
+    group: int = 0
+    joined: bool = False
+
+
+class CausalExample(NamedTuple):
+    """One sequence: ids [n] and, [n], whether each token is to be learnt."""
+
+    row_id: str
+    input_ids: Ids
+    is_target: NDArray[np.bool_]
+    group: int = 0
+
+
+def causal_examples(
+    rows: Sequence[Row],
+    kind: Kind,
+    tokenizer: "PreTrainedTokenizerBase",
+    rendering: Rendering,
+    *,
+    notes: Counter[str],
+    problems: list[Problem],
+) -> list[CausalExample]:
+    """The examples of `rows`, at most `max_length` long; adds to `notes` and `problems`.
+
+    Plain text is cut into windows that overlap by one token: the last token of a window is read
+    again as the first of the next, so that every token but the very first is learnt exactly once.
+    An answer beyond `max_length` is cut, and then its end token is not taught.
+    """
+    pieces = pieces_of(rows, kind, tokenizer, rendering, notes=notes, problems=problems)
+    examples = []
+    for example in encoded(pieces, tokenizer):
+        if kind is Kind.TEXT:
+            windows = _windows(example, rendering.max_length)
+            notes["texts cut into windows of max_length"] += len(windows) > 1
+            examples += windows
+            continue
+        first = int(example.is_target.argmax())
+        if first >= rendering.max_length:
+            problems.append(Problem(f"row {example.row_id}", _no_room(first, rendering.max_length)))
+        notes["answers cut at max_length, so that their end is not taught"] += (
+            len(example.input_ids) > rendering.max_length
+        )
+        cut = slice(rendering.max_length)
+        examples.append(example._replace(input_ids=example.input_ids[cut], is_target=example.is_target[cut]))
+    return examples
+
+
+def pieces_of(
+    rows: Sequence[Row],
+    kind: Kind,
+    tokenizer: "PreTrainedTokenizerBase",
+    rendering: Rendering,
+    *,
+    notes: Counter[str],
+    problems: list[Problem],
+) -> list[Piece]:
+    """Rows as segments of text.
+
+    Prompt and answer are tokenised apart, so that the boundary is exact and the model reads the prompt
+    as it will when it generates. SentencePiece puts its own space mark before an answer.
+    Conversations with a chat template are tokenised as one text.
+    """
+    pieces = []
+    for row in rows:
+        messages = messages_of(row, kind)
+        if kind is Kind.TEXT:
+            pieces.append(Piece(row["id"], [Segment(row["text"], True, ends=True)]))
+        elif messages is not None:
+            # The end of a preference row is what was chosen: earlier turns are context.
+            loss_on = "last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on
+            try:
+                segments = chat_segments(messages, tokenizer, loss_on=loss_on, tools=row.get("tools"))
+            except TemplateError as error:
+                problems.append(Problem(f"row {row['id']}", f"{error}. {_TEMPLATE_ADVICE}"))
+                continue
+            joined = tokenizer.chat_template is not None
+            notes["conversations given an end token that the chat template lacks"] += (
+                joined and segments[-1].ends
+            )
+            pieces.append(Piece(row["id"], segments, joined=joined))
+        else:
+            for exchange in exchanges(row, kind, rendering, tokenizer.eos_token or ""):
+                prompt = separated(exchange.prompt, exchange.target, rendering.separator)
+                notes[f"prompts given the separator {rendering.separator!r}"] += prompt != exchange.prompt
+                segments = [
+                    Segment(prompt, rendering.loss_on == "all"),
+                    Segment(exchange.target, True, ends=True),
+                ]
+                pieces.append(Piece(exchange.row_id, segments, exchange.group))
+    if kind is Kind.PREFERENCE:
+        notes["rejected answers not learnt from"] += len(rows)
+    return pieces
+
+
+def encoded(pieces: Sequence[Piece], tokenizer: "PreTrainedTokenizerBase") -> list[CausalExample]:
+    """Ids and learnt tokens of every piece, uncut; begin and end tokens in place."""
+    opening, end = opening_ids(tokenizer), np.asarray([end_id(tokenizer)], dtype=np.int32)
+    apart = iter(encode(tokenizer, [s.text for piece in pieces if not piece.joined for s in piece.segments]))
+    joined = iter(
+        encode_with_offsets(tokenizer, ["".join(s.text for s in p.segments) for p in pieces if p.joined])
+    )
+    examples = []
+    for piece in pieces:
+        if piece.joined:
+            ids, offsets = next(joined)
+            parts, flags = [ids], [_inside_learnt(offsets, piece.segments)]
+            if piece.segments[-1].ends:
+                parts, flags = [ids, end], [*flags, np.asarray([piece.segments[-1].learnt])]
+        else:
+            parts, flags = [opening], [np.zeros(len(opening), dtype=np.bool_)]
+            for segment in piece.segments:
+                ids = next(apart)
+                parts += [ids, end] if segment.ends else [ids]
+                flags.append(np.full(len(ids) + segment.ends, segment.learnt))
+        examples.append(
+            CausalExample(piece.row_id, np.concatenate(parts), np.concatenate(flags), piece.group)
+        )
+    return examples
+
+
+def messages_of(row: Row, kind: Kind) -> list[Mapping[str, Any]] | None:
+    """The conversation of a row, the chosen answer of a preference at its end; None without turns."""
+    if kind is Kind.MESSAGES:
+        return list(row["messages"])
+    if kind is not Kind.PREFERENCE or (isinstance(row.get("prompt"), str) and isinstance(row["chosen"], str)):
+        return None
+    before = row.get("messages") or row.get("prompt") or []
+    before = [{"role": "user", "content": before}] if isinstance(before, str) else list(before)
+    chosen = row["chosen"]
+    if isinstance(chosen, str):
+        return [*before, {"role": "assistant", "content": chosen}]
+    return list(chosen) if chosen[0]["role"] != "assistant" else [*before, *chosen]
+
+
+def separated(prompt: str, answer: str, separator: str) -> str:
+    """The prompt, ended by `separator` where neither side of the seam is white space."""
+    return prompt if prompt[-1:].isspace() or answer[:1].isspace() else prompt + separator
+
+
+def _inside_learnt(offsets: NDArray[np.int64], segments: Sequence[Segment]) -> NDArray[np.bool_]:
+    """[n] True at tokens whose characters all belong to learnt segments."""
+    learnt = np.concatenate([np.full(len(s.text), s.learnt, dtype=np.int64) for s in segments])
+    total = np.concatenate([[0], np.cumsum(learnt)])
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    return (ends > starts) & (total[ends] - total[starts] == ends - starts)
+
+
+def _windows(example: CausalExample, size: int) -> list[CausalExample]:
+    starts = range(0, max(len(example.input_ids) - 1, 1), size - 1)
+    windows = []
+    for number, start in enumerate(starts):
+        is_target = example.is_target[start : start + size].copy()
+        is_target[0] &= number == 0
+        row_id = f"{example.row_id}#{number}" if number else example.row_id
+        windows.append(CausalExample(row_id, example.input_ids[start : start + size], is_target))
+    return windows
+
+
+def _no_room(prompt: int, max_length: int) -> str:
+    return f"its prompt must leave room for an answer within max_length {max_length}, got {prompt} tokens."

@@ -1,0 +1,75 @@
+"""Prompts alone, as the model reads them before it answers: for rollouts and for evaluation."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from datasets import Dataset
+
+from limbeck.core.errors import Problem
+from limbeck.rows.causal import Piece, encoded, messages_of, separated
+from limbeck.rows.chat import Segment, TemplateError, chat_prompt
+from limbeck.rows.exchange import answer_of, has_exchange, prompt_of
+from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.problems import refuse_kind, refuse_rows
+from limbeck.rows.ragged import list_column
+from limbeck.rows.rendering import Rendering
+from limbeck.rows.seq2seq import text_of
+from limbeck.rows.tokens import encode_whole
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering) -> Dataset:
+    """The prompts of `rows`, token for token as `rows.render.render` puts them before an answer.
+
+    A conversation is taken up to its last assistant turn; with `two_task` the prompt is the label's.
+
+    Returns:
+        Columns `row_id` and `input_ids` (begin token included), one row a row.
+
+    Raises:
+        RowError: the rows have no prompts, or prompts of a causal model reach `max_length`.
+    """
+    kind = kind_of(rows.column_names)
+    accepted = [one for one in Kind if has_exchange(one) or one in (Kind.MESSAGES, Kind.PROMPT)]
+    refuse_kind(kind, accepted, "prompts")
+    pieces: list[Piece] = []
+    problems: list[Problem] = []
+    for row in rows:
+        try:
+            pieces.append(_prompt(row, kind, tokenizer, rendering))
+        except TemplateError as error:
+            problems.append(Problem(f"row {row['id']}", f"{error}."))
+    refuse_rows(problems)
+    if rendering.model_kind == "seq2seq":
+        texts = [text_of(piece.segments, tokenizer) for piece in pieces]
+        ids, _, _ = encode_whole(tokenizer, texts, max_length=rendering.max_length)
+    else:
+        ids = [example.input_ids for example in encoded(pieces, tokenizer)]
+        limit = rendering.max_length
+        problems = [
+            Problem(f"row {row_id}", f"its prompt must be shorter than max_length {limit}, got {len(one)}.")
+            for row_id, one in zip(rows["id"], ids, strict=True)
+            if len(one) >= limit
+        ]
+        refuse_rows(problems, "Raise max_length, or take these rows out.")
+    return Dataset(pa.table({"row_id": pa.array(rows["id"], pa.string()), "input_ids": list_column(ids)}))
+
+
+def _prompt(
+    row: Mapping[str, Any], kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
+) -> Piece:
+    messages = row["prompt"] if kind is Kind.PROMPT else messages_of(row, kind)
+    if isinstance(messages, list):
+        answers = [k for k, turn in enumerate(messages) if turn["role"] == "assistant"]
+        before = messages if kind is Kind.PROMPT else messages[: answers[-1]]
+        segments = chat_prompt(before, tokenizer, tools=row.get("tools"))
+        return Piece(row["id"], segments, joined=tokenizer.chat_template is not None)
+    prompt = prompt_of(row, kind, tokenizer.eos_token or "")
+    if rendering.task == "two_task":
+        prompt = rendering.predict_prefix + prompt
+    if rendering.model_kind != "seq2seq":
+        prompt = separated(prompt, answer_of(row, kind), rendering.separator)
+    return Piece(row["id"], [Segment(prompt, False)])

@@ -1,0 +1,114 @@
+"""From rows of text to rows of token ids, once, before training."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+
+from limbeck.core.errors import Problem, RowError
+from limbeck.rows.causal import causal_examples
+from limbeck.rows.classes import classifier_examples, encoder_examples
+from limbeck.rows.exchange import has_exchange, without_rationale
+from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.problems import refuse_kind, refuse_rows
+from limbeck.rows.prompts import render_prompts
+from limbeck.rows.ragged import list_column
+from limbeck.rows.rendering import ModelKind, Rendering
+from limbeck.rows.seq2seq import seq2seq_examples
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Rendering", "notes_of", "render", "render_prompts"]
+
+_CHUNK = 2_000  # rows tokenised in one call: many enough to be fast, few enough to keep memory flat
+_EXAMPLES = {
+    "causal": causal_examples,
+    "seq2seq": seq2seq_examples,
+    "encoder": encoder_examples,
+    "classifier": classifier_examples,
+}
+_ACCEPTED: Mapping[ModelKind, tuple[Kind, ...]] = {
+    "causal": (*(kind for kind in Kind if has_exchange(kind)), Kind.MESSAGES, Kind.TEXT),
+    "seq2seq": (*(kind for kind in Kind if has_exchange(kind)), Kind.MESSAGES),
+    "encoder": (
+        Kind.TEXT, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR, Kind.SCORED_PAIR, Kind.TAGS, Kind.QUESTION,
+        Kind.PROMPT,
+    ),
+    "classifier": (Kind.LABELLED_TEXT, Kind.LABELLED_PAIR),
+}  # fmt: skip
+_TWO_TASK = (Kind.QUESTION, Kind.COMPLETION, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR)
+
+
+def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering) -> Dataset:
+    """Token ids of every row, and what is to be learnt from them, unshifted.
+
+    Returns:
+        Columns `row_id` and `input_ids`, and for causal models `is_target` (True at the tokens to be
+        learnt), for seq2seq models `target_ids` (end token last), for classifiers `label` and, where
+        the tokenizer makes them, `token_type_ids`; `group` counts `rendering.group_names`. What was cut
+        or left out is said by `notes_of`.
+
+    Raises:
+        RowError: rows of this kind cannot teach such a model, or some rows cannot be rendered: a prompt
+            leaves no room for an answer, a rationale is missing, a label is none of `label_names`.
+        ModelError: the tokenizer lacks what is needed (an end token; characters of tokens for chats).
+    """
+    kind = kind_of(rows.column_names)
+    is_two_task = rendering.task == "two_task"
+    refuse_kind(kind, _TWO_TASK if is_two_task else _ACCEPTED[rendering.model_kind], _purpose(rendering))
+    if is_two_task and "rationale" not in rows.column_names:
+        raise RowError(
+            f"rows must have the column `rationale` for two_task, got {', '.join(rows.column_names)}. "
+            "Rename one with columns: {rationale: llm_rationale}."
+        )
+    make: Any = _EXAMPLES[rendering.model_kind]
+    notes: Counter[str] = Counter()
+    problems: list[Problem] = []
+    tables = []
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows.select(range(start, min(start + _CHUNK, len(rows)))).to_list()
+        if is_two_task:
+            missing = without_rationale(chunk)
+            problems += missing
+            if missing:
+                continue
+        examples = make(chunk, kind, tokenizer, rendering, notes=notes, problems=problems)
+        tables.append(_table(examples, rendering))
+    refuse_rows(problems, _advice(rendering))
+    rendered = Dataset(pa.concat_tables(tables) if tables else _table([], rendering))
+    rendered.info.description = "\n".join(f"{what}: {count}." for what, count in notes.items() if count)
+    return rendered
+
+
+def notes_of(rendered: Dataset) -> list[str]:
+    """What `render` cut, added or left out, one sentence each with its count; kept by `save_to_disk`."""
+    return [line for line in rendered.info.description.split("\n") if line]
+
+
+def _table(examples: Sequence[Any], rendering: Rendering) -> pa.Table:
+    columns: dict[str, pa.Array] = {
+        "row_id": pa.array([example.row_id for example in examples], pa.string()),
+        "input_ids": list_column([example.input_ids for example in examples], np.int32),
+    }
+    if rendering.model_kind == "causal":
+        columns["is_target"] = list_column([example.is_target for example in examples], np.bool_)
+    if rendering.model_kind == "seq2seq":
+        columns["target_ids"] = list_column([example.target_ids for example in examples], np.int32)
+    if rendering.model_kind == "classifier":
+        columns["label"] = pa.array([example.label for example in examples], pa.int64())
+        columns["token_type_ids"] = list_column([example.token_type_ids for example in examples], np.int32)
+    if rendering.group_names:
+        columns["group"] = pa.array([example.group for example in examples], pa.int64())
+    return pa.table(columns)
+
+
+def _purpose(rendering: Rendering) -> str:
+    return "two_task" if rendering.task == "two_task" else f"a {rendering.model_kind} model"
+
+
+def _advice(rendering: Rendering) -> str:
+    return f"Mend or take out these rows (max_length is {rendering.max_length})."

@@ -1,0 +1,67 @@
+"""How rows become token ids: the choices a user makes, and what they are called."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from limbeck.core.errors import ConfigError, Problem
+
+ModelKind = Literal["causal", "seq2seq", "encoder", "classifier"]
+Task = Literal["default", "two_task"]
+LossOn = Literal["last_assistant", "all_assistant", "all"]
+
+INPUTS_CUT = "inputs cut at max_length"
+"""A note of `rows.render.notes_of`, said of whole inputs of encoders."""
+
+_LEAST_LENGTH = 2  # one token to read and one to predict
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """The choices in turning rows into token ids.
+
+    Attributes:
+        model_kind: what the model predicts: the next token, an answer after an encoder, nothing
+            (an encoder whose outputs are compared), or a class.
+        max_length: most tokens the model (the encoder of a seq2seq model) reads of one row.
+        max_target_length: most tokens of a seq2seq target, its end included; 256 in the official
+            code of distilling step-by-step.
+        task: `two_task` makes two examples of every row, one that predicts the answer and one that
+            explains it (Hsieh et al. 2023, arXiv:2305.02301).
+        loss_on: which tokens of a causal row are learnt: of the last assistant turn, of all assistant
+            turns, or all; a prompt with one answer counts as one user and one assistant turn.
+        label_names: a classifier's classes in the order of their ids; see `rows.classes.label_names`.
+        separator: goes between prompt and answer of a causal row, where neither brings white space.
+        predict_prefix: opens the prompt of the label task (official code).
+        explain_prefix: opens the prompt of the rationale task (official code).
+    """
+
+    model_kind: ModelKind
+    max_length: int
+    max_target_length: int = 256
+    task: Task = "default"
+    loss_on: LossOn = "all_assistant"
+    label_names: tuple[str, ...] = ()
+    separator: str = "\n"
+    predict_prefix: str = "predict: "
+    explain_prefix: str = "explain: "
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.max_length < _LEAST_LENGTH:
+            message = f"must be at least {_LEAST_LENGTH}, got {self.max_length}."
+            problems.append(Problem("max_length", message))
+        if self.max_target_length < 1:
+            message = f"must be at least 1, got {self.max_target_length}."
+            problems.append(Problem("max_target_length", message))
+        if self.task == "two_task" and self.model_kind not in ("causal", "seq2seq"):
+            message = f"two_task must go with causal or seq2seq models, got {self.model_kind}."
+            problems.append(Problem("task", message))
+        if self.model_kind == "classifier" and not self.label_names:
+            problems.append(Problem("label_names", "must name the classes of a classifier, got none."))
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The tasks that terms choose with `on`; the column `group` counts them from 0."""
+        return ("label", "rationale") if self.task == "two_task" else ()

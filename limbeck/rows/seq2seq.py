@@ -1,0 +1,83 @@
+"""Rows for an encoder-decoder model: what the encoder reads and what the decoder must write."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from limbeck.core.errors import Problem
+from limbeck.rows.causal import messages_of
+from limbeck.rows.chat import Segment, TemplateError, chat_prompt
+from limbeck.rows.exchange import Exchange, exchanges
+from limbeck.rows.kinds import Kind
+from limbeck.rows.rendering import INPUTS_CUT, Rendering
+from limbeck.rows.tokens import Ids, encode, encode_whole, end_id
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Row = Mapping[str, Any]
+
+
+class Seq2SeqExample(NamedTuple):
+    """Encoder ids [n] and unshifted decoder targets [m]."""
+
+    row_id: str
+    input_ids: Ids
+    target_ids: Ids
+    group: int = 0
+
+
+def seq2seq_examples(
+    rows: Sequence[Row],
+    kind: Kind,
+    tokenizer: "PreTrainedTokenizerBase",
+    rendering: Rendering,
+    *,
+    notes: Counter[str],
+    problems: list[Problem],
+) -> list[Seq2SeqExample]:
+    """The examples of `rows`; adds to `notes` and `problems`.
+
+    Inputs are cut at `max_length` with the tokenizer's closing token kept, as in the official code of
+    distilling step-by-step. Targets end with the end token and are cut at `max_target_length`; a cut
+    target has no end token (the official code puts one there, which teaches the model to stop early).
+    Of a conversation the last assistant turn is the target and all before it the input.
+    """
+    pairs: list[Exchange] = []
+    for row in rows:
+        try:
+            pairs += _pairs(row, kind, tokenizer, rendering)
+        except TemplateError as error:
+            problems.append(Problem(f"row {row['id']}", f"{error}. Use rows with prompt and completion."))
+    prompts = [pair.prompt for pair in pairs]
+    sources, _, cut = encode_whole(tokenizer, prompts, max_length=rendering.max_length)
+    notes[INPUTS_CUT] += cut
+    end = np.asarray([end_id(tokenizer)], dtype=np.int32)
+    limit = rendering.max_target_length
+    examples = []
+    for pair, source, target in zip(
+        pairs, sources, encode(tokenizer, [pair.target for pair in pairs]), strict=True
+    ):
+        notes["targets cut at max_target_length, so that their end is not taught"] += len(target) >= limit
+        examples.append(
+            Seq2SeqExample(pair.row_id, source, np.concatenate([target, end])[:limit], pair.group)
+        )
+    return examples
+
+
+def text_of(segments: Sequence[Segment], tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Segments as one text, the end token spelt out where a turn ends."""
+    return "".join(s.text + (tokenizer.eos_token or "" if s.ends else "") for s in segments)
+
+
+def _pairs(
+    row: Row, kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
+) -> list[Exchange]:
+    messages = messages_of(row, kind)
+    if messages is None:
+        return exchanges(row, kind, rendering, tokenizer.eos_token or "")
+    last = max(k for k, turn in enumerate(messages) if turn["role"] == "assistant")
+    segments = chat_prompt(messages[:last], tokenizer, tools=row.get("tools"))
+    return [Exchange(row["id"], text_of(segments, tokenizer), str(messages[last].get("content") or ""))]

@@ -1,0 +1,102 @@
+"""What limbeck asks of a tokenizer, and nothing else."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids = NDArray[np.int32]
+
+
+def encode(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[Ids]:
+    """Ids of every text in one call, without the marks a tokenizer puts around whole inputs."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False,
+        verbose=False,
+    )  # fmt: skip
+    return [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+
+
+def encode_with_offsets(
+    tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]
+) -> list[tuple[Ids, NDArray[np.int64]]]:
+    """Ids of every text and, [n, 2], the characters each token stands for.
+
+    Raises:
+        ModelError: the tokenizer is a slow one, which does not know its characters.
+    """
+    if not texts:
+        return []
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"the tokenizer must be a fast one to find turns of a chat, got {type(tokenizer).__name__}. "
+            "Convert it with AutoTokenizer, or use rows with prompt and completion."
+        )
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    return [
+        (np.asarray(ids, dtype=np.int32), np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
+        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    ]
+
+
+def encode_whole(
+    tokenizer: "PreTrainedTokenizerBase",
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    *,
+    max_length: int,
+) -> tuple[list[Ids], list[Ids], int]:
+    """Ids of whole inputs with the tokenizer's own marks around (and between) them, cut at `max_length`.
+
+    Returns:
+        The ids; which text of a pair each token belongs to (empty where the tokenizer has no such
+        ids); and how many inputs were cut.
+    """
+    if not texts:
+        return [], [], 0
+    encoded = tokenizer(list(texts), None if pairs is None else list(pairs), verbose=False)
+    ids = list(encoded["input_ids"])
+    types = list(encoded.get("token_type_ids", [[]] * len(ids)))
+    long = [index for index, one in enumerate(ids) if len(one) > max_length]
+    if long:
+        cut = tokenizer(
+            [texts[index] for index in long],
+            None if pairs is None else [pairs[index] for index in long],
+            truncation=True,
+            max_length=max_length,
+            verbose=False,
+        )
+        for place, index in enumerate(long):
+            ids[index] = cut["input_ids"][place]
+            types[index] = cut["token_type_ids"][place] if "token_type_ids" in cut else []
+    return [np.asarray(one, np.int32) for one in ids], [np.asarray(one, np.int32) for one in types], len(long)
+
+
+def opening_ids(tokenizer: "PreTrainedTokenizerBase") -> Ids:
+    """What the tokenizer puts before every input: a begin token, or nothing."""
+    probe = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    starts = [i for i in range(len(whole)) if whole[i : i + len(probe)] == probe]
+    return np.asarray(whole[: starts[0]] if starts else [], dtype=np.int32)
+
+
+def end_id(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """The id of the end token, which every target teaches.
+
+    Raises:
+        ModelError: the tokenizer has none, so no model could learn to stop.
+    """
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            "the tokenizer must have an end token (eos_token), got none; a model could not learn to stop. "
+            "Set eos_token in tokenizer_config.json."
+        )
+    return int(tokenizer.eos_token_id)
