@@ -1,0 +1,73 @@
+"""Whether each subject's confidence is the share in which it is right."""
+
+from typing import Any
+
+import numpy as np
+
+from limbeck.core.masks import IGNORE
+from limbeck.evaluation.evidence import Array, Evidence
+from limbeck.evaluation.statistics import Rows, interval
+
+BINS = 15  # Guo et al. 2017, arXiv:1706.04599
+DEFINITION = (
+    "Expected calibration error: over 15 bins of equal width of the likeliest outcome's probability, the "
+    "mean of |share right - mean confidence|, weighted by the units in the bin (Guo et al. 2017). 0 is "
+    "perfect. Interval: 95 %, rows resampled; resampling noise can only add to this error, so the interval "
+    "leans upward."
+)
+
+
+def calibration(evidence: Evidence) -> dict[str, Any]:
+    """Reliability curve and expected calibration error of every subject, on 15 bins of equal width."""
+    units = evidence.units
+    labelled = units.target != IGNORE
+    subjects = {
+        name: reliability(units.rows, judged.confidence, judged.prediction == units.target, labelled)
+        for name, judged in units.judged.items()
+    }
+    return {"definition": DEFINITION, "bins": BINS, "subjects": subjects}
+
+
+def reliability(rows: Rows, confidence: Array, correct: Array, where: Array) -> dict[str, Any]:
+    """ECE with its interval, and for each bin: its bounds, n, mean confidence and share right.
+
+    Args:
+        rows: the row of each unit.
+        confidence: [N] probability of the predicted outcome; a bin holds low < confidence <= high.
+        correct: [N] whether that outcome is the target.
+        where: [N] the units that have a target.
+    """
+    index = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    cell = rows.row * BINS + index
+
+    def table(weights: Array) -> Array:
+        total = np.bincount(cell[where], weights=weights[where], minlength=rows.count * BINS)
+        return total.reshape(rows.count, BINS)
+
+    counts, confident, right = (
+        table(values) for values in (np.ones(len(cell)), confidence, correct.astype(np.float64))
+    )
+    n, sure, hit = counts.sum(0), confident.sum(0), right.sum(0)
+    drawn = np.abs(rows.draws @ (right - confident)).sum(1) / np.maximum(rows.draws @ counts.sum(1), 1)
+    present = int((counts.sum(1) > 0).sum())
+    return {
+        "ece": {
+            "value": float(np.abs(hit - sure).sum() / n.sum()) if n.sum() else None,
+            "n": int(n.sum()),
+            "rows": present,
+            "interval": interval(drawn) if present > 1 else None,
+        },
+        "accuracy": float(hit.sum() / n.sum()) if n.sum() else None,
+        "mean_confidence": float(sure.sum() / n.sum()) if n.sum() else None,
+        "curve": [
+            {
+                "low": place / BINS,
+                "high": (place + 1) / BINS,
+                "n": int(n[place]),
+                "confidence": float(sure[place] / n[place]),
+                "accuracy": float(hit[place] / n[place]),
+            }
+            for place in range(BINS)
+            if n[place]
+        ],
+    }

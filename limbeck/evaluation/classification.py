@@ -1,0 +1,156 @@
+"""How well each subject classifies, and how loyal the students are to the teacher."""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import pearsonr
+from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+from limbeck.core.masks import IGNORE
+from limbeck.evaluation.calibration import reliability
+from limbeck.evaluation.evidence import Array, Evidence, Judged, Units
+from limbeck.evaluation.statistics import Estimate, Rows, interval, verdict
+
+DEFINITION = (
+    "Label loyalty: share of examples on which the student predicts the teacher's class, whatever the true "
+    "one. Probability loyalty: 1 less the base-2 Jensen-Shannon distance of the two class distributions, "
+    "averaged over examples (Xu et al. 2021). Macro F1: mean over the classes that occur among the held-out "
+    "labels. KL in nats. Regression loyalty: Pearson correlation with the teacher's output. "
+    "Intervals: 95 %, rows resampled."
+)
+
+
+def classification(evidence: Evidence) -> dict[str, Any]:
+    """Accuracy, macro F1, loyalty to the teacher (label, probability, regression), KL, ECE, per class."""
+    units = evidence.units
+    scores = next(iter(units.judged.values())).scores
+    assert scores is not None
+    if scores.shape[1] == 1:
+        return {"definition": DEFINITION, "examples": len(units), **_regression(evidence, units)}
+    teacher = evidence.teacher
+    subjects = {}
+    for subject in evidence.subjects:
+        judged = units.judged[subject.name]
+        subjects[subject.name] = _labelled(units, judged, evidence.settings.label_names)
+        if teacher is not None and subject is not teacher:
+            subjects[subject.name] |= _loyalty(units.rows, judged, units.judged[teacher.name])
+    labelled = units.target != IGNORE
+    comparisons = []
+    for student, baseline in evidence.pairs if labelled.any() else ():
+        right = [
+            units.rows.sums(units.judged[subject.name].prediction == units.target, labelled)
+            for subject in (student, baseline)
+        ]
+        counts = units.rows.sums(np.ones(len(units)), labelled)
+        change = units.rows.difference((right[0], counts), (right[1], counts))
+        comparisons.append(
+            {
+                "measure": "accuracy",
+                "student": student.name,
+                "baseline": baseline.name,
+                "difference": change,
+                "verdict": verdict(change, higher_is_better=True),
+            }
+        )
+    return {
+        "definition": DEFINITION,
+        "examples": len(units),
+        "subjects": subjects,
+        "comparisons": comparisons,
+    }
+
+
+def _labelled(units: Units, judged: Judged, names: tuple[str, ...]) -> dict[str, Any]:
+    """What needs true labels; nothing without any."""
+    where = units.target != IGNORE
+    if not where.any():
+        return {}
+    truth, said = units.target[where], judged.prediction[where]
+    classes = np.unique(truth)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, said, labels=classes, zero_division=0
+    )
+    macro = f1_score(truth, said, labels=classes, average="macro", zero_division=0)
+    return {
+        "accuracy": units.rows.mean(judged.prediction == units.target, where),
+        "macro_f1": {
+            "value": float(macro),
+            "n": len(truth),
+            "rows": units.rows.count,
+            "interval": interval(_drawn_macro_f1(units.rows.row[where], truth, said, classes, units.rows)),
+        },
+        "nats": units.rows.mean(judged.nll, where),
+        **{
+            name: value
+            for name, value in reliability(
+                units.rows, judged.confidence, judged.prediction == units.target, where
+            ).items()
+            if name == "ece"
+        },
+        "classes": [
+            {
+                "class": names[label] if label < len(names) else str(label),
+                "n": int(support[place]),
+                "precision": float(precision[place]),
+                "recall": float(recall[place]),
+                "f1": float(f1[place]),
+            }
+            for place, label in enumerate(classes.tolist())
+        ],
+    }
+
+
+def _drawn_macro_f1(row: Array, truth: Array, said: Array, classes: Array, rows: Rows) -> Array:
+    """[resamples] macro F1 = mean over classes of 2 hits / (true + predicted), from each row's counts."""
+
+    def counts(where: Array) -> Array:
+        table = np.zeros((rows.count, len(classes)))
+        np.add.at(table, row, where.astype(np.float64))
+        return rows.draws @ table
+
+    is_true, is_said = truth[:, None] == classes, said[:, None] == classes
+    hits, union = counts(is_true & is_said), counts(is_true) + counts(is_said)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f1 = 2 * hits / union
+    return np.nanmean(np.where(counts(is_true) > 0, f1, np.nan), axis=1)
+
+
+def _loyalty(rows: Rows, student: Judged, teacher: Judged) -> dict[str, Estimate]:
+    assert student.js_distance is not None
+    assert student.forward_kl is not None and student.reverse_kl is not None
+    return {
+        "label_loyalty": rows.mean(student.prediction == teacher.prediction),
+        "probability_loyalty": rows.mean(1 - student.js_distance),
+        "forward_kl": rows.mean(student.forward_kl),
+        "reverse_kl": rows.mean(student.reverse_kl),
+    }
+
+
+def _regression(evidence: Evidence, units: Units) -> dict[str, Any]:
+    """One output: its correlation with the labels and with the teacher's output."""
+    outputs = {name: _output(judged) for name, judged in units.judged.items()}
+    where = units.target != IGNORE
+    teacher = evidence.teacher
+    subjects: dict[str, dict[str, Any]] = {}
+    for name, output in outputs.items():
+        subjects[name] = {}
+        if where.any():
+            truth = units.target.astype(np.float64)
+            subjects[name]["pearson"] = _correlation(output[where], truth[where])
+            subjects[name]["squared_error"] = units.rows.mean((output - truth) ** 2, where)
+        if teacher is not None and name != teacher.name:
+            subjects[name]["regression_loyalty"] = _correlation(output, outputs[teacher.name])
+    return {"subjects": subjects, "comparisons": []}
+
+
+def _output(judged: Judged) -> Array:
+    assert judged.scores is not None
+    return judged.scores[:, 0].astype(np.float64)
+
+
+def _correlation(first: Array, second: Array) -> Estimate:
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return {"value": None, "n": len(first), "rows": len(first), "interval": None}
+    result = pearsonr(first, second)
+    bounds = [float(bound) for bound in result.confidence_interval()] if len(first) > 3 else None
+    return {"value": float(result.statistic), "n": len(first), "rows": len(first), "interval": bounds}

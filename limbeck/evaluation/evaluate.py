@@ -1,0 +1,169 @@
+"""The evaluation: chosen metrics of all subjects on the same held-out rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from time import perf_counter
+from typing import Any
+
+from limbeck.core.batch import Source
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.lookup import unknown
+from limbeck.evaluation.calibration import calibration
+from limbeck.evaluation.classification import classification
+from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.fidelity import fidelity
+from limbeck.evaluation.generation import generation
+from limbeck.evaluation.perplexity import perplexity
+from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.similarity import similarity
+from limbeck.evaluation.speed import size, speed
+
+VERSION = 1
+"""Of the result; raised when a key changes its meaning or goes away."""
+
+Metric = Callable[[Evidence], dict[str, Any]]
+
+METRICS: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
+    "perplexity": (perplexity, ("causal", "seq2seq", "encoder")),
+    "fidelity": (fidelity, ("causal", "seq2seq", "encoder")),
+    "calibration": (calibration, ("causal", "seq2seq", "encoder", "classifier")),
+    "classification": (classification, ("classifier",)),
+    "similarity": (similarity, ("encoder",)),
+    "generation": (generation, ("causal", "seq2seq")),
+    "speed": (speed, ("causal", "seq2seq", "encoder", "classifier")),
+}
+"""Name of a metric -> its function and the kinds of model it is for, in the order they are computed."""
+
+_ROLES = ("teacher", "student", "baseline")
+
+
+def evaluate(
+    subjects: Sequence[Subject],
+    *,
+    source: Source,
+    rows: Sequence[Mapping[str, Any]],
+    settings: EvaluationSettings,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, Any]:
+    """Compare teacher, students and baselines on held-out rows.
+
+    Every subject reads the same batches, once for all metrics that need its distribution. All
+    models are left in the mode they came in.
+
+    Args:
+        subjects: at most one teacher, at least one subject; names all different.
+        source: aligned batches of the held-out rows.
+        rows: the rows themselves, each with `id`; a batch's `row_ids` are such ids, or `id#k` for the
+            k-th window of a long text or side of a pair. A column `domain`, `source` or `slice`
+            slices the fidelity; `score` is the human similarity of a pair.
+        settings: what is compared.
+        progress: called with the name of what is being done and its share.
+
+    Returns:
+        Plain JSON data, without NaN. An *estimate* is `{"value", "n", "rows", "interval"}`: n units
+        (positions, examples, prompts) from so many rows, `interval` = [low, high] at 95 % by
+        resampling rows, or None with fewer than two rows; `value` is None when n is 0.
+
+        - format: "limbeck-evaluation", version: 1, kind, settings
+        - data: rows (ids given), units (scored positions or examples, 0 when no metric read them),
+          rows_read, complete (False when `max_positions` stopped the reading)
+        - subjects: list of {name, role, description, parameters, memory_bytes, disk_bytes?}
+        - seconds: name of a metric -> seconds (the shared reading counts for the first that needs it)
+        - metrics: name -> {definition (in words), subjects: name -> ..., comparisons: [...], ...}:
+          - perplexity: tokens, bytes; a subject: nats_per_token, perplexity, bits_per_byte? (estimates)
+          - fidelity: teacher, teacher_top1_accuracy; a subject: overall {top1_agreement, top5_overlap,
+            forward_kl, reverse_kl, js_distance}, top1_agreement_where_teacher_is_right, .._wrong,
+            slices {position|teacher_entropy|row_length|<column>: [{slice, top1_agreement,
+            forward_kl, reverse_kl}]}
+          - calibration: bins; a subject: ece (estimate), accuracy, mean_confidence, curve
+            [{low, high, n, confidence, accuracy}]
+          - classification: examples; a subject: accuracy, macro_f1, nats, ece, classes [{class, n,
+            precision, recall, f1}], label_loyalty, probability_loyalty, forward_kl, reverse_kl; with
+            one output: pearson, squared_error, regression_loyalty
+          - similarity: sentences; a subject: width, pair_order?, cosine?, human?
+          - generation: prompts, max_new_tokens, task? {name, rule}; a subject: length, stopped, task?;
+            samples [{row, prompt, reference, texts {subject: text}}]
+          - speed: machine {device, threads, platform}; a subject: forward_tokens_per_second,
+            generated_tokens_per_second? {value, n, low, high}, parameters, memory_bytes, disk_bytes?
+          - comparisons, of every student with every baseline: {measure, student, baseline, difference
+            (estimate of student - baseline), verdict: better | worse | undecided}
+
+    Raises:
+        ConfigError: all that is wrong with subjects, settings or metrics, in one go.
+    """
+    _check(subjects, rows, settings)
+    ordered = sorted(subjects, key=lambda subject: _ROLES.index(subject.role))
+    if settings.kind != "classifier":
+        for subject in ordered:
+            if not subject.reader.projects:
+                subject.reader.probe()
+    evidence = Evidence(
+        subjects=ordered,
+        source=source,
+        rows={str(row["id"]): row for row in rows},
+        settings=settings,
+        progress=progress or (lambda name, share: None),
+    )
+    metrics, seconds = {}, {}
+    for name, (metric, _) in METRICS.items():
+        if name in settings.metrics:
+            start = perf_counter()
+            metrics[name] = metric(evidence)
+            seconds[name] = round(perf_counter() - start, 3)
+    # A cached property's value lies in the instance only once it was asked for.
+    units = evidence.__dict__.get("units")
+    return {
+        "format": "limbeck-evaluation",
+        "version": VERSION,
+        "kind": settings.kind,
+        "settings": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(settings).items()
+        },
+        "data": {
+            "rows": len(rows),
+            "units": 0 if units is None else len(units),
+            "rows_read": 0 if units is None else units.rows.count,
+            "complete": True if units is None else units.complete,
+        },
+        "subjects": [
+            {
+                "name": subject.name,
+                "role": subject.role,
+                "description": subject.description,
+                **size(subject),
+            }
+            for subject in ordered
+        ],
+        "seconds": seconds,
+        "metrics": metrics,
+    }
+
+
+def _check(
+    subjects: Sequence[Subject], rows: Sequence[Mapping[str, Any]], settings: EvaluationSettings
+) -> None:
+    problems = []
+    names = [subject.name for subject in subjects]
+    if not names:
+        problems.append(Problem("subjects", "must hold at least one model, got none."))
+    if len(set(names)) < len(names):
+        problems.append(Problem("subjects", f"names must all be different, got {names}."))
+    if sum(subject.role == "teacher" for subject in subjects) > 1:
+        problems.append(Problem("subjects", "at most one must be the teacher, got several."))
+    if any("id" not in row for row in rows):
+        problems.append(Problem("rows", "every row must have an id, got one without."))
+    if not settings.metrics:
+        problems.append(Problem("metrics", "must hold at least one metric, got none."))
+    for name in settings.metrics:
+        if name not in METRICS:
+            problems.append(Problem("metrics", unknown("metric", name, METRICS)))
+        elif settings.kind not in METRICS[name][1]:
+            fitting = ", ".join(other for other, (_, kinds) in METRICS.items() if settings.kind in kinds)
+            problems.append(
+                Problem(
+                    "metrics", f"must be {fitting} for a {settings.kind} model, got {name}. Leave {name} out."
+                )
+            )
+    if problems:
+        raise ConfigError(problems)

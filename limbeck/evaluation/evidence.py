@@ -1,0 +1,302 @@
+"""What the metrics are computed from: every subject reads the held-out rows once."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.errors import ConfigError, VocabularyError
+from limbeck.core.masks import IGNORE
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.reader import project
+from limbeck.core.seeds import generator
+from limbeck.evaluation.divergence import divergence, entropy
+from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.statistics import Rows
+
+# Elements of one [positions, V] chunk: 2 MB in float32, so that a chunk and its temporaries stay in the
+# cache; but at least so many positions that a large head is not read anew for a handful of them.
+_CHUNK_ELEMENTS = 1 << 19
+_CHUNK_POSITIONS = 128
+_TOP = 5
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Judged:
+    """What one subject said at every scored unit, each array [N].
+
+    Attributes:
+        nll: nats of the target.
+        prediction: the likeliest outcome.
+        confidence: its probability.
+        entropy: of the whole distribution, nats; the teacher's only, as the next are not.
+        forward_kl: KL(teacher || subject), nats.
+        reverse_kl: KL(subject || teacher), nats.
+        js_distance: base-2 Jensen-Shannon distance to the teacher.
+        top5: share of the teacher's five likeliest outcomes that are among the subject's five.
+        scores: [N, C] logits; kept for classifiers only.
+    """
+
+    nll: Array
+    prediction: Array
+    confidence: Array
+    entropy: Array | None = None
+    forward_kl: Array | None = None
+    reverse_kl: Array | None = None
+    js_distance: Array | None = None
+    top5: Array | None = None
+    scores: Array | None = None
+
+
+@dataclass
+class Units:
+    """Every scored unit (a learnt position, or an example of a classifier) of the held-out rows.
+
+    Attributes:
+        rows: row of each unit, with the resamples of the rows.
+        ids: id of each row, by its index.
+        target: [N] what must be predicted; `IGNORE` without label.
+        place: [N] position within the row, counted from 0.
+        judged: by name of the subject.
+        complete: False when `max_positions` stopped the reading.
+    """
+
+    rows: Rows
+    ids: list[str]
+    target: Array
+    place: Array
+    judged: dict[str, Judged]
+    complete: bool
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+@dataclass
+class Evidence:
+    """All a metric may look at.
+
+    Attributes:
+        subjects: models to compare, teacher first.
+        source: aligned batches of the held-out rows.
+        rows: the held-out rows themselves, by id.
+        settings: what is compared.
+        progress: told the name of what is done and its share.
+    """
+
+    subjects: Sequence[Subject]
+    source: Source
+    rows: Mapping[str, Mapping[str, Any]]
+    settings: EvaluationSettings
+    progress: Callable[[str, float], None] = field(default=lambda name, share: None)
+
+    @property
+    def teacher(self) -> Subject | None:
+        """The teacher, if there is one."""
+        return next((subject for subject in self.subjects if subject.role == "teacher"), None)
+
+    @property
+    def students(self) -> list[Subject]:
+        """Students and baselines: everyone who is held against the teacher."""
+        return [subject for subject in self.subjects if subject.role != "teacher"]
+
+    @property
+    def pairs(self) -> list[tuple[Subject, Subject]]:
+        """Every student with every baseline."""
+        students = [subject for subject in self.subjects if subject.role == "student"]
+        baselines = [subject for subject in self.subjects if subject.role == "baseline"]
+        return [(student, baseline) for student in students for baseline in baselines]
+
+    def row_id(self, unit_id: str) -> str:
+        """The id of the row that a window (`id#k`) or one side of a pair was made from."""
+        return unit_id if unit_id in self.rows else unit_id.rpartition("#")[0] or unit_id
+
+    @cached_property
+    def units(self) -> Units:
+        """Every subject's reading of the learnt positions (or examples); read once."""
+        return _read(self)
+
+    def batches(self) -> Iterator[tuple[Batch, float]]:
+        """Batches of all entries, in random order under a cap, with the share read after each."""
+        entries = np.arange(len(self.source))
+        if self.settings.max_positions is not None:
+            entries = generator(self.settings.seed, "entries").permutation(entries)
+        size = self.settings.batch_size
+        for start in range(0, len(entries), size):
+            chosen = entries[start : start + size].tolist()
+            yield self.source.batch(chosen), min(1.0, (start + size) / len(entries))
+
+
+@contextmanager
+def reading(subjects: Sequence[Subject]) -> Iterator[None]:
+    """Evaluation mode without gradients; every module's mode is given back afterwards."""
+    modes = [(module, module.training) for subject in subjects for module in subject.model.modules()]
+    for subject in subjects:
+        subject.model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def device_of(subject: Subject) -> torch.device:
+    """Where the subject's weights are."""
+    return next(subject.model.parameters()).device
+
+
+def segments(batch: Batch) -> tuple[Array, Array]:
+    """For every output position [B, T]: which data row of its batch row it is in, and its place there.
+
+    A packed batch restarts `position_ids` at each data row; any other batch has one data row a row.
+    """
+    if batch.targets is None:
+        raise ConfigError("the held-out rows must have targets, got none. Load rows with text or labels.")
+    shape = tuple(batch.targets.shape)
+    if len(shape) == 1:
+        return np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    positions = batch.inputs.get("position_ids")
+    if positions is None or tuple(positions.shape) != shape:
+        places = np.broadcast_to(np.arange(shape[1]), shape)
+        return np.zeros(shape, dtype=np.int64), places
+    places = positions.cpu().numpy()
+    return np.maximum((places == 0).cumsum(axis=1) - 1, 0), places
+
+
+def _read(evidence: Evidence) -> Units:
+    settings, subjects = evidence.settings, evidence.subjects
+    numbers: dict[str, int] = {}
+    found: list[tuple[Array, Array, Array]] = []
+    judged: dict[str, list[Judged]] = {subject.name: [] for subject in subjects}
+    scored, complete = 0, True
+    with reading(subjects):
+        for batch, share in evidence.batches():
+            kept, row, place, target = _scored(batch, evidence, numbers)
+            answers = [_answer(subject, batch, kept) for subject in subjects]
+            for subject, part in zip(
+                subjects, _judge(answers, subjects, target, settings.kind == "classifier"), strict=True
+            ):
+                judged[subject.name].append(part)
+            found.append((row, place, target))
+            scored += len(target)
+            evidence.progress("reading", share)
+            if settings.max_positions is not None and scored >= settings.max_positions:
+                complete = share >= 1
+                break
+    if not scored:
+        raise ConfigError("the held-out rows must hold at least one learnt position, got none.")
+    row, place, target = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    rows = Rows(row, resamples=settings.resamples, seed=settings.seed)
+    return Units(
+        rows, list(numbers), target, place, {name: _joined(parts) for name, parts in judged.items()}, complete
+    )
+
+
+def _scored(batch: Batch, evidence: Evidence, numbers: dict[str, int]) -> tuple[Array, Array, Array, Array]:
+    """Flat places of the scored units, and of each its row number, place in the row and target."""
+    segment, place = segments(batch)
+    assert batch.targets is not None
+    target = batch.targets.cpu().numpy()
+    # A classifier's examples count without a label too: loyalty needs none.
+    kept = np.flatnonzero(target.reshape(-1) != IGNORE) if target.ndim > 1 else np.arange(target.size)
+    width = target.shape[1] if target.ndim > 1 else 1
+    row = np.empty(len(kept), dtype=np.int64)
+    for at, flat in enumerate(kept.tolist()):
+        unit = batch.row_ids[flat // width][segment.reshape(-1)[flat]]
+        row[at] = numbers.setdefault(evidence.row_id(unit), len(numbers))
+    return kept, row, place.reshape(-1)[kept], target.reshape(-1)[kept]
+
+
+def _answer(subject: Subject, batch: Batch, kept: Array) -> Callable[[slice], Tensor]:
+    """The subject's logits [n, V] of a slice of the scored units, projected when asked for."""
+    device = device_of(subject)
+    outputs: Outputs = subject.reader.read(batch.to(device).inputs, Needs(distribution=True))
+    places = torch.from_numpy(kept).to(device)
+    if outputs.hidden is not None and outputs.head is not None:
+        head = outputs.head
+        hidden = outputs.hidden.reshape(-1, outputs.hidden.shape[-1])[places]
+        return lambda part: project(hidden[part], head).float()
+    assert outputs.logits is not None
+    logits = outputs.logits.reshape(-1, outputs.logits.shape[-1])[places]
+    return lambda part: logits[part].float()
+
+
+def _judge(
+    answers: Sequence[Callable[[slice], Tensor]], subjects: Sequence[Subject], target: Array, keep: bool
+) -> list[Judged]:
+    """What each subject says of the units of a batch; the teacher's distribution is made once a chunk."""
+    if not len(target):
+        return [_joined([]) for _ in subjects]
+    size = max(_CHUNK_POSITIONS, _CHUNK_ELEMENTS // answers[0](slice(0, 1)).shape[-1])
+    parts: list[list[Judged]] = [[] for _ in subjects]
+    has_teacher = subjects[0].role == "teacher"
+    for start in range(0, len(target), size):
+        part = slice(start, start + size)
+        teacher: tuple[Tensor, Tensor] | None = None
+        for place, answer in enumerate(answers):
+            scores = answer(part)
+            log_probs = scores.log_softmax(-1)
+            said, likeliest = _said(scores, log_probs, target[part], teacher, keep)
+            parts[place].append(said)
+            if has_teacher and place == 0:
+                said.entropy = _numbers(entropy(log_probs))
+                teacher = (log_probs, likeliest)
+    return [_joined(chunks) for chunks in parts]
+
+
+def _said(
+    scores: Tensor, log_probs: Tensor, target: Array, teacher: tuple[Tensor, Tensor] | None, keep: bool
+) -> tuple[Judged, Tensor]:
+    """What one subject says of a chunk of units, and its likeliest outcomes [n, 5]."""
+    width = log_probs.shape[-1]
+    if teacher is not None and teacher[0].shape[-1] != width:
+        raise VocabularyError(
+            f"teacher and student must score the same outcomes, got {teacher[0].shape[-1]} and {width}. "
+            "Give both readers the shared vocabulary."
+        )
+    # A regression's target is no class, and neither is an example's without a label.
+    is_class = (target != IGNORE) & (width > 1)
+    if is_class.any() and not 0 <= target[is_class].min() <= target[is_class].max() < width:
+        raise VocabularyError(
+            f"targets must lie between 0 and {width - 1}, got {target[is_class].min():g} to "
+            f"{target[is_class].max():g}. Evaluate with the tokenizer and labels of the model."
+        )
+    wanted = torch.from_numpy(np.where(is_class, target, 0)).long().to(log_probs.device)
+    best, likeliest = log_probs.topk(min(_TOP, width), dim=-1)
+    judged = Judged(
+        nll=_numbers(-log_probs.gather(-1, wanted[:, None])[:, 0]),
+        prediction=likeliest[:, 0].cpu().numpy(),
+        confidence=_numbers(best[:, 0].exp()),
+        scores=scores.cpu().numpy() if keep else None,
+    )
+    if teacher is not None:
+        teacher_log_probs, teacher_likeliest = (tensor.to(log_probs.device) for tensor in teacher)
+        distances = divergence(log_probs, teacher_log_probs)
+        judged.forward_kl, judged.reverse_kl, judged.js_distance = map(_numbers, distances)
+        shared = (likeliest[:, :, None] == teacher_likeliest[:, None, :]).any(-1)
+        judged.top5 = _numbers(shared.double().mean(-1))
+    return judged, likeliest
+
+
+def _numbers(values: Tensor) -> Array:
+    return values.double().cpu().numpy()
+
+
+def _joined(parts: Sequence[Judged]) -> Judged:
+    def join(name: str) -> Any:
+        values = [getattr(part, name) for part in parts if len(part.nll)]
+        if not values:
+            return np.empty(0)
+        return None if values[0] is None else np.concatenate(values)
+
+    return Judged(**{name: join(name) for name in Judged.__dataclass_fields__})

@@ -1,0 +1,154 @@
+"""What each subject writes when it continues held-out prompts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from limbeck.core.errors import ConfigError
+from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.prompts import Prompt, held_out_prompts
+from limbeck.evaluation.settings import Subject
+from limbeck.evaluation.statistics import Rows, verdict
+from limbeck.evaluation.tasks import TASKS
+from limbeck.inference.generate import Completion, TokenIds, generate
+
+DEFINITION = (
+    "Greedy completions of the same held-out prompts by every subject. Length: new tokens without the end "
+    "token. Stopped: share that ended before the limit. Intervals: 95 %, Wilson's for shares."
+)
+
+
+def generation(evidence: Evidence) -> dict[str, Any]:
+    """Greedy completions of held-out prompts: length, stop rate, task share, samples side by side."""
+    settings = evidence.settings
+    prompts = held_out_prompts(evidence)
+    if not prompts:
+        raise ConfigError(
+            "generation must have a held-out row with a prompt, or with at least three tokens, got none. "
+            "Hold out longer rows, or leave generation out."
+        )
+    written = {
+        subject.name: _complete(subject, prompts, evidence, place)
+        for place, subject in enumerate(evidence.subjects)
+    }
+    names: dict[str, int] = {}
+    row = [names.setdefault(evidence.row_id(prompt.row), len(names)) for prompt in prompts]
+    rows = Rows(row, resamples=settings.resamples, seed=settings.seed)
+    subjects: dict[str, dict[str, Any]] = {
+        name: {
+            "length": rows.mean([len(completion.content) for completion in completions]),
+            "stopped": rows.share([completion.stopped for completion in completions]),
+        }
+        for name, completions in written.items()
+    }
+    texts = _Texts(evidence, prompts)
+    said = {
+        name: texts.after_prompts([completion.content for completion in completions])
+        for name, completions in written.items()
+    }
+    shown = range(min(settings.n_samples, len(prompts)))
+    cut = texts.after_prompts([prompt.reference[: settings.max_new_tokens] for prompt in prompts])
+    result: dict[str, Any] = {
+        "definition": DEFINITION,
+        "prompts": len(prompts),
+        "max_new_tokens": settings.max_new_tokens,
+        "subjects": subjects,
+        "comparisons": [],
+        "samples": [
+            {
+                "row": prompts[place].row,
+                "prompt": texts.prompts[place],
+                "reference": cut[place],
+                "texts": {name: values[place] for name, values in said.items()},
+            }
+            for place in shown
+        ],
+    }
+    return (
+        result if settings.task is None else result | _judged(evidence, rows, texts, written, said, subjects)
+    )
+
+
+def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:
+    share = len(evidence.subjects)
+    return generate(
+        subject.model,
+        [prompt.ids for prompt in prompts],
+        tokenizer_or_ids=TokenIds.of(subject.tokenizer),
+        max_new_tokens=evidence.settings.max_new_tokens,
+        vocabulary=subject.reader.vocabulary,
+        progress=lambda done: evidence.progress("generation", (place + done) / share),
+    )
+
+
+class _Texts:
+    """Prompts, references and completions as text."""
+
+    def __init__(self, evidence: Evidence, prompts: list[Prompt]) -> None:
+        self._tokenizer = evidence.subjects[0].tokenizer
+        # A causal model's text goes on where its prompt ends; a seq2seq model's stands alone.
+        self._before = [[] if evidence.settings.kind == "seq2seq" else prompt.ids for prompt in prompts]
+        self.prompts = self._decode([prompt.ids for prompt in prompts])
+        self.references = self.after_prompts([prompt.reference for prompt in prompts])
+
+    def after_prompts(self, ids: Sequence[list[int]]) -> list[str]:
+        """Texts of `ids`, decoded behind their prompts so that a space between the two is kept."""
+        before = self._decode(self._before)
+        both = self._decode([start + new for start, new in zip(self._before, ids, strict=True)])
+        alone = self._decode(ids)
+        return [
+            whole[len(start) :] if whole.startswith(start) else new
+            for whole, start, new in zip(both, before, alone, strict=True)
+        ]
+
+    def _decode(self, ids: Sequence[list[int]]) -> list[str]:
+        texts: list[str] = self._tokenizer.batch_decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return texts
+
+
+def _judged(
+    evidence: Evidence,
+    rows: Rows,
+    texts: _Texts,
+    written: dict[str, list[Completion]],
+    said: dict[str, list[str]],
+    subjects: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """The task's part of the result; adds the `task` share to each subject."""
+    task = evidence.settings.task
+    assert task is not None
+    judge = TASKS[task]
+    prompts = [""] * len(texts.prompts) if evidence.settings.kind == "seq2seq" else texts.prompts
+    passed = {
+        name: np.array(
+            [
+                judge.passes(prompt, text, reference, completion.stopped)
+                for prompt, text, reference, completion in zip(
+                    prompts, said[name], texts.references, completions, strict=True
+                )
+            ],
+            dtype=np.float64,
+        )
+        for name, completions in written.items()
+    }
+    for name, values in passed.items():
+        subjects[name]["task"] = rows.share(values)
+    ones = rows.sums(np.ones(len(prompts)))
+    comparisons = []
+    for student, baseline in evidence.pairs:
+        change = rows.difference(
+            (rows.sums(passed[student.name]), ones), (rows.sums(passed[baseline.name]), ones)
+        )
+        comparisons.append(
+            {
+                "measure": "task",
+                "student": student.name,
+                "baseline": baseline.name,
+                "difference": change,
+                "verdict": verdict(change, higher_is_better=True),
+            }
+        )
+    return {"task": {"name": task, "rule": judge.rule}, "comparisons": comparisons}

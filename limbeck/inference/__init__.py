@@ -1,0 +1,1 @@
+"""Writing with a model: greedy or sampled completions of many prompts."""

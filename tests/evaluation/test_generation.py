@@ -1,0 +1,94 @@
+"""Prompts, tasks, completions and speed."""
+
+import json
+
+import pytest
+
+from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.prompts import held_out_prompts
+from limbeck.evaluation.tasks import exact_match, python_syntax
+from tests.evaluation.tiny import Texts, causal, rows_of, settings, subject, texts
+
+
+def evidence(source, **changes):
+    rows = {row["id"]: row for row in rows_of(source)}
+    return Evidence([], source, rows, settings("causal", "generation", **changes))
+
+
+def test_a_row_with_a_prompt_is_cut_before_its_first_learnt_token():
+    source = Texts([[5, 6, 7, 8, 9]], prompt=3)
+    (prompt,) = held_out_prompts(evidence(source))
+    assert (prompt.ids, prompt.reference) == ([5, 6, 7], [8, 9])
+
+
+def test_plain_text_is_cut_after_the_prompt_tokens_or_in_the_middle():
+    source = Texts([list(range(2, 12))])
+    (long,) = held_out_prompts(evidence(source, prompt_tokens=4))
+    assert (long.ids, long.reference) == ([2, 3, 4, 5], [6, 7, 8, 9, 10, 11])
+    (short,) = held_out_prompts(evidence(source, prompt_tokens=64))
+    assert (short.ids, short.reference) == ([2, 3, 4, 5, 6], [7, 8, 9, 10, 11])
+
+
+def test_later_windows_of_a_text_are_no_prompts():
+    source = Texts(texts(2))
+    source.ids = ["a", "a#1"]
+    found = held_out_prompts(Evidence([], source, {"a": {"id": "a"}}, settings("causal", "generation")))
+    assert [prompt.row for prompt in found] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("completion", "stopped", "passes"),
+    [
+        ("    return 1\n", True, True),
+        ("    return (1\n", True, False),  # it stopped there itself
+        ("    return 1\n    y = (2,", False, True),  # the last line is not complete
+        ("    x = [1,\n", False, True),  # a bracket still open at the cut
+        ("    if x:\n", False, True),  # a block still open at the cut
+        ("    return return\n    pass\n", False, False),
+        ("  x = 1\n y = 2\n", False, False),
+        ("    return 1", False, False),  # no complete line to judge
+        ("\n\n", False, False),
+        ("", True, False),
+    ],
+)
+def test_python_syntax_forgives_the_cut_and_nothing_else(completion, stopped, passes):
+    assert python_syntax("def f(x):\n", completion, "", stopped) is passes
+
+
+def test_exact_match_ignores_white_space_around():
+    assert exact_match("", " 42\n", "42", True) and not exact_match("", "42.", "42", True)
+
+
+def test_completions_are_counted_compared_and_shown_side_by_side():
+    source = Texts(texts(6), prompt=3)
+    subjects = [subject("teacher", causal(0)), subject("student", causal(1)), subject("baseline", causal(1))]
+    result = evaluate(
+        subjects, source=source, rows=rows_of(source),
+        settings=settings(
+            "causal", "generation", task="exact_match", max_new_tokens=5, n_samples=2, prompts=4
+        ),
+    )  # fmt: skip
+    found = json.loads(json.dumps(result, allow_nan=False))["metrics"]["generation"]
+    assert found["prompts"] == 4 and len(found["samples"]) == 2
+    sample = found["samples"][0]
+    assert set(sample["texts"]) == {"teacher", "student", "baseline"}
+    assert sample["texts"]["student"] == sample["texts"]["baseline"]
+    assert found["subjects"]["student"]["length"]["value"] <= 5
+    assert found["subjects"]["student"]["task"]["n"] == 4
+    assert found["comparisons"][0]["verdict"] == "undecided"
+
+
+def test_speed_counts_parameters_and_tokens(tmp_path):
+    source = Texts(texts(4))
+    model = causal(0)
+    model.save_pretrained(tmp_path)
+    one = subject("student", model)
+    one = type(one)(**{**vars(one), "folder": tmp_path})
+    result = evaluate([one], source=source, rows=rows_of(source), settings=settings("causal", "speed"))
+    found = result["metrics"]["speed"]["subjects"]["student"]
+    assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert found["memory_bytes"] == 4 * found["parameters"]
+    assert found["disk_bytes"] == (tmp_path / "model.safetensors").stat().st_size
+    for name in ("forward_tokens_per_second", "generated_tokens_per_second"):
+        assert 0 < found[name]["low"] <= found[name]["value"] <= found[name]["high"]
