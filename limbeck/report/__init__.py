@@ -1,0 +1,1 @@
+"""A run in one page: what was done, what the student kept, what it cost."""

@@ -1,0 +1,215 @@
+"""`report.html` and the model card of a run, from the files in its folder alone."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from limbeck.core.files import write_text
+from limbeck.report.headline import comparisons, gap_closed, headline
+from limbeck.report.plots import calibration_figure, loss_figure, slice_figure
+from limbeck.report.record import Record, read_run
+from limbeck.report.story import limits, story
+from limbeck.report.table import main_table
+from limbeck.report.words import count, duration, listed, percent
+
+_HERE = Path(__file__).parent
+_TITLE_LENGTH = 70
+_AUTO = {
+    "causal": ("AutoModelForCausalLM", "text-generation"),
+    "seq2seq": ("AutoModelForSeq2SeqLM", "text2text-generation"),
+    "classifier": ("AutoModelForSequenceClassification", "text-classification"),
+    "encoder": ("AutoModel", "feature-extraction"),
+}
+_SLICE_NAMES = {
+    "position": "position in the row, tokens",
+    "teacher_entropy": "entropy of the teacher, nats",
+    "row_length": "learnt tokens of the row",
+}
+
+
+def build_report(run_folder: Path) -> Path:
+    """Write `report.html` (self-contained) and `README.md` (a model card) into a run folder.
+
+    What the run did not leave behind is left out of the page.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        RunFolderError: there is nothing to report on, or the evaluation is of another format.
+    """
+    record = read_run(run_folder)
+    shared = _shared(record)
+    pages = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
+    pages.filters["code"] = _code
+    page = pages.get_template("page.html").render(**shared, **_page(record))
+    cards = Environment(loader=FileSystemLoader(_HERE), trim_blocks=True)  # Markdown: nothing to escape
+    card = cards.get_template("card.md").render(**shared, **_card(record))
+    write_text(run_folder / "README.md", card)
+    path = run_folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _shared(record: Record) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "headline": headline(record),
+        "comparisons": comparisons(record),
+        "subjects": record.subjects,
+        "lines": main_table(record),
+        "data": record.evaluation.get("data", {}),
+        "story": story(record),
+    }
+
+
+def _page(record: Record) -> dict[str, Any]:
+    generation, machine = record.metric("generation"), record.metric("speed").get("machine", {})
+    steps = record.steps
+    return {
+        "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "gap": gap_closed(record),
+        "unit": "examples" if record.evaluation.get("kind") == "classifier" else "tokens",
+        "task_rule": generation.get("task", {}).get("rule", ""),
+        "machine": _machine(machine) if machine else "",
+        "classes": [
+            {"name": name, "rows": measured["classes"]}
+            for name, measured in record.metric("classification").get("subjects", {}).items()
+            if measured.get("classes")
+        ],
+        "slices": _slices(record),
+        "follows": _follows(record),
+        "calibration": _calibration(record),
+        "samples": [sample | {"title": _title(sample["prompt"])} for sample in generation.get("samples", [])],
+        "max_new_tokens": generation.get("max_new_tokens"),
+        "losses": [
+            {"svg": Markup(loss_figure(lines, name)), "caption": _loss_caption(name, lines)}
+            for name, lines in record.curves.items()
+            if any(line.get("loss") is not None for line in lines)
+        ],
+        "steps": [
+            {
+                "kind": step.get("kind", ""),
+                "out": step.get("out", ""),
+                "time": duration(step["seconds"]) if step.get("seconds") is not None else "",
+                "tokens": count(step["tokens"]) if step.get("tokens") else "",
+            }
+            for step in steps
+        ],
+        "total": duration(sum(step.get("seconds") or 0 for step in steps)) if steps else "",
+        "notes": [f"{step.get('out')}: {note}" for step in steps for note in step.get("notes") or []],
+        "definitions": [
+            (name, metric["definition"])
+            for name, metric in record.evaluation.get("metrics", {}).items()
+            if metric.get("definition")
+        ],
+        "versions": _flat(record.versions),
+        "recipe": record.recipe_text,
+    }
+
+
+def _card(record: Record) -> dict[str, Any]:
+    auto, pipeline = _AUTO.get(record.evaluation.get("kind", ""), ("AutoModel", None))
+    front: dict[str, Any] = {"library_name": "transformers"}
+    if pipeline:
+        front["pipeline_tag"] = pipeline
+    front["tags"] = ["distillation", "limbeck"]
+    return {"front": yaml.safe_dump(front, sort_keys=False), "auto": auto, "limits": limits(record)}
+
+
+def _slices(record: Record) -> list[dict[str, Any]]:
+    subjects = record.metric("fidelity").get("subjects", {})
+    if not subjects:
+        return []
+    figures = []
+    for what, entries in next(iter(subjects.values()))["slices"].items():
+        if len(entries) < 2:
+            continue
+        of_subject = {name: measured["slices"][what] for name, measured in subjects.items()}
+        sizes = ", ".join(f"{entry['slice']}: {entry['top1_agreement']['n']:,}" for entry in entries)
+        name = _SLICE_NAMES.get(what, what)
+        agreement = slice_figure(
+            of_subject, "top1_agreement", xlabel=name, ylabel="same likeliest token, %", scale=100
+        )
+        divergence = slice_figure(
+            of_subject, "forward_kl", xlabel=name, ylabel="KL(teacher ‖ model), nats", scale=1
+        )
+        figures.append(
+            {"svg": Markup(agreement), "caption": f"Agreement by {name}. Positions: {sizes}. Bars: 95 %."}
+        )
+        figures.append(
+            {"svg": Markup(divergence), "caption": f"Divergence by {name}, same positions. Bars: 95 %."}
+        )
+    return figures
+
+
+def _follows(record: Record) -> str:
+    student = record.named("student")
+    measured = record.measured("fidelity", student)
+    right = measured.get("top1_agreement_where_teacher_is_right", {}).get("value")
+    wrong = measured.get("top1_agreement_where_teacher_is_wrong", {}).get("value")
+    if right is None or wrong is None:
+        return ""
+    return (
+        f"Where the teacher's likeliest token is the right one, the student has the same in {percent(right)} "
+        f"of positions; where it is wrong, in {percent(wrong)}."
+    )
+
+
+def _calibration(record: Record) -> dict[str, Any] | None:
+    subjects = record.metric("calibration").get("subjects", {})
+    curves = {name: measured["curve"] for name, measured in subjects.items() if measured.get("curve")}
+    if not curves:
+        return None
+    errors = listed([f"{name} {percent(subjects[name]['ece']['value'])}" for name in curves])
+    caption = (
+        "Share right by confidence, in 15 bins. On the dotted line, confidence is what it says; below it, "
+        f"the model is too sure of itself. Mean distance from the line (ECE): {errors}."
+    )
+    return {"svg": Markup(calibration_figure(curves)), "caption": caption}
+
+
+def _loss_caption(name: str, lines: list[dict[str, Any]]) -> str:
+    first, last = lines[0], lines[-1]
+    speed = f", {count(last['tokens_per_second'])} tokens/s" if last.get("tokens_per_second") else ""
+    tokens = f", {count(last['tokens'])} tokens" if last.get("tokens") else ""
+    return (
+        f"{name}: loss {first['loss']:.3g} at step {first['step']}, {last['loss']:.3g} at step "
+        f"{last['step']} of {last.get('of', last['step'])}{tokens}{speed}. Strong line: running mean."
+    )
+
+
+def _title(prompt: str) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1] + "…"
+
+
+def _code(sentence: str) -> Markup:
+    """`words` between backticks as code, everything escaped."""
+    parts = [escape(part) for part in sentence.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    threads = machine.get("threads")
+    return f"{machine.get('device')}" + (
+        f" with {threads} {'thread' if threads == 1 else 'threads'} ({machine.get('platform')})"
+        if machine.get("device") == "CPU"
+        else ""
+    )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{prefix}{name} ")
+        elif value not in (None, [], ""):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found.append((f"{prefix}{name}", text))
+    return found

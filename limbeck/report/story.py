@@ -1,0 +1,110 @@
+"""What was done, step by step, in plain sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from limbeck.report.record import Record
+from limbeck.report.words import count, duration, listed
+
+LIMITS = {
+    "causal": "It writes text that reads well and may be false; check what it says before you rely on it.",
+    "seq2seq": "It writes text that reads well and may be false; check what it says before you rely on it.",
+    "classifier": "It knows the classes it was trained on, and gives one of them to any text.",
+    "encoder": "Its embeddings are compared with the teacher's only on text like the held-out rows.",
+}
+
+
+def story(record: Record) -> list[str]:
+    """One sentence for each step of the recipe, with time and tokens where the step is done."""
+    done = {(step.get("kind"), step.get("out")): step for step in record.steps}
+    sentences = []
+    for step in record.recipe.get("steps", []):
+        kind, fields = next(iter(step.items()))
+        fields = fields or {}
+        sentence = _SENTENCES.get(kind, _other)(kind, fields)
+        finished = done.get((kind, fields.get("out", "evaluation")), {})
+        if finished.get("tokens"):
+            sentence += f", {count(finished['tokens'])} tokens in {duration(finished['seconds'])}"
+        sentences.append(sentence + ".")
+    return sentences
+
+
+def limits(record: Record) -> list[str]:
+    """What the numbers do not show."""
+    found = [LIMITS[record.evaluation["kind"]]] if record.evaluation.get("kind") in LIMITS else []
+    if record.evaluation:
+        rows = record.evaluation["data"]["rows"]
+        found.append(f"The numbers are for {rows} held-out rows of the same source as the training rows.")
+        found.append(
+            "The intervals show which rows were held out by chance; they do not show the training seed."
+        )
+    if record.named("teacher") is not None:
+        found.append("It learnt from its teacher, errors and leanings included.")
+    if record.evaluation and record.named("baseline") is None:
+        found.append("No baseline was trained, so the gain over training without a teacher is not known.")
+    return found
+
+
+def _load(kind: str, fields: Mapping[str, Any]) -> str:
+    held = fields.get("heldout")
+    apart = ""
+    if held:
+        apart = f"; {held:g} rows" if held >= 1 else f"; {100 * held:g} % of them"
+        apart += " were held out for the evaluation"
+    return f"Read the rows of {fields.get('path')} as `{fields.get('out')}`{apart}"
+
+
+def _build(kind: str, fields: Mapping[str, Any]) -> str:
+    return f"Made `{fields.get('out')}` from {_model(fields.get('student'))}"
+
+
+def _generate(kind: str, fields: Mapping[str, Any]) -> str:
+    return f"Let {_model(fields.get('teacher'))} write completions for `{fields.get('rows')}`"
+
+
+def _train(kind: str, fields: Mapping[str, Any]) -> str:
+    terms = [_term(term) for term in fields.get("objective", [])]
+    teacher = fields.get("teacher")
+    taught = f" against {_model(teacher)}" if teacher else " without a teacher"
+    return (
+        f"Trained `{fields.get('out')}`, starting from {_model(fields.get('student'))},{taught} on "
+        f"`{fields.get('rows')}` with {listed(terms) or 'no objective'}"
+    )
+
+
+def _term(term: Mapping[str, Any]) -> str:
+    weight = term.get("weight", 1)
+    return f"{term.get('name')}" + (
+        f" (weight {weight:g})" if isinstance(weight, int | float) and weight != 1 else ""
+    )
+
+
+def _evaluate(kind: str, fields: Mapping[str, Any]) -> str:
+    others = [_model(fields[name]) for name in ("teacher", "baseline") if fields.get(name)]
+    against = f" against {listed(others)}" if others else ""
+    return f"Compared `{fields.get('model')}`{against} on `{fields.get('rows')}`"
+
+
+def _other(kind: str, fields: Mapping[str, Any]) -> str:
+    return f"{kind.capitalize()}: `{fields.get('out', '')}`"
+
+
+def _model(value: Any) -> str:
+    if isinstance(value, Mapping):
+        kind, inner = next(((key, inner) for key, inner in value.items() if inner), ("model", "a model"))
+        if isinstance(inner, Mapping):
+            return _model(inner)
+        if isinstance(inner, list):
+            return listed([_model(part) for part in inner])
+        extra = [f"{key} {val}" for key, val in value.items() if key != kind and not isinstance(val, dict)]
+        return f"`{inner}`" + (f" ({', '.join(extra)})" if extra else "")
+    return f"`{value}`"
+
+
+_SENTENCES = {
+    "load": _load,
+    "build": _build,
+    "generate": _generate,
+    "train": _train,
+    "evaluate": _evaluate,
+}
