@@ -1,0 +1,38 @@
+"""Objectives: pure functions of signals, unreduced. This file is the list.
+
+`[..., V]` logits give one value a position, states and relations one value a row. A signal
+named `teacher_*` is always a constant; `teacher_logits` may be a `core.signals.TopK`.
+`objectives.fused` computes the ones over logits straight from hidden states and heads.
+"""
+
+from limbeck.objectives.adaptive_kl import adaptive_kl
+from limbeck.objectives.alpha_divergence import alpha_divergence
+from limbeck.objectives.cross_entropy import cross_entropy
+from limbeck.objectives.decoupled_kd import decoupled_kd
+from limbeck.objectives.forward_kl import forward_kl
+from limbeck.objectives.jsd import jsd
+from limbeck.objectives.patient import patient
+from limbeck.objectives.relation_kl import relation_kl
+from limbeck.objectives.reverse_kl import reverse_kl
+from limbeck.objectives.skew_forward_kl import skew_forward_kl
+from limbeck.objectives.skew_reverse_kl import skew_reverse_kl
+from limbeck.objectives.state_mse import state_mse
+from limbeck.objectives.taid import taid
+from limbeck.objectives.total_variation import total_variation
+
+__all__ = [
+    "adaptive_kl",
+    "alpha_divergence",
+    "cross_entropy",
+    "decoupled_kd",
+    "forward_kl",
+    "jsd",
+    "patient",
+    "relation_kl",
+    "reverse_kl",
+    "skew_forward_kl",
+    "skew_reverse_kl",
+    "state_mse",
+    "taid",
+    "total_variation",
+]

@@ -1,0 +1,170 @@
+"""Values and logit gradients of any pointwise objective on a block of rows."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.core.errors import ObjectiveError
+from limbeck.core.signals import POINTWISE, TopK
+from limbeck.objectives.kernels import KERNELS, Spare
+from limbeck.objectives.outcomes import hinton_factor
+
+
+@dataclass(frozen=True)
+class PointwiseTerm:
+    """One objective of a weighted sum; it may name only pointwise signals.
+
+    Attributes:
+        objective: pure function; its positional parameters are signals of `POINTWISE`.
+        hyperparameters: its keyword-only arguments.
+    """
+
+    objective: Callable[..., Tensor]
+    hyperparameters: Mapping[str, Any]
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the objective's positional parameters."""
+        return _signals(self.objective)
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether the objective reads a teacher."""
+        return any(name.startswith("teacher") for name in self.signals)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Signals of some rows: student logits [R, V], and what else the terms read."""
+
+    student_logits: Tensor
+    teacher_logits: Tensor | None
+    teacher_topk: TopK | None
+    labels: Tensor | None
+
+    def at(self, rows: Tensor, *, with_teacher: bool) -> "Block":
+        """A copy of some rows, of the teacher's too if it is read."""
+        topk = self.teacher_topk if with_teacher else None
+        u = self.teacher_logits if with_teacher else None
+        return Block(
+            self.student_logits.index_select(0, rows),
+            None if u is None else u.index_select(0, rows),
+            None if topk is None else TopK(*(part.index_select(0, rows) for part in topk)),
+            None if self.labels is None else self.labels.index_select(0, rows),
+        )
+
+    def arguments(self, term: PointwiseTerm) -> list[Any]:
+        """The objective's positional arguments; a stored teacher stands in for logits."""
+        given = {
+            "student_logits": self.student_logits,
+            "teacher_logits": self.teacher_topk if self.teacher_logits is None else self.teacher_logits,
+            "teacher_topk": self.teacher_topk,
+            "labels": self.labels,
+        }
+        return [given[name] for name in term.signals]
+
+
+def value_and_gradient(term: PointwiseTerm, block: Block, spare: Spare, *, finite: bool) -> Tensor:
+    """The objective's values [R]; its gradient in the logits replaces `block.student_logits`.
+
+    Overwrites the block's logits of both sides.
+
+    Args:
+        term: what to compute.
+        block: of rows that all count.
+        spare: scratch tensors like the logits, by number.
+        finite: no logit is -inf by construction; False leaves everything to autograd, whose
+            formulas know outcomes without mass.
+    """
+    stored = block.teacher_logits is None and term.reads_teacher
+    if finite and term.objective in KERNELS:
+        if not stored:
+            return _by_kernel(term, block, spare)
+        assert block.teacher_topk is not None
+        if block.teacher_topk.ids.shape[-1] < block.student_logits.shape[-1]:
+            return _by_outcomes(term, block, block.teacher_topk)
+    return _by_autograd(term, block)
+
+
+def check_hyperparameters(term: PointwiseTerm) -> None:
+    """Let a shipped objective refuse its hyperparameters itself, on one row of two equal outcomes."""
+    if term.objective in KERNELS:
+        nothing, label = torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)
+        term.objective(*Block(nothing, nothing, None, label).arguments(term), **term.hyperparameters)
+
+
+def _by_kernel(term: PointwiseTerm, block: Block, spare: Spare) -> Tensor:
+    options = dict(term.hyperparameters)
+    options.pop("tail", None)
+    temperature = options.pop("temperature", 1.0)
+    factor = hinton_factor(temperature, options.pop("temperature_squared", False))
+    z, u = block.student_logits, block.teacher_logits
+    if temperature != 1:
+        z.div_(temperature)
+        if u is not None:
+            u.div_(temperature)
+    values = KERNELS[term.objective](z, u, block.labels, spare, **options)
+    if factor != temperature:
+        z.mul_(factor / temperature)
+    return values.squeeze(-1) * factor
+
+
+def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
+    """A stored teacher: the objective itself on K + 1 outcomes, then the chain rule to V logits.
+
+    The bucket's student logit is the log-sum-exp of all logits outside the ids, so a vocabulary of
+    K + 1 words, the last of them the bucket, gives the objective the same distributions.
+    """
+    z = block.student_logits
+    kept = z.gather(-1, topk.ids)
+    z.scatter_(-1, topk.ids, -torch.inf)
+    top = z.amax(-1, keepdim=True)
+    torch.softmax(z, -1, out=z)
+    bucket = top - z.amax(-1, keepdim=True).log()
+    small = torch.cat([kept, bucket], -1).requires_grad_()
+    last = topk.ids.shape[-1]
+    places = torch.arange(last, device=z.device).expand_as(topk.ids)
+    labels = None
+    if block.labels is not None:
+        is_label = topk.ids == block.labels.unsqueeze(-1)
+        labels = torch.where(is_label.any(-1), is_label.int().argmax(-1), last)
+    with torch.enable_grad():
+        stored = TopK(places, topk.log_probs, topk.log_tail)
+        values = term.objective(*Block(small, None, stored, labels).arguments(term), **term.hyperparameters)
+        (gradient,) = torch.autograd.grad(values.sum(), small)
+    z.mul_(gradient[:, last:]).scatter_(-1, topk.ids, gradient[:, :last])
+    return values.detach()
+
+
+def _by_autograd(term: PointwiseTerm, block: Block) -> Tensor:
+    z = block.student_logits
+    leaf = z.clone().requires_grad_()
+    with torch.enable_grad():
+        given = Block(leaf, block.teacher_logits, block.teacher_topk, block.labels)
+        values = term.objective(*given.arguments(term), **term.hyperparameters)
+        if values.shape != z.shape[:1]:
+            raise ObjectiveError(
+                f"a pointwise objective must return one value for each position, {tuple(z.shape[:1])}, "
+                f"got {tuple(values.shape)}."
+            )
+        (gradient,) = torch.autograd.grad(values.sum(), leaf)
+    z.copy_(gradient)
+    return values.detach().float()
+
+
+@cache
+def _signals(objective: Callable[..., Any]) -> tuple[str, ...]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = tuple(p.name for p in inspect.signature(objective).parameters.values() if p.kind in kinds)
+    other = [name for name in names if name not in POINTWISE]
+    if other or "student_logits" not in names:
+        raise ObjectiveError(
+            f"{getattr(objective, '__name__', objective)} must read student_logits and else only "
+            f"{', '.join(sorted(POINTWISE))} to be computed row by row, got {', '.join(names) or 'nothing'}."
+        )
+    return names

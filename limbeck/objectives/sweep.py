@@ -1,0 +1,220 @@
+"""One sweep over rows: values and gradients of pointwise objectives, chunk by chunk."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limbeck.core.signals import Head, TopK
+from limbeck.objectives.gradients import Block, PointwiseTerm, value_and_gradient
+
+# Sizes in bytes, of float32. On a CPU a chunk must be tall enough that reading the heads is cheap
+# beside multiplying them, and a block small enough to stay in the cache over all passes.
+_CPU_CHUNK = 150 * 2**20
+_CPU_BLOCK = 3 * 2**19
+_CPU_TILE = 2048  # columns of one projection
+_GPU_CHUNK = 640 * 2**20
+_GPU_BLOCK = 160 * 2**20
+_GPU_TILE = 32768
+_TINY = torch.finfo(torch.float32).tiny
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one sweep computes; all tensors are constants."""
+
+    terms: tuple[PointwiseTerm, ...]
+    head: Head
+    weights: Tensor
+    labels: Tensor | None
+    teacher_hidden: Tensor | None
+    teacher_head: Head | None
+    teacher_topk: TopK | None
+    wants: tuple[bool, ...]  # gradients in hidden states, weight, bias
+
+    def block(self, rows: Tensor, student_logits: Tensor, teacher_logits: Tensor | None) -> Block:
+        """Signals of some rows."""
+        topk = None if self.teacher_topk is None else TopK(*(part[rows] for part in self.teacher_topk))
+        return Block(student_logits, teacher_logits, topk, None if self.labels is None else self.labels[rows])
+
+
+def sweep(hidden: Tensor, plan: Plan) -> tuple[Tensor, list[Tensor | None]]:
+    """Values [K, N] (0 where the weight is 0) and the wanted gradients in hidden states, weight and bias.
+
+    Args:
+        hidden: [N, H] of the student.
+        plan: everything else.
+
+    Returns:
+        values in float32, and the gradients of sum(weights * values), in float32; None where unwanted.
+    """
+    return _Sweep(hidden, plan).run()
+
+
+class _Sweep:
+    """One pass over all rows that count: values [K, N] and the gradients that are wanted."""
+
+    def __init__(self, hidden: Tensor, plan: Plan) -> None:
+        self.hidden, self.plan = hidden, plan
+        self.on_cpu = hidden.device.type == "cpu"
+        vocabulary = plan.head.weight.shape[0]
+        row_bytes = 4 * vocabulary
+        self.dtype = _product_dtype(hidden)
+        self.used = plan.weights.ne(0)
+        # Float16 would lose weights of one over a step's tokens: there they are scaled to 1.
+        self.unit = plan.weights.abs().amax().clamp_min(_TINY) if self.dtype is torch.float16 else None
+        self.weights = plan.weights if self.unit is None else plan.weights / self.unit
+        self.rows = self.used.any(0).nonzero().squeeze(-1)
+        lines = max(1, self.rows.numel())
+        threads = torch.get_num_threads() if self.on_cpu else 1
+        chunk = max(threads, (_CPU_CHUNK if self.on_cpu else _GPU_CHUNK) // row_bytes)
+        # Chunks of equal height: a short last one reads the heads for little.
+        self.chunk_rows = -(-lines // -(-lines // chunk))
+        block = (_CPU_BLOCK if self.on_cpu else _GPU_BLOCK) // row_bytes
+        self.block_rows = min(self.chunk_rows, max(threads, block // threads * threads))
+        self.tile = _CPU_TILE if self.on_cpu else _GPU_TILE
+        self.z = hidden.new_empty(self.chunk_rows, vocabulary, dtype=torch.float32)
+        self.u = None if plan.teacher_hidden is None else torch.empty_like(self.z)
+        self.scratch: dict[int, Tensor] = {}
+        self.finite = _is_finite(plan.head.bias) and _is_finite(
+            None if plan.teacher_head is None else plan.teacher_head.bias
+        )
+
+    def run(self) -> tuple[Tensor, list[Tensor | None]]:
+        """Values [K, N] (0 where the weight is 0) and gradients in hidden states, weight and bias."""
+        plan, hidden = self.plan, self.hidden
+        values = plan.weights.new_zeros(plan.weights.shape)
+        d_hidden = torch.zeros_like(hidden, dtype=torch.float32) if plan.wants[0] else None
+        d_weight = torch.empty_like(plan.head.weight, dtype=torch.float32) if plan.wants[1] else None
+        d_bias = hidden.new_zeros(self.z.shape[1], dtype=torch.float32) if plan.wants[2] else None
+        for start in range(0, self.rows.numel(), self.chunk_rows):
+            rows = self.rows[start : start + self.chunk_rows]
+            h = hidden.index_select(0, rows)
+            z = self._project(h, plan.head, self.z)
+            u = None
+            if self.u is not None:
+                assert plan.teacher_hidden is not None and plan.teacher_head is not None
+                u = self._project(plan.teacher_hidden.index_select(0, rows), plan.teacher_head, self.u)
+            factors = self._differentiate(z, u, rows, values)
+            if any(plan.wants):
+                self._collect(z, h.float() * factors, factors, rows, d_hidden, d_weight, d_bias, start == 0)
+        if d_weight is not None and not self.rows.numel():
+            d_weight.zero_()
+        gradients = [d_hidden, d_weight, d_bias]
+        if self.unit is not None:
+            gradients = [None if gradient is None else gradient.mul_(self.unit) for gradient in gradients]
+        return values, gradients
+
+    def _differentiate(self, z: Tensor, u: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
+        """Write values, put the gradient over z up to a factor per row, and return the factors [R, 1]."""
+        plan = self.plan
+        alone = len(plan.terms) == 1
+        for start in range(0, rows.numel(), self.block_rows):
+            part = slice(start, start + self.block_rows)
+            block = plan.block(rows[part], z[part], None if u is None else u[part])
+            slope = self._cap(block)
+            if alone:
+                values[0, rows[part]] = self._one_term(plan.terms[0], block)
+            else:
+                self._add_terms(block, rows[part], values)
+            if slope is not None:
+                z[part].mul_(slope)
+        factors = self.weights[0, rows] if alone else torch.ones_like(rows, dtype=torch.float32)
+        return (factors * plan.head.scale).unsqueeze(-1)
+
+    def _one_term(self, term: PointwiseTerm, block: Block) -> Tensor:
+        rows = block.student_logits.shape[0]
+        return value_and_gradient(term, block, lambda number: self._spare(number)[:rows], finite=self.finite)
+
+    def _add_terms(self, block: Block, rows: Tensor, values: Tensor) -> None:
+        total = torch.zeros_like(block.student_logits)
+        for k, term in enumerate(self.plan.terms):
+            inside = self.used[k, rows].nonzero().squeeze(-1)
+            if inside.numel():
+                mine = block.at(inside, with_teacher=term.reads_teacher)
+                values[k, rows[inside]] = self._one_term(term, mine)
+                weights = self.weights[k, rows[inside]].unsqueeze(-1)
+                total.index_add_(0, inside, mine.student_logits.mul_(weights))
+        block.student_logits.copy_(total)
+
+    def _cap(self, block: Block) -> Tensor | None:
+        """Apply the softcaps; the student's slope, or None."""
+        teacher = self.plan.teacher_head
+        if block.teacher_logits is not None and teacher is not None and teacher.softcap is not None:
+            block.teacher_logits.div_(teacher.softcap).tanh_().mul_(teacher.softcap)
+        cap = self.plan.head.softcap
+        if cap is None:
+            return None
+        z = block.student_logits
+        slope = z.div_(cap).tanh_().square().neg_().add_(1)
+        z.mul_(cap)
+        return slope
+
+    def _project(self, hidden: Tensor, head: Head, out: Tensor) -> Tensor:
+        """Logits before the softcap, scale * (hidden @ weight.T + bias), in float32."""
+        out = out[: hidden.shape[0]]
+        h = hidden.to(self.dtype)
+        for start in range(0, out.shape[1], self.tile):
+            columns = slice(start, start + self.tile)
+            _product(h, head.weight[columns].detach().to(self.dtype).T, out=out[:, columns])
+        if head.bias is not None:
+            out.add_(head.bias.detach())
+        return out if head.scale == 1 else out.mul_(head.scale)
+
+    def _collect(
+        self,
+        dz: Tensor,
+        h: Tensor,
+        factors: Tensor,
+        rows: Tensor,
+        d_hidden: Tensor | None,
+        d_weight: Tensor | None,
+        d_bias: Tensor | None,
+        first: bool,
+    ) -> None:
+        if d_hidden is not None:
+            d_hidden[rows] = self._sum_of_tiles(dz) * factors
+        if d_weight is not None:
+            right = h.to(self.dtype)
+            for start in range(0, dz.shape[1], self.tile):
+                columns = slice(start, start + self.tile)
+                _product(dz[:, columns].to(self.dtype).T, right, out=d_weight[columns], add=not first)
+        if d_bias is not None:
+            d_bias.addmv_(dz.T, factors.squeeze(-1))
+
+    def _sum_of_tiles(self, dz: Tensor) -> Tensor:
+        weight = self.plan.head.weight
+        total = dz.new_empty(dz.shape[0], weight.shape[1])
+        for start in range(0, dz.shape[1], self.tile):
+            columns = slice(start, start + self.tile)
+            left, right = dz[:, columns].to(self.dtype), weight[columns].to(self.dtype)
+            _product(left, right, out=total, add=start > 0)
+        return total
+
+    def _spare(self, number: int) -> Tensor:
+        if number not in self.scratch:
+            self.scratch[number] = self.z.new_empty(self.block_rows, self.z.shape[1])
+        return self.scratch[number]
+
+
+def _product(a: Tensor, b: Tensor, out: Tensor, *, add: bool = False) -> None:
+    """out = a @ b, or out += a @ b, with a float32 result whatever the operands."""
+    if a.dtype is torch.float32:
+        torch.addmm(out, a, b, beta=1 if add else 0, out=out)
+    elif add:
+        out.add_(torch.mm(a, b, out_dtype=torch.float32))
+    else:
+        out.copy_(torch.mm(a, b, out_dtype=torch.float32))
+
+
+def _product_dtype(hidden: Tensor) -> torch.dtype:
+    """What the products multiply in: on CUDA the dtype of autocast or the hidden states, else float32."""
+    kind = hidden.device.type
+    if kind != "cuda":
+        return torch.float32
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    return dtype if dtype in (torch.float16, torch.bfloat16) else torch.float32
+
+
+def _is_finite(bias: Tensor | None) -> bool:
+    return bias is None or bool(bias.isfinite().all())
