@@ -1,6 +1,7 @@
 # Two commands are enough on a fresh machine: `make quickstart` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+OFFLINE := HF_HUB_OFFLINE=1
 
 .PHONY: install quickstart test lint studies benchmarks clean
 
@@ -19,7 +20,7 @@ quickstart: install
 	$(BIN)/limbeck run quickstart
 
 test: install lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .
@@ -28,7 +29,7 @@ lint: install
 	$(BIN)/lint-imports
 
 studies: install
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m study -s
+	$(OFFLINE) $(BIN)/python -m pytest -m study -s
 
 clean:
 	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

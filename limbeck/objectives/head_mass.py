@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import threshold
 
-_FIRST_GUESS = 64  # outcomes; a language model's head is nearly always smaller
+_FEW = 1024  # outcomes that are sorted faster than searched
 _NARROW = 1.02  # candidates within 2% of each other are few enough to be sorted
-_LEAST = 2.0**-40  # below any probability that can carry the head
+_BELOW = 0.99  # of a bound that may be met exactly
 
 
 def head_threshold(p: Tensor, mu: float, compat: str) -> Tensor:
@@ -21,7 +21,7 @@ def head_threshold(p: Tensor, mu: float, compat: str) -> Tensor:
     Returns:
         [..., 1]; the head is p >= threshold, so outcomes of equal probability enter together.
     """
-    if p.device.type != "cpu" or p.shape[-1] <= _FIRST_GUESS:
+    if p.device.type != "cpu" or p.shape[-1] <= _FEW:
         return _in_sorted(p.sort(-1, descending=True).values, 0.0, mu, compat)
     # Sorting a whole vocabulary on a CPU costs more than the head products it goes with.
     rows = [_threshold_of_row(row, mu, compat) for row in p.reshape(-1, p.shape[-1])]
@@ -37,25 +37,19 @@ def _in_sorted(ordered: Tensor, above: float, mu: float, compat: str) -> Tensor:
 
 
 def _threshold_of_row(p: Tensor, mu: float, compat: str) -> Tensor:
-    first = p.topk(_FIRST_GUESS).values
-    if first.sum(dtype=torch.float64) > mu:
-        return _in_sorted(first, 0.0, mu, compat)
-    # Bisect on a log scale: the mass of p > low exceeds mu, that of p > high does not.
-    low, high = _LEAST, float(first[-1])
+    # Bisect on a log scale: the mass of p > low exceeds mu, that of p > high does not. To begin
+    # with, outcomes of at most (1 - mu) / V each cannot hold more than 1 - mu together.
+    low, high = _BELOW * (1 - mu) / p.shape[-1], float(p.amax())
     while high > low * _NARROW:
         middle = (low * high) ** 0.5
-        if _mass_above(p, middle) > mu:
+        if float(threshold(p, middle, 0.0).sum()) > mu:
             low = middle
         else:
             high = middle
-    above = _mass_above(p, high)
+    above = float(threshold(p, high, 0.0).sum(dtype=torch.float64))
     candidates = p[(p > low) & (p <= high)].sort(descending=True).values
     if compat == "released" and above > 0:
         # Where no candidate fits under mu, the head ends with the outcome just above them.
         last = torch.where(p > high, p, torch.inf).min().reshape(1)
         candidates, above = torch.cat([last, candidates]), above - float(last)
     return _in_sorted(candidates, above, mu, compat)
-
-
-def _mass_above(p: Tensor, level: float) -> float:
-    return float(threshold(p, level, 0.0).sum(dtype=torch.float64))

@@ -1,0 +1,88 @@
+"""Writes `docs/methods/*.md`: one page a recipe, from its docstrings, its data and its last measured table.
+
+    python docs/generate.py            write the pages
+    python docs/generate.py --check    fail if a page is out of date
+
+Measured tables are written by hand into `docs/measured/<recipe>.md`, with their conditions.
+"""
+
+import argparse
+import inspect
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from limbeck.core.catalogue import REQUIRED, Entry, catalogue
+
+DOCS = Path(__file__).parent
+EXAMPLES = {"teacher": "TEACHER_DIR", "student": "STUDENT_DIR", "data": "rows.jsonl", "layers": "3"}
+NOT_MEASURED = "Not measured yet.\n"
+
+
+def page(entry: Entry) -> str:
+    """The page of one recipe."""
+    module = import_module(entry.module)
+    recipe = entry.load()(**{name: EXAMPLES[name] for name in required(entry)})
+    objectives = dict.fromkeys(term.name for step in recipe.steps for term in getattr(step, "objective", ()))
+    measured = DOCS / "measured" / f"{entry.name}.md"
+    command = " ".join(["limbeck run", entry.name, *(f"{name}={EXAMPLES[name]}" for name in required(entry))])
+    parts = [
+        f"# {entry.name}",
+        inspect.cleandoc(module.__doc__ or ""),
+        f"```console\n$ {command}\n```",
+        "## What it does",
+        entry.doc,
+        inputs(entry),
+        "## Objectives",
+        *(objective(catalogue("objectives")[name]) for name in objectives),
+        "## Measured",
+        measured.read_text(encoding="utf-8").strip() if measured.exists() else NOT_MEASURED.strip(),
+        "## As a file",
+        f"`limbeck show {command.removeprefix('limbeck run ')} > mine.yaml`, then `limbeck run mine.yaml`:",
+        f"```yaml\n{recipe.to_yaml()}```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def required(entry: Entry) -> list[str]:
+    """Inputs without a default."""
+    return [name for name, default in entry.keywords.items() if default == REQUIRED]
+
+
+def inputs(entry: Entry) -> str:
+    """Inputs and their defaults as a table."""
+    rows = [
+        f"| `{name}` | {'required' if default == REQUIRED else f'`{default}`'} |"
+        for name, default in entry.keywords.items()
+    ]
+    return "\n".join(["## Inputs", "", "| input | default |", "|---|---|", *rows])
+
+
+def objective(entry: Entry) -> str:
+    """The docstring of an objective, as it stands in the code."""
+    signature = ", ".join([*entry.positional, "*", *entry.keywords])
+    return f"### {entry.name}\n\n```\n{entry.name}({signature})\n\n{entry.doc}\n```"
+
+
+def main() -> None:
+    """Write or check all pages."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    folder = DOCS / "methods"
+    folder.mkdir(exist_ok=True)
+    stale = []
+    for entry in catalogue("recipes").values():
+        path, text = folder / f"{entry.name}.md", page(entry)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(entry.name)
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    if check and stale:
+        sys.exit(f"out of date: {', '.join(stale)}. Run `python docs/generate.py`.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The commands that import torch: they call `limbeck.runs` and print what comes back."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from limbeck.cli.bars import Bars
+from limbeck.cli.quiet import silence
+from limbeck.cli.tables import plan_table, plan_totals, result_table
+from limbeck.core.errors import RunFolderError
+from limbeck.runs.progress import Lines, Silent
+from limbeck.runs.resolve import parse_pairs, resolve
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from limbeck.runs.plan import Plan
+
+
+def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
+    """Check everything, print the plan."""
+    resolved = resolve(recipe, parse_pairs(pairs))
+    console = Console()
+    with _waiting("looking at models and data"):
+        silence()
+        from limbeck.runs.launch import default_out
+        from limbeck.runs.plan import make_plan
+
+        made, _ = make_plan(resolved, out or default_out(resolved))
+    console.print(plan_table(made))
+    console.print(plan_totals(made))
+
+
+def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrite: bool) -> None:
+    """Run, with bars; then the result and where it lies."""
+    resolved = resolve(recipe, parse_pairs(pairs))  # mistakes in words are said before torch is imported
+    silence()
+    with _waiting("looking at models and data"):
+        from limbeck.runs import ranks
+        from limbeck.runs.launch import run
+
+        is_main = ranks.is_main()
+    console = Console()
+    shows_bars = console.is_terminal and is_main
+    if shows_bars:
+        with Bars(console) as bars:
+            done = run(resolved, out, overwrite=overwrite, progress=bars)
+    else:
+        done = run(
+            resolved, out, overwrite=overwrite, progress=_PlannedLines(sys.stdout) if is_main else Silent()
+        )
+    if not is_main:
+        return
+    evaluation = done.evaluation
+    if evaluation is not None:
+        console.print(result_table(evaluation))
+    for name, path in (("student", done.student), ("report", done.report)):
+        if path.exists():
+            console.print(f"{name}: {path}", soft_wrap=True, highlight=False)
+
+
+def evaluate_command(
+    model: str,
+    data: str,
+    teacher: str | None,
+    baseline: str | None,
+    pairs: Sequence[str],
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure, print the table."""
+    inputs = parse_pairs(pairs)
+    silence()
+    with _waiting("looking at models and data"):
+        from limbeck.runs.launch import run
+        from limbeck.runs.measure import measuring
+
+        recipe = measuring(model, data, teacher=teacher, baseline=baseline, inputs=inputs)
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="limbeck-") as folder:
+        place = out or Path(folder) / "run"
+        if console.is_terminal and not as_json:
+            with Bars(console) as bars:
+                done = run(recipe, place, progress=bars)
+        else:
+            done = run(recipe, place, progress=Silent())
+        evaluation = done.evaluation
+    assert evaluation is not None, "the recipe ends with an evaluate step"
+    if as_json:
+        print(json.dumps(evaluation, indent=2, ensure_ascii=False))
+        return
+    console.print(result_table(evaluation))
+    if out is not None:
+        console.print(f"report: {done.report}", soft_wrap=True, highlight=False)
+
+
+def report_command(folder: Path) -> None:
+    """Write the report anew, print where it is."""
+    if not (folder / "recipe.yaml").is_file():
+        raise RunFolderError(f"run folder must hold a recipe.yaml, got {folder}. Name the folder of a run.")
+    if not (folder / "evaluation.json").is_file():
+        raise RunFolderError(
+            f"run must be finished, got {folder} without evaluation.json. Run it to its end first."
+        )
+    silence()
+    from limbeck.report.build import build_report
+
+    build_report(folder)
+    print(folder / "report.html")
+
+
+class _PlannedLines(Lines):
+    """`Lines` with the plan as a table before them."""
+
+    def planned(self, plan: "Plan") -> None:
+        """The plan."""
+        Console(file=sys.stdout).print(plan_table(plan))
+
+
+def _waiting(text: str) -> "Status":
+    """A sign of life on a terminal while libraries are imported."""
+    return Console(stderr=True).status(f"{text} ...")

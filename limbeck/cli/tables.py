@@ -1,0 +1,169 @@
+"""Tables of plans and of results."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from limbeck.runs.plan import Plan
+
+_MINUTE, _HOUR = 60, 3600
+_ROLES = ("teacher", "baseline", "student")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure of the result table: where it lies and how it is written."""
+
+    title: str
+    metric: str
+    keys: tuple[str, ...]
+    write: Callable[[float], str]
+    arrow: str = ""
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+COLUMNS = (
+    Column("bits/byte", "perplexity", ("bits_per_byte",), _share, "↓"),
+    Column("perplexity", "perplexity", ("perplexity",), _number, "↓"),
+    Column("top-1 agreement", "fidelity", ("overall", "top1_agreement"), _share, "↑"),
+    Column("KL to teacher", "fidelity", ("overall", "forward_kl"), _share, "↓"),
+    Column("accuracy", "classification", ("accuracy",), _share, "↑"),
+    Column("label loyalty", "classification", ("label_loyalty",), _share, "↑"),
+    Column("pair order", "similarity", ("pair_order",), _share, "↑"),
+    Column("cosine", "similarity", ("cosine",), _share, "↑"),
+    Column("human", "similarity", ("human",), _share, "↑"),
+    Column("task", "generation", ("task",), _share, "↑"),
+    Column("ECE", "calibration", ("ece",), _share, "↓"),
+    Column("tokens/s", "speed", ("forward_tokens_per_second",), _number, "↑"),
+)
+
+
+def result_table(evaluation: Mapping[str, Any]) -> RenderableType:
+    """Teacher, baseline and student side by side, with n and 95 % intervals."""
+    metrics = evaluation["metrics"]
+    subjects = sorted(evaluation["subjects"], key=lambda one: _ROLES.index(one["role"]))
+    names = [one["name"] for one in subjects]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(f"{evaluation['data']['rows']:,} held-out rows")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_row("parameters", *(f"{one['parameters']:,}" for one in subjects), "")
+    for column in COLUMNS:
+        values = [_found(metrics, column, name) for name in names]
+        known = [value for value in values if value is not None]
+        if known:
+            cells = [_cell(value, column) for value in values]
+            table.add_row(_title(column, metrics), *cells, f"{known[0]['n']:,}")
+    lines = [_comparison(item) for metric in metrics.values() for item in metric.get("comparisons", [])]
+    note = "In brackets: 95 % intervals, rows resampled (tokens/s: slowest and fastest run)."
+    return Group(Text(), table, Text(), *(Text(line) for line in lines if line), Text(note, style="dim"))
+
+
+def plan_table(plan: "Plan") -> RenderableType:
+    """The steps of a plan."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(f"plan of {plan.name}", ratio=1)
+    for name in ("weights", "steps", "tokens", "disk", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for step in plan.steps:
+        said = Text(f"{step.place + 1} {step.kind} {step.out}\n")
+        said.append("\n".join([step.what, *step.notes]), style="dim")
+        weights = _count(step.parameters)
+        if step.teacher_parameters:
+            weights = f"{weights} ← {_count(step.teacher_parameters)}".strip()
+        table.add_row(
+            said,
+            weights,
+            "" if step.optimizer_steps is None else f"{step.optimizer_steps:,}",
+            _count(step.tokens),
+            _bytes(step.disk),
+            duration(step.seconds),
+        )
+    return table
+
+
+def plan_totals(plan: "Plan") -> Text:
+    """What the whole run needs, and what there is."""
+    return Text(
+        f"needs {_bytes(plan.disk)} of disk at most ({_bytes(plan.free_disk)} free), "
+        f"{_bytes(plan.memory)} of memory ({_bytes(plan.free_memory)} free on {plan.device}), "
+        f"about {duration(plan.seconds) or 'an unknown time'}; estimates of memory and time are rough. "
+        "Nothing was spent."
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """A rough time in words."""
+    if seconds is None:
+        return ""
+    if seconds < _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    if seconds < _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _HOUR:.1f} h"
+
+
+def _found(metrics: Mapping[str, Any], column: Column, subject: str) -> dict[str, Any] | None:
+    value = metrics.get(column.metric, {}).get("subjects", {}).get(subject)
+    for key in column.keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and value.get("value") is not None else None
+
+
+def _title(column: Column, metrics: Mapping[str, Any]) -> str:
+    named = metrics.get("generation", {}).get("task", {}).get("name", "task")
+    return f"{named.replace('_', ' ') if column.title == 'task' else column.title} {column.arrow}".strip()
+
+
+def _cell(value: Mapping[str, Any] | None, column: Column) -> str:
+    if value is None:
+        return ""
+    low, high = value.get("interval") or (value.get("low"), value.get("high"))
+    written = column.write(value["value"])
+    if low is None or high is None:
+        return written
+    return f"{written}\n[{column.write(low)}, {column.write(high)}]"
+
+
+def _comparison(item: Mapping[str, Any]) -> str:
+    change = item["difference"]
+    if change.get("value") is None:
+        return ""
+    bounds = change.get("interval")
+    said = f" [{bounds[0]:+.4f}, {bounds[1]:+.4f}]" if bounds else ""
+    measure = item["measure"].replace("_", " ")
+    pair = f"{item['student']} against {item['baseline']}"
+    return f"{pair}, {measure}: {change['value']:+.4f}{said}, {item['verdict']}"
+
+
+def _count(value: int | None) -> str:
+    if not value:
+        return ""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
+def _bytes(size: float | None) -> str:
+    if not size:
+        return ""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"

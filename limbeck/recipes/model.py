@@ -1,0 +1,175 @@
+"""Recipes: a list of steps as frozen data, carried by YAML, made by small Python functions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from limbeck.core.config import Config, validate
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.lookup import unknown
+from limbeck.core.training import TrainingSettings
+from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.text import read_yaml, write_yaml
+
+FORMAT = 1
+METRICS = Literal[
+    "perplexity", "fidelity", "calibration", "generation", "speed", "classification", "similarity"
+]
+
+
+class Load(Config):
+    """Read rows from a file, a folder, a hub id or the `standard_library`, and hold some out."""
+
+    kind: ClassVar[str] = "load"
+    out: str
+    path: str
+    columns: dict[str, str] = Field(default_factory=dict, description="limbeck's name: the file's name")
+    split: str | None = Field(default=None, description="split of a hub data set")
+    limit: int | None = Field(default=None, ge=1)
+    heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
+    seed: int = 0
+
+
+class Build(Config):
+    """Make a student once, so that several trainings start from the same weights."""
+
+    kind: ClassVar[str] = "build"
+    out: str
+    student: Student
+    seed: int = 0
+
+
+class Generate(Config):
+    """Let a teacher write completions for the prompts of rows (sequence-level distillation)."""
+
+    kind: ClassVar[str] = "generate"
+    out: str
+    teacher: Teacher
+    rows: str
+    max_new_tokens: int = Field(default=256, ge=1)
+    prompt_tokens: int = Field(
+        default=16, ge=1, description="of plain text rows: their first tokens are prompts"
+    )
+    sampling_temperature: float = Field(default=1.0, ge=0, description="0: greedy")
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    samples: int = Field(default=1, ge=1, description="completions of each prompt")
+    seed: int = 0
+
+
+class Train(TrainingSettings):
+    """Train a student on rows against a sum of objectives."""
+
+    kind: ClassVar[str] = "train"
+    out: str
+    student: Student
+    teacher: Teacher | None = None
+    rows: str
+    objective: tuple[Term, ...] = Field(min_length=1)
+    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
+    task: Literal["default", "two_task"] = Field(
+        default="default", description="two_task: predict the label, explain the rationale"
+    )
+    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
+
+
+class Evaluate(Config):
+    """Compare teacher, student and baseline on held-out rows."""
+
+    kind: ClassVar[str] = "evaluate"
+    out: str = "evaluation"
+    model: str
+    teacher: Teacher | None = None
+    baseline: str | None = None
+    rows: str
+    metrics: tuple[METRICS, ...] = Field(min_length=1)
+    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
+    task: Literal["python_syntax", "exact_match"] | None = None
+    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
+    max_length: int = Field(default=1024, ge=2)
+    max_target_length: int = Field(default=256, ge=1)
+    max_new_tokens: int = Field(default=64, ge=1)
+    prompts: int = Field(default=32, ge=1, description="held-out prompts that are completed")
+    limit: int | None = Field(default=None, ge=1, description="at most this many held-out rows")
+    max_positions: int | None = Field(default=None, ge=1, description="read entries at random up to so many")
+    batch_size: int = Field(default=8, ge=1)
+    seed: int = 0
+
+
+Step = Load | Build | Generate | Train | Evaluate
+STEPS: Mapping[str, type[Step]] = {step.kind: step for step in (Load, Build, Generate, Train, Evaluate)}
+
+
+class Recipe(Config):
+    """A named list of steps; each reads the outs of earlier ones and writes its own."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data, as YAML shows it: fields at their defaults are left out."""
+        steps = [{step.kind: _own_fields_first(step)} for step in self.steps]
+        return {"limbeck": FORMAT, "name": self.name, "steps": steps}
+
+    def to_yaml(self) -> str:
+        """The recipe as a file that `limbeck run` takes."""
+        return write_yaml(self.to_data())
+
+    @classmethod
+    def from_yaml(cls, text: str) -> "Recipe":
+        """Read a recipe; every error in one go.
+
+        Raises:
+            ConfigError: the text is no YAML, or some keys or values are wrong.
+        """
+        return cls.from_data(read_yaml(text))
+
+    @classmethod
+    def from_data(cls, data: Any) -> "Recipe":
+        """Build a recipe from plain data (see `to_data`)."""
+        if not isinstance(data, dict) or not isinstance(data.get("steps"), list):
+            raise ConfigError("a recipe must be a mapping with `limbeck: 1`, `name` and a list of `steps`.")
+        problems = [
+            Problem(key, unknown("key", key, ("limbeck", "name", "steps")))
+            for key in data
+            if key not in ("limbeck", "name", "steps")
+        ]
+        if data.get("limbeck") != FORMAT:
+            problems.append(Problem("limbeck", f"must be {FORMAT}, got {data.get('limbeck')!r}."))
+        steps: list[Step] = []
+        for place, item in enumerate(data["steps"]):
+            try:
+                steps.append(_step(item, f"steps.{place}"))
+            except ConfigError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise ConfigError(problems)
+        return cls(name=str(data.get("name", "run")), steps=tuple(steps))
+
+
+def _own_fields_first(step: Step) -> dict[str, Any]:
+    values = step.model_dump(mode="json", exclude_defaults=True)
+    own = [name for name in type(step).__annotations__ if name in values]
+    return {name: values[name] for name in own} | values
+
+
+def _step(item: Any, where: str) -> Step:
+    if not isinstance(item, dict) or len(item) != 1:
+        raise ConfigError(Problem(where, f"must be one step such as `load: {{...}}`, got {item!r}."))
+    ((kind, fields),) = item.items()
+    if kind not in STEPS:
+        raise ConfigError(Problem(f"{where}.{kind}", unknown("step", str(kind), STEPS)))
+    if not isinstance(fields, dict):
+        raise ConfigError(Problem(f"{where}.{kind}", f"must be a mapping of fields, got {fields!r}."))
+    try:
+        return validate(STEPS[kind], fields, f"{where}.{kind}")
+    except ConfigError as error:
+        raise ConfigError(_innermost(error.problems)) from None
+
+
+def _innermost(problems: Sequence[Problem]) -> list[Problem]:
+    """pydantic also reports the list whose item is wrong, as too short: the item is enough."""
+    paths = {problem.where for problem in problems}
+    return [
+        problem for problem in problems if not any(path.startswith(f"{problem.where}.") for path in paths)
+    ]

@@ -1,0 +1,164 @@
+"""The parts recipes are made of: students, teachers, terms and schedules as frozen data."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_serializer, model_validator
+
+from limbeck.core.catalogue import REQUIRED, catalogue
+from limbeck.core.config import Config
+from limbeck.core.lookup import unknown
+from limbeck.core.signals import SIGNALS
+
+Options = dict[str, Any]
+
+
+class Student(Config):
+    """Where the student comes from: `model`, or a `cut` or a `fresh` copy of the shape of another.
+
+    A model is a folder, a hub id, or the `out` of an earlier step.
+    """
+
+    model: str | None = Field(default=None, description="taken as it is")
+    cut: str | None = Field(default=None, description="some `layers` of this model, weights and all")
+    layers: int | tuple[int, ...] | None = Field(
+        default=None, description="how many, evenly spaced, or which"
+    )
+    fresh: str | None = Field(
+        default=None, description="new weights in the shape of this model, with `sizes`"
+    )
+    sizes: dict[str, Any] = Field(default_factory=dict, description="fields of the model's configuration")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_one_of_three(self) -> "Student":
+        given = [name for name in ("model", "cut", "fresh") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"must have exactly one of model, cut, fresh, got {given or 'none'}.")
+        if (self.cut is not None) != (self.layers is not None):
+            raise ValueError("cut and layers go together, for example {cut: DIR, layers: 3}.")
+        if self.sizes and self.fresh is None:
+            raise ValueError("sizes go with fresh, for example {fresh: DIR, sizes: {hidden_size: 128}}.")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """The model that the student is, or is made from."""
+        return self.model or self.cut or self.fresh or ""
+
+    @model_serializer
+    def _short(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if value not in (None, {})}
+
+
+class Teacher(Config):
+    """Who answers: for now a local model (a folder, a hub id, or the `out` of an earlier step)."""
+
+    model: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
+
+
+class Layers(Config):
+    """Matched layers, pairwise; counted from 0, negative numbers from the end."""
+
+    student: tuple[int, ...]
+    teacher: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _are_pairs(self) -> "Layers":
+        if len(self.student) != len(self.teacher) or not self.student:
+            raise ValueError(
+                f"student and teacher must name equally many layers, at least one, "
+                f"got {len(self.student)} and {len(self.teacher)}."
+            )
+        return self
+
+
+class Term(Config):
+    """One summand of the loss: `{name, weight, on, layers}` and the objective's own hyperparameters.
+
+    Every number may be a schedule: `{schedule: linear, start: 0, stop: 1}`.
+    """
+
+    name: str
+    weight: float | Options = 1.0
+    on: Literal["label", "rationale"] | None = Field(default=None, description="task of `task: two_task`")
+    layers: Layers | None = None
+    options: Options = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold_options(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict) or "options" in value:
+            return value
+        known = {key: item for key, item in value.items() if key in cls.model_fields}
+        return known | {"options": {key: item for key, item in value.items() if key not in known}}
+
+    @model_serializer
+    def _unfold_options(self) -> dict[str, Any]:
+        fixed = {"name": self.name, "weight": self.weight, "on": self.on}
+        layers = {"layers": self.layers.model_dump(mode="json")} if self.layers else {}
+        return {key: value for key, value in fixed.items() if value is not None} | layers | self.options
+
+    @model_validator(mode="after")
+    def _is_bound(self) -> "Term":
+        problems = self._problems()
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """What the objective reads, from its signature."""
+        return catalogue("objectives")[self.name].positional
+
+    def _problems(self) -> list[str]:
+        entry = catalogue("objectives").get(self.name)
+        if entry is None or not set(entry.positional) <= SIGNALS.keys():
+            return [unknown("objective", self.name, catalogue("objectives"))]
+        found = [
+            f"{self.name}: {unknown('hyperparameter', key, entry.keywords)}"
+            for key in self.options
+            if key not in entry.keywords
+        ]
+        found += [
+            f"{self.name}: hyperparameter '{key}' is required and has no default."
+            for key, default in entry.keywords.items()
+            if default == REQUIRED and key not in self.options
+        ]
+        for key, value in {"weight": self.weight, **self.options}.items():
+            found += [f"{key}: {problem}" for problem in schedule_problems(value)]
+        inner = any(name.endswith(("_states", "_qkv")) for name in entry.positional)
+        if inner != (self.layers is not None):
+            found.append(
+                f"{self.name} reads inner layers: say which, as in layers: {{student: [-1], teacher: [-1]}}."
+                if inner
+                else f"{self.name} reads no inner layers: leave out layers."
+            )
+        return found
+
+
+def schedule_problems(value: Any) -> list[str]:
+    """What is wrong with a value that may be a schedule; nothing for plain numbers and words."""
+    if not isinstance(value, dict):
+        return []
+    schedules = catalogue("schedules")
+    entry = schedules.get(str(value.get("schedule")))
+    if entry is None:
+        return [unknown("schedule", str(value.get("schedule")), schedules)]
+    given = set(value) - {"schedule"}
+    found = [
+        unknown("option of the schedule", key, entry.keywords) for key in sorted(given - set(entry.keywords))
+    ]
+    missing = [key for key, default in entry.keywords.items() if default == REQUIRED and key not in given]
+    return found + [f"schedule {entry.name} needs {key}." for key in missing]

@@ -1,0 +1,117 @@
+"""Patient KD: a classifier with fewer layers learns its teacher's scores and inner summaries.
+
+Sun et al. 2019, arXiv:1908.09355; intersun/PKD-for-BERT-Model-Compression, `src/KD_loss.py`.
+loss = (1 - alpha) * CE + alpha * T^2 * KL(teacher || student) + beta * patient. Defaults from its
+example command: alpha 0.7, T 10, beta 500 (for a mean over a width of 768), learning rate 1e-5; batch
+32, 4 epochs, 128 tokens and 10 % warm-up from memory; the student starts from the teacher's first
+layers and is matched by PKD-skip. Departures:
+
+- the soft part is a mean over rows; the official `KLDivLoss` also divides by the number of classes;
+- float32 where the official code casts to half;
+- `pool: mean` by default: [CLS] of sentence encoders was never trained as a summary.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.recipes.inputs import START, Columns, Share
+from limbeck.recipes.model import Build, Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.parts import Layers, Student, Teacher, Term
+
+
+def pkd(
+    *,
+    teacher: str,
+    data: str,
+    layers: Annotated[int, Field(ge=2)] = 6,
+    teacher_layers: Annotated[int, Field(ge=2)] = 12,
+    teacher_is_tuned: bool = False,
+    alpha: Share = 0.7,
+    beta: Annotated[float, Field(ge=0)] = 500.0,
+    temperature: float = 10.0,
+    pool: Literal["cls", "mean"] = "mean",
+    match: Literal["skip", "last"] = "skip",
+    columns: Columns | None = None,
+    heldout: float = 0.1,
+    baseline: bool = True,
+    learning_rate: float = 1e-5,
+    num_train_epochs: float = 4.0,
+    max_steps: int = -1,
+    per_device_train_batch_size: int = 32,
+    max_length: int = 128,
+    seed: int = 0,
+) -> Recipe:
+    """Cross-entropy, softened scores and normalised summaries of matched layers, on labelled rows.
+
+    The teacher is first fine-tuned on the labels, unless `teacher_is_tuned`. `teacher_layers` is
+    its depth (12: BERT base). The baseline is the same cut, trained on the labels alone in as many steps.
+    """
+    if layers > teacher_layers:
+        raise ConfigError(
+            Problem("layers", f"must be at most teacher_layers, {teacher_layers}, got {layers}.")
+        )
+    tuned = teacher if teacher_is_tuned else "tuned"
+
+    def train(out: str, student: str, objective: tuple[Term, ...], teacher: str | None = None) -> Step:
+        return Train(
+            out=out,
+            student=Student(model=student),
+            teacher=None if teacher is None else Teacher(model=teacher),
+            rows="rows.train",
+            objective=objective,
+            model_kind="classifier",
+            learning_rate=learning_rate,
+            lr_scheduler_type="linear",
+            warmup_ratio=0.1,
+            weight_decay=0.01,
+            adam_beta2=0.999,
+            num_train_epochs=num_train_epochs,
+            max_steps=max_steps,
+            per_device_train_batch_size=per_device_train_batch_size,
+            max_length=max_length,
+            packing=False,
+            seed=seed,
+        )
+
+    hard = (Term(name="cross_entropy"),)
+    soft = Term(
+        name="forward_kl", weight=alpha, options={"temperature": temperature, "temperature_squared": True}
+    )
+    inner = Term(
+        name="patient", weight=beta, layers=matched(layers, teacher_layers, match), options={"pool": pool}
+    )
+    objective = tuple(
+        term for term in (Term(name="cross_entropy", weight=round(1 - alpha, 12)), soft, inner) if term.weight
+    )
+    return Recipe(
+        name="pkd",
+        steps=(
+            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
+            *(() if teacher_is_tuned else (train("tuned", teacher, hard),)),
+            Build(out=START, student=Student(cut=tuned, layers=tuple(range(layers))), seed=seed),
+            *((train("undistilled", START, hard),) if baseline else ()),
+            train("student", START, objective, tuned),
+            Evaluate(
+                model="student",
+                teacher=Teacher(model=tuned),
+                baseline="undistilled" if baseline else None,
+                rows="rows.heldout",
+                metrics=("classification", "calibration", "speed"),
+                model_kind="classifier",
+                max_length=max_length,
+            ),
+        ),
+    )
+
+
+def matched(layers: int, teacher_layers: int, match: Literal["skip", "last"]) -> Layers:
+    """Student layers 0 to k - 2 with teacher layers, the last of both left out.
+
+    skip: every (N / k)-th, so 12 -> 6 gives 1, 3, 5, 7, 9; last: the ones before the last.
+    """
+    student = tuple(range(layers - 1))
+    if match == "last":
+        return Layers(student=student, teacher=tuple(range(teacher_layers - layers, teacher_layers - 1)))
+    return Layers(student=student, teacher=tuple((i + 1) * teacher_layers // layers - 1 for i in student))

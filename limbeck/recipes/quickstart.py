@@ -1,0 +1,64 @@
+"""The first still: a shipped code model teaches a student about a quarter of its size, offline, in minutes.
+
+Word-level distillation (Hinton et al. 2015, arXiv:1503.02531) on the standard library's source of
+the running Python. Sizes and steps are ours: small enough for two cores. The student has new
+weights in the teacher's shape; the baseline starts from the same ones.
+"""
+
+from limbeck.recipes.inputs import START
+from limbeck.recipes.model import Build, Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.parts import Student, Teacher, Term
+
+TEACHER = "code_teacher"
+SIZES = {
+    "hidden_size": 96,
+    "num_hidden_layers": 4,
+    "intermediate_size": 256,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+}
+ROW_TOKENS, ROWS_PER_STEP = 256, 8  # 2,048 tokens a step
+MEASURED = 20_000  # held-out positions: seconds to read, and intervals of about 2 %
+
+
+def quickstart(
+    *, max_steps: int = 250, learning_rate: float = 3e-3, baseline: bool = True, seed: int = 0
+) -> Recipe:
+    """Forward KL from the shipped code teacher, held against the same student without a teacher."""
+
+    def train(out: str, objective: Term, teacher: Teacher | None = None) -> Step:
+        return Train(
+            out=out,
+            student=Student(model=START),
+            teacher=teacher,
+            rows="rows.train",
+            objective=(objective,),
+            learning_rate=learning_rate,
+            warmup_ratio=0.05,
+            max_steps=max_steps,
+            per_device_train_batch_size=ROWS_PER_STEP,
+            max_length=ROW_TOKENS,
+            seed=seed,
+        )
+
+    teacher = Teacher(model=TEACHER)
+    return Recipe(
+        name="quickstart",
+        steps=(
+            Load(out="rows", path="standard_library"),
+            Build(out=START, student=Student(fresh=TEACHER, sizes=SIZES), seed=seed),
+            *((train("undistilled", Term(name="cross_entropy")),) if baseline else ()),
+            train("student", Term(name="forward_kl"), teacher),
+            Evaluate(
+                model="student",
+                teacher=teacher,
+                baseline="undistilled" if baseline else None,
+                rows="rows.heldout",
+                metrics=("perplexity", "fidelity", "calibration", "generation", "speed"),
+                task="python_syntax",
+                max_length=ROW_TOKENS,
+                max_new_tokens=96,
+                max_positions=MEASURED,
+            ),
+        ),
+    )

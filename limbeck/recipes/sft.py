@@ -1,0 +1,51 @@
+"""Supervised fine-tuning: the student learns the data itself; the baseline of every method.
+
+Maximum likelihood on the answers. Defaults follow MiniLLM's SFT script (microsoft/LMOps,
+`scripts/gpt2/sft`): weight decay 0.01, cosine, clip 1.0, batch 32, max length 512. Departure:
+learning rate and epochs are ours (5e-4 for GPT-2 base, 1e-5 for LLaMA, 20 epochs there).
+"""
+
+from limbeck.recipes.inputs import Columns, StudentLike
+from limbeck.recipes.model import Evaluate, Load, Recipe, Train
+from limbeck.recipes.parts import Student, Term
+
+
+def sft(
+    *,
+    student: StudentLike,
+    data: str,
+    columns: Columns | None = None,
+    heldout: float = 0.05,
+    learning_rate: float = 1e-4,
+    num_train_epochs: float = 3.0,
+    max_steps: int = -1,
+    per_device_train_batch_size: int = 32,
+    max_length: int = 512,
+    seed: int = 0,
+) -> Recipe:
+    """Cross-entropy with the answers of the data; no teacher."""
+    return Recipe(
+        name="sft",
+        steps=(
+            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
+            Train(
+                out="student",
+                student=student if isinstance(student, Student) else Student(model=student),
+                rows="rows.train",
+                objective=(Term(name="cross_entropy"),),
+                learning_rate=learning_rate,
+                num_train_epochs=num_train_epochs,
+                max_steps=max_steps,
+                per_device_train_batch_size=per_device_train_batch_size,
+                weight_decay=0.01,
+                max_length=max_length,
+                seed=seed,
+            ),
+            Evaluate(
+                model="student",
+                rows="rows.heldout",
+                metrics=("perplexity", "calibration", "generation", "speed"),
+                max_length=max_length,
+            ),
+        ),
+    )

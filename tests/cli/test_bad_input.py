@@ -1,0 +1,170 @@
+"""The user's mistakes: exit code 2, a line each with place, what is allowed, what to do; nothing starts."""
+
+# ruff: noqa: E501  (messages are written out whole)
+
+import pytest
+
+from limbeck.runs import execute
+from tests.runs.world import write_rows
+
+SMALL = {"max_steps": 2, "per_device_train_batch_size": 2, "heldout": 4, "max_length": 48}
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch, tmp_path):
+    def started(*arguments):
+        raise AssertionError("a step was started on bad input")
+
+    monkeypatch.setattr(execute, "_work", started)
+    yield
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def word_kd(limbeck, world):
+    """The errors of `limbeck run word_kd` with something wrong."""
+
+    def run(*pairs, teacher="teacher", student="student", data="answers.jsonl"):
+        places = {"teacher": world / teacher, "student": world / student, "data": world / data}
+        words = dict(pair.split("=", 1) for pair in pairs)
+        ended = limbeck(
+            "run", "word_kd", *(f"{key}={value}" for key, value in (SMALL | places | words).items())
+        )
+        assert ended.code == 2, ended
+        assert "Traceback" not in ended.err
+        return ended.errors
+
+    return run
+
+
+def test_an_unknown_and_a_misspelt_key(word_kd):
+    assert word_kd("learning_rat=1", "zzz=1") == [
+        "error: learning_rat: unknown key 'learning_rat'. Did you mean 'learning_rate'?",
+        "error: zzz: unknown key 'zzz'. Allowed: adam_beta1, adam_beta2, adam_epsilon, baseline, bf16, "
+        "columns, data, fused, gradient_accumulation_steps, gradient_checkpointing, heldout, kd_ratio, ....",
+    ]
+
+
+def test_a_wrong_type(word_kd):
+    assert word_kd("learning_rate=fast", "seed=1.5") == [
+        "error: learning_rate: must be a valid number, unable to parse string as a number, got 'fast'.",
+        "error: seed: must be a valid integer, got a number with a fractional part, got 1.5.",
+    ]
+
+
+def test_a_missing_file_a_missing_model_and_a_wrong_hyperparameter_in_one_go(word_kd, world):
+    assert word_kd("temperature=0", data="answer.jsonl", teacher="teachr") == [
+        f"error: steps.0.load: data must be a file, a folder or a hub id, got {world / 'answer.jsonl'}. "
+        "Did you mean 'answers.jsonl'?",
+        f"error: steps.2.train.teacher.model: model must be an existing folder with a config.json, got "
+        f"{world / 'teachr'}, which does not exist. Did you mean {world / 'teacher'}?",
+        "error: steps.2.train.objective.1.forward_kl: temperature must be above 0 and finite, got 0.0.",
+    ]
+
+
+def test_a_row_without_target(word_kd, world):
+    rows = [{"prompt": "the cat", "completion": text} for text in ("sat", "", "mat", "dog", "on", "the")]
+    write_rows(world / "no_target.jsonl", rows)
+    (said,) = word_kd(data="no_target.jsonl")
+    assert "steps.0.load" in said
+    assert "row no_target.jsonl:2: completion must be text that is not empty, got ''." in said
+
+
+def test_an_empty_heldout_split(word_kd):
+    (said,) = word_kd("heldout=0")
+    assert said.startswith("error: steps.3.evaluate.rows: has no rows, because steps.0.load.heldout is 0.")
+
+
+def test_a_heldout_split_that_comes_out_empty(word_kd, world):
+    write_rows(world / "marked.jsonl", [{"text": f"the cat {n}", "heldout": False} for n in range(6)])
+    (said,) = word_kd(data="marked.jsonl")
+    assert said.startswith("error: steps.0.load.heldout: must leave at least one row in rows.heldout, which")
+
+
+def test_teacher_and_student_with_different_vocabularies(word_kd):
+    (said,) = word_kd(student="other")
+    assert said.startswith("error: steps.2.train.teacher: student and teacher must")
+    assert "300 and 320 tokens" in said
+    assert "Choose a teacher of the student's family" in said
+
+
+def test_a_prompt_longer_than_max_length(word_kd, world):
+    rows = [{"prompt": "the cat " * (30 if n == 2 else 1), "completion": "sat"} for n in range(8)]
+    write_rows(world / "long.jsonl", rows)
+    said = word_kd(data="long.jsonl")
+    assert any("row long.jsonl:3" in line and "max_length" in line for line in said)
+
+
+def test_rows_longer_than_the_model_reads(word_kd, world):
+    write_rows(world / "wide.jsonl", [{"text": f"{n} cats sat on the mat " * 80} for n in range(8)])
+    said = word_kd("max_length=400", data="wide.jsonl")
+    assert said[0] == (
+        f"error: steps.1.train.max_length: must be at most 256, the positions of {world / 'student'}, got rows of "
+        "400 tokens. Set max_length=256."
+    )
+
+
+def test_a_folder_that_is_no_model(word_kd, world):
+    (said,) = word_kd(student=".")
+    assert said.startswith(
+        f"error: steps.1.train.student: model must be a folder with a config.json, got {world}"
+    )
+    assert "Did you mean" in said
+
+
+def test_layers_that_the_model_does_not_have(limbeck, world):
+    ended = limbeck(
+        "run", "pkd", f"teacher={world / 'bert'}", f"data={world / 'labels.jsonl'}", "layers=3"
+    )  # fmt: skip
+    assert (ended.code, ended.errors) == (2, [
+        "error: steps.4.train.objective.2.layers.teacher: must lie between -4 and 3, the teacher has 4 layers, got 7."
+    ])  # fmt: skip
+
+
+def test_relation_heads_that_do_not_divide_the_width(limbeck, world):
+    ended = limbeck("run", "minilm", f"teacher={world / 'bert'}", f"data={world / 'texts.jsonl'}", "layers=2")
+    assert (ended.code, ended.errors) == (2, [
+        "error: steps.2.train.objective.0.relation_kl: relation_heads must divide the student's width 32, got 12."
+    ])  # fmt: skip
+
+
+def test_a_metric_that_the_model_does_not_have(word_kd):
+    assert word_kd("steps.3.evaluate.metrics=[classification]") == [
+        "error: steps.3.evaluate.metrics.0: must be perplexity, fidelity, calibration, generation, speed for a "
+        "causal model, got classification. Leave it out."
+    ]
+
+
+def test_not_enough_disk(limbeck, world):
+    huge = "{hidden_size: 65536, intermediate_size: 262144, num_hidden_layers: 400, num_attention_heads: 512}"
+    ended = limbeck(
+        "run", "word_kd", f"teacher={world / 'teacher'}", f"student.fresh={world / 'teacher'}",
+        f"student.sizes={huge}", f"data={world / 'answers.jsonl'}",
+        *(f"{key}={value}" for key, value in SMALL.items()),
+    )  # fmt: skip
+    assert ended.code == 2
+    (said,) = ended.errors
+    assert said.startswith("error: steps.1.build: disk must have ")
+    assert "Choose another disk with --out, a smaller student" in said
+
+
+def test_a_run_folder_of_another_recipe(limbeck, world, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    shown = limbeck("show", "word_kd", "teacher=T", "student=S", "data=D").out
+    (folder / "recipe.yaml").write_text(shown)
+    ended = limbeck("run", "word_kd", "teacher=T", "student=S", "data=E", "--out", folder)
+    assert (ended.code, ended.errors) == (2, [
+        f"error: {folder}: holds a run of another recipe. Choose another folder with --out, or recompute what "
+        "changed here with --overwrite.",
+        f"error: steps.0.load.path: is D in {folder}, got E.",
+    ])  # fmt: skip
+
+
+def test_a_recipe_file_with_mistakes(limbeck, tmp_path):
+    (tmp_path / "mine.yaml").write_text("limbeck: 1\nname: mine\nsteps:\n  - load: {out: rows, pat: d}\n")
+    ended = limbeck("run", "mine.yaml")
+    assert (ended.code, ended.errors) == (2, [
+        "error: steps.0.load.path: is required and has no default.",
+        "error: steps.0.load.pat: unknown key 'pat'. Did you mean 'path'?",
+    ])  # fmt: skip

@@ -1,0 +1,163 @@
+"""What commands print, how they end, and how fast the ones that must be fast are."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from limbeck.core.catalogue import catalogue
+from limbeck.evaluation.evaluate import METRICS
+from limbeck.runs import launch
+
+LIMBECK = str(Path(sys.executable).parent / "limbeck")
+# The promised times are 0.3 and 1 s on an idle machine; tests share theirs.
+SOON, QUICK = 1.5, 3.0
+
+
+def test_list_names_every_part(limbeck):
+    listed = json.loads(limbeck("list", "--json").out)
+    assert {entry["name"] for entry in listed["objectives"]} == set(catalogue("objectives"))
+    assert {entry["name"] for entry in listed["metrics"]} == set(METRICS)
+    assert {entry["name"] for entry in listed["recipes"]} == {
+        "minilm", "pkd", "quickstart", "seq_kd", "sft", "step_by_step", "word_kd"
+    }  # fmt: skip
+    assert all(entry["summary"] for entries in listed.values() for entry in entries)
+    assert [entry["name"] for entry in json.loads(limbeck("list", "schedules", "--json").out)] == [
+        "cosine",
+        "linear",
+    ]
+    for kind, entries in listed.items():
+        printed = limbeck("list", kind).out
+        assert all(entry["name"] in printed for entry in entries)
+
+
+def test_list_refuses_unknown_words(limbeck):
+    assert limbeck("list", "recipe", "--jsn")[::2] == (
+        2, "error: list: unknown option '--jsn'. Did you mean '--json'?\n"
+        "error: list: unknown list 'recipe'. Did you mean 'recipes'?\n",
+    )  # fmt: skip
+
+
+def test_show_prints_a_recipe_file_that_runs(limbeck, tmp_path):
+    first = limbeck("show", "word_kd", "teacher=T", "student=S", "data=D", "max_steps=3")
+    assert first.code == 0
+    (tmp_path / "mine.yaml").write_text(first.out)
+    assert limbeck("show", "mine.yaml").out == first.out
+
+
+def test_plan_prints_what_a_run_needs_and_leaves_nothing(limbeck, world, tmp_path):
+    ended = limbeck(
+        "plan", "word_kd", f"teacher={world / 'teacher'}", f"student={world / 'student'}",
+        f"data={world / 'answers.jsonl'}", "heldout=4", "max_length=48", "num_train_epochs=2",
+        "per_device_train_batch_size=2", "packing=false",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    # 24 rows, 4 held out: 20 rows, 2 epochs, 2 rows a step.
+    assert "20 rows, 4 held out" in ended.out
+    assert " 20 " in next(line for line in ended.out.splitlines() if "train student" in line)
+    assert "Nothing was spent" in ended.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_prints_steps_and_result_and_evaluate_and_report_go_on_from_it(limbeck, world, tmp_path):
+    words = (
+        "run", "sft", f"student={world / 'student'}", f"data={world / 'answers.jsonl'}", "max_steps=2",
+        "heldout=4", "max_length=48", "steps.2.evaluate.metrics=[perplexity]",
+    )  # fmt: skip
+    ended = limbeck(*words)
+    assert ended.code == 0, ended.err
+    assert "bits/byte" in ended.out
+    assert f"student: {Path('runs/sft/student')}" in ended.out
+    assert f"report: {Path('runs/sft/report.html')}" in ended.out
+    again = limbeck(*words)
+    assert again.code == 0
+    assert again.out.count("reused") + again.err.count("reused") == 3
+    (tmp_path / "runs/sft/report.html").unlink()
+    assert limbeck("report", "runs/sft").code == 0
+    assert (tmp_path / "runs/sft/report.html").is_file()
+    measured = limbeck(
+        "evaluate", "runs/sft/student", "--data", world / "texts.jsonl", "--teacher", world / "teacher",
+        "metrics=[perplexity, fidelity]", "max_length=48", "--json",
+    )  # fmt: skip
+    assert measured.code == 0, measured.err
+    result = json.loads(measured.out)
+    assert [subject["name"] for subject in result["subjects"]] == ["teacher", "student"]
+    assert result["data"]["rows"] == 24
+
+
+def test_doctor_looks_at_machine_and_models(limbeck, world):
+    ended = limbeck("doctor", f"teacher={world / 'teacher'}", f"student={world / 'student'}")
+    assert ended.code == 0, ended.err
+    assert {"limbeck", "packages", "processor", "memory", "disk", "vocabulary"} <= {
+        line.split()[0] for line in ended.out.splitlines()
+    }
+    assert limbeck("doctor", f"teacher={world / 'teacher'}", f"student={world / 'other'}").code == 2
+    assert (
+        limbeck("doctor", "techer=x").err == "error: techer: unknown key 'techer'. Did you mean 'teacher'?\n"
+    )
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("a fault\nmore"), 1)])
+def test_other_endings_have_their_own_codes(limbeck, monkeypatch, error, code):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(launch, "run", fail)
+    ended = limbeck("run", "quickstart")
+    assert ended.code == code
+    assert "Traceback" not in ended.err
+    last = {130: "The same command goes on where it stopped.", 1: "See where with --debug."}[code]
+    assert ended.err.strip().endswith(last)
+    assert "Traceback" in limbeck("run", "quickstart", "--debug").err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "bound", "absent"),
+    [
+        (["--help"], 0, SOON, ("torch", "transformers", "datasets", "pydantic")),
+        (["list"], 0, SOON, ("torch", "transformers", "datasets", "pydantic", "typer")),
+        (["show", "quickstart"], 0, QUICK, ("torch", "transformers", "datasets")),
+        (["run", "word_kd", "max_step=3"], 2, QUICK, ("torch", "transformers", "datasets")),
+        (["plan", "nothing.yaml"], 2, QUICK, ("torch", "transformers", "datasets")),
+    ],
+)
+def test_quick_commands_import_nothing_slow(words, code, bound, absent):
+    program = (
+        "import sys, atexit; atexit.register(lambda: print('IMPORTED', *sys.modules)); "
+        "from limbeck.cli.main import main; main()"
+    )
+    started = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    assert ended.returncode == code, ended.stderr
+    imported = set(ended.stdout.rpartition("IMPORTED")[2].split())
+    assert imported.isdisjoint(absent), imported & set(absent)
+    assert seconds < bound
+
+
+def test_the_installed_command_refuses_and_is_interrupted_with_the_right_codes(world, tmp_path):
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    words = [
+        LIMBECK, "run", "sft", f"student={world / 'student'}", f"data={world / 'answers.jsonl'}", "heldout=4",
+        "max_length=48", "max_steps=100000", "save_steps=0",
+    ]  # fmt: skip
+    running = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    metrics = tmp_path / "runs/sft/steps/1-train-student/metrics.jsonl"
+    for _ in range(600):
+        if metrics.is_file() and metrics.stat().st_size:
+            break
+        time.sleep(0.1)
+    running.terminate()
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert said.strip().endswith("The same command goes on where it stopped.")
+    assert "Traceback" not in said
+    assert (metrics.parent / "checkpoint").is_dir()

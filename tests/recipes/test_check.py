@@ -1,0 +1,137 @@
+"""Mistakes in recipe files: all in one go, with path, what is allowed and what was meant."""
+
+# ruff: noqa: E501  (messages are written out whole)
+
+import pytest
+
+from limbeck.core.errors import ConfigError
+from limbeck.recipes import Recipe
+from limbeck.recipes.check import check
+
+
+def problems_of(text: str) -> list[str]:
+    try:
+        return [str(problem) for problem in check(Recipe.from_yaml(text))]
+    except ConfigError as error:
+        return [str(problem) for problem in error.problems]
+
+
+def test_wrong_keys_and_values_are_all_named_at_once():
+    text = """
+limbeck: 1
+nmae: x
+steps:
+  - load: {out: rows, path: d.jsonl, heldot: 0.1}
+  - lode: {out: more}
+  - train:
+      out: student
+      student: {cut: S}
+      rows: rows.train
+      objective: [{name: forward_kll}, {name: jsd}, {name: taid, t: {schedule: liner}, tau: 2}]
+      learning_rate: fast
+      max_steps: 0
+  - train: {out: b, student: S, rows: rows.train, objective: [{name: patient}, {name: forward_kl, layers: {student: [1], teacher: [1]}}]}
+"""
+    assert problems_of(text) == [
+        "nmae: unknown key 'nmae'. Did you mean 'name'?",
+        "steps.0.load.heldot: unknown key 'heldot'. Did you mean 'heldout'?",
+        "steps.1.lode: unknown step 'lode'. Did you mean 'load'?",
+        "steps.2.train.learning_rate: must be a valid number, unable to parse string as a number, got 'fast'.",
+        "steps.2.train.student: cut and layers go together, for example {cut: DIR, layers: 3}.",
+        "steps.2.train.objective.0: unknown objective 'forward_kll'. Did you mean 'forward_kl'?",
+        "steps.2.train.objective.1: jsd: hyperparameter 'beta' is required and has no default.",
+        "steps.2.train.objective.2: taid: unknown hyperparameter 'tau'. "
+        "Allowed: t, tail, temperature, temperature_squared. t: unknown schedule 'liner'. Did you mean 'linear'?",
+        "steps.3.train.objective.0: patient reads inner layers: say which, as in layers: "
+        "{student: [-1], teacher: [-1]}.",
+        "steps.3.train.objective.1: forward_kl reads no inner layers: leave out layers.",
+    ]
+
+
+HEAD = "limbeck: 1\nname: x\nsteps:\n  - load: {out: rows, path: d.jsonl}\n"
+
+
+def train(**changes: str) -> str:
+    fields = {"out": "student", "student": "S", "rows": "rows.train", "objective": "[{name: cross_entropy}]"}
+    return (
+        "  - train: {" + ", ".join(f"{key}: {value}" for key, value in {**fields, **changes}.items()) + "}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (train(rows="row.train"), "steps.1.train.rows: unknown rows 'row.train'. Did you mean 'rows.train'?"),
+        (train(rows="rows"), "steps.1.train.rows: must be rows.train or rows.heldout, got 'rows'."),
+        (
+            train(rows="rows.heldout"),
+            "steps.1.train.rows: must not be held-out rows, got 'rows.heldout'. Take rows.train.",
+        ),
+        (
+            train(objective="[{name: forward_kl}]"),
+            "steps.1.train.objective.0: objective forward_kl reads teacher_logits: give the step a teacher.",
+        ),
+        (
+            train(teacher="T"),
+            "steps.1.train.teacher: is read by no objective (got cross_entropy): leave the teacher out, or add "
+            "one that reads it: adaptive_kl, alpha_divergence, decoupled_kd, forward_kl, jsd, patient, "
+            "relation_kl, reverse_kl, skew_forward_kl, skew_reverse_kl, state_mse, taid, total_variation.",
+        ),
+        (
+            train(objective="[{name: cross_entropy, on: label}]"),
+            "steps.1.train.objective.0.on: needs `task: two_task` in the step, got on: label with task: default.",
+        ),
+        (
+            train() + train(),
+            "steps.2.train.out: must be unique, got 'student', which an earlier step makes. Rename one.",
+        ),
+        (
+            train(student="rows"),
+            "steps.1.train.student.model: must be a model, got 'rows', which is made by the step `load`.",
+        ),
+        (
+            train(student="later") + train(out="later"),
+            "steps.1.train.student.model: must be a model of an earlier step, got 'later', which is made by this "
+            "or a later one. Move that step up, or write ./later for a folder of that name.",
+        ),
+        (
+            train(out="a/b"),
+            "steps.1.train.out: must be letters, digits, _ and -, got 'a/b'. It names a folder.",
+        ),
+        (
+            "  - evaluate: {model: S, rows: rows.heldout, metrics: [fidelity]}\n",
+            "steps.1.evaluate.metrics.0: fidelity compares with a teacher: give the step a teacher.",
+        ),
+        (
+            "  - evaluate: {model: S, baseline: S, rows: rows.heldout, metrics: [speed]}\n",
+            "steps.1.evaluate.baseline: must be another model than `model`, got 'S' twice.",
+        ),
+        (
+            "  - evaluate: {model: S, rows: rows.heldout, metrics: [speed], task: exact_match}\n",
+            "steps.1.evaluate.task: judges completions: add generation to metrics, got speed.",
+        ),
+    ],
+)
+def test_a_step_that_refers_to_nothing_useful_is_refused(steps, expected):
+    assert problems_of(HEAD + steps) == [expected]
+
+
+def test_an_evaluation_on_rows_that_are_not_held_out_is_refused():
+    text = HEAD.replace("d.jsonl", "d.jsonl, heldout: 0")
+    steps = "  - evaluate: {model: S, rows: rows.heldout, metrics: [speed]}\n"
+    assert problems_of(text + steps) == [
+        "steps.1.evaluate.rows: has no rows, because steps.0.load.heldout is 0. Set it above 0, for example 0.05."
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "3", "steps: 3", "[1]"])
+def test_what_is_no_recipe_is_refused(text):
+    assert problems_of(text) == [
+        "a recipe must be a mapping with `limbeck: 1`, `name` and a list of `steps`."
+    ]
+
+
+def test_broken_yaml_is_refused_with_line_and_column():
+    assert problems_of("limbeck: 1\nsteps: [") == [
+        "must be YAML; line 2, column 9: expected the node content, but found '<stream end>'."
+    ]

@@ -1,0 +1,97 @@
+"""Shipped recipes as data: they round-trip, pass the checks, and say what the papers say."""
+
+import pytest
+
+from limbeck import recipes
+from limbeck.core.catalogue import catalogue
+from limbeck.recipes import Recipe, Term, Train
+from limbeck.recipes.check import check
+from limbeck.recipes.pkd import matched
+from limbeck.recipes.text import read_yaml, write_yaml
+
+CUT = {"cut": "T", "layers": 2}
+SHIPPED = {
+    "quickstart": recipes.quickstart(),
+    "sft": recipes.sft(student="S", data="d.jsonl"),
+    "word_kd": recipes.word_kd(teacher="T", student="S", data="d.jsonl"),
+    "word_kd cut": recipes.word_kd(teacher="T", student=CUT, data="d.jsonl", baseline=False),
+    "word_kd soft only": recipes.word_kd(teacher="T", student="S", data="d.jsonl", kd_ratio=1.0),
+    "word_kd hard only": recipes.word_kd(teacher="T", student="S", data="d.jsonl", kd_ratio=0.0),
+    "seq_kd": recipes.seq_kd(teacher="T", student=CUT, data="d.jsonl"),
+    "step_by_step": recipes.step_by_step(student="S", data="d.jsonl", columns={"rationale": "llm_rationale"}),
+    "minilm": recipes.minilm(teacher="T", data="d.jsonl"),
+    "minilm student": recipes.minilm(teacher="T", data="d.jsonl", student="S"),
+    "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
+    "pkd tuned": recipes.pkd(teacher="T", data="d.jsonl", teacher_is_tuned=True, match="last"),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_survives_yaml(name):
+    assert Recipe.from_yaml(SHIPPED[name].to_yaml()) == SHIPPED[name]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_passes_the_checks(name):
+    assert check(SHIPPED[name]) == []
+
+
+def test_every_listed_recipe_is_tried_here():
+    listed = {name for name, entry in catalogue("recipes").items() if name in recipes.__all__}
+    assert listed == {name.split()[0] for name in SHIPPED}
+
+
+@pytest.mark.parametrize("name", ["quickstart", "word_kd", "seq_kd", "step_by_step", "pkd"])
+def test_the_baseline_differs_from_the_student_in_teacher_rows_and_objective_only(name):
+    baseline, student = (
+        next(step for step in SHIPPED[name].steps if isinstance(step, Train) and step.out == out)
+        for out in ("undistilled", "student")
+    )
+    method = {"out", "teacher", "rows", "objective"}
+    assert baseline.model_dump(exclude=method) == student.model_dump(exclude=method)
+    assert baseline.teacher is None
+
+
+def test_step_by_step_weighs_label_and_rationale_by_alpha():
+    student = recipes.step_by_step(student="S", data="d", alpha=0.25).steps[-2]
+    assert [(term.name, term.on, term.weight) for term in student.objective] == [
+        ("cross_entropy", "label", 0.25),
+        ("cross_entropy", "rationale", 0.75),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    # Sun et al. 2019, figure 2, counted from 0: skip 2, 4, 6, 8, 10 and last 7, ..., 11 of 12.
+    [("skip", (1, 3, 5, 7, 9)), ("last", (6, 7, 8, 9, 10))],
+)
+def test_pkd_matches_the_layers_of_the_paper(match, expected):
+    layers = matched(6, 12, match)
+    assert (layers.student, layers.teacher) == ((0, 1, 2, 3, 4), expected)
+
+
+def test_a_term_folds_unknown_keys_into_hyperparameters_and_writes_them_back():
+    term = Term.model_validate({"name": "taid", "t": {"schedule": "linear", "start": 0.4, "stop": 1.0}})
+    assert term.options == {"t": {"schedule": "linear", "start": 0.4, "stop": 1.0}}
+    assert Term.model_validate(term.model_dump()) == term
+
+
+def test_yaml_reads_the_key_on_and_numbers_with_exponents_as_they_look():
+    assert read_yaml("{on: label, rate: 1e-4, n: 3, yes: no}") == {
+        "on": "label",
+        "rate": 1e-4,
+        "n": 3,
+        "yes": "no",
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [1e-7, 1e20, "1e5", "true", "null", "on", "3", "", "a: b", None, True, [1, [2, {"a": 1}]]]
+)
+def test_yaml_gives_back_what_was_written(value):
+    assert read_yaml(write_yaml({"key": value})) == {"key": value}
+
+
+def test_a_key_that_is_there_twice_is_refused():
+    with pytest.raises(Exception, match=r"line 1, column 8: key 'a' is there twice"):
+        read_yaml("{a: 1, a: 2}")
