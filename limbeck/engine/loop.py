@@ -130,7 +130,9 @@ class _Training:
                 if main and on_step is not None:
                     on_step(report)
                 self._save_if_due(self._anyone(interruption.asked))
-        self.accelerator.end_training()
+        # Not end_training: it would take down the ranks that later steps of a recipe need.
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
         return TrainResult(self.done, self.tokens, self.seconds, self.last_loss)
 
     @property

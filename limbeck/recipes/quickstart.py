@@ -11,18 +11,20 @@ from limbeck.recipes.parts import Student, Teacher, Term
 
 TEACHER = "code_teacher"
 SIZES = {
-    "hidden_size": 96,
-    "num_hidden_layers": 4,
-    "intermediate_size": 256,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "intermediate_size": 352,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
 }
-ROW_TOKENS, ROWS_PER_STEP = 256, 8  # 2,048 tokens a step
+# Many small steps: for equal tokens, 1,600 steps of 256 left the student at 1.77 bits per byte,
+# 200 of 2,048 at 2.21.
+ROW_TOKENS, ROWS_PER_STEP = 256, 1
 MEASURED = 20_000  # held-out positions: seconds to read, and intervals of about 2 %
 
 
 def quickstart(
-    *, max_steps: int = 250, learning_rate: float = 3e-3, baseline: bool = True, seed: int = 0
+    *, max_steps: int = 1000, learning_rate: float = 2e-3, baseline: bool = True, seed: int = 0
 ) -> Recipe:
     """Forward KL from the shipped code teacher, held against the same student without a teacher."""
 
