@@ -1,0 +1,129 @@
+"""Runs the steps of a recipe in order: a finished one is reused, an unfinished one goes on."""
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from datasets import Dataset
+
+from limbeck.core.errors import Interrupted
+from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.rows.read import quiet
+from limbeck.runs import ranks
+from limbeck.runs.fingerprints import Mark
+from limbeck.runs.folder import Done, RunFolder
+from limbeck.runs.progress import Progress, Stage
+from limbeck.runs.record import copy_student, merge_metrics, write_versions
+from limbeck.runs.sources import Renderer
+from limbeck.runs.steps.build import build
+from limbeck.runs.steps.evaluate import EVALUATION, evaluate
+from limbeck.runs.steps.generate import generate
+from limbeck.runs.steps.load import load
+from limbeck.runs.steps.train import train
+from limbeck.runs.steps.work import MODEL, Made, Work
+
+_STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
+    Load: load,
+    Build: build,
+    Generate: generate,
+    Train: train,
+    Evaluate: evaluate,
+}
+
+
+def execute(
+    recipe: Recipe,
+    run: RunFolder,
+    marks: list[Mark],
+    *,
+    rows: Mapping[str, Dataset],
+    progress: Progress,
+    renderer: Renderer | None = None,
+) -> None:
+    """Bring every step to its end, then write what belongs to the whole run.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the same call goes on where it stopped.
+    """
+    worked, renderer = False, renderer or Renderer()
+    with _interruptible(), quiet():
+        for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True)):
+            stage = Stage(place + 1, len(recipe.steps), step.kind, step.out)
+            if run.check_step(place, step, mark, overwrite=True):
+                if ranks.is_main():
+                    progress.reused(stage)
+                continue
+            if not worked and ranks.is_main():
+                write_versions(run.path, recipe)
+            worked = True
+            folder = run.step(place, step)
+            _work(place, step, mark, Work(recipe, place, run, folder, progress, stage, rows, renderer))
+        if ranks.is_main() and (worked or not _is_complete(recipe, run)):
+            _complete(recipe, run)
+        ranks.wait()
+
+
+def _work(place: int, step: Step, mark: Mark, work: Work) -> None:
+    if ranks.is_main():
+        work.run.begin(place, step, mark)
+        work.progress.begun(work.stage)
+    ranks.wait()
+    started = time.perf_counter()
+    made = _STEPS[type(step)](step, work)
+    seconds = time.perf_counter() - started if made.seconds is None else made.seconds
+    if ranks.is_main():
+        done = Done(mark.value, mark.reads, step.kind, step.out, round(seconds, 3), made.tokens, made.notes)
+        work.run.finish(place, step, done)
+        shutil.rmtree(work.folder / "checkpoint", ignore_errors=True)
+        work.progress.finished(work.stage, seconds)
+    ranks.wait()
+
+
+def _complete(recipe: Recipe, run: RunFolder) -> None:
+    """The last student, its evaluation, merged metrics, and the report."""
+    steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
+    merge_metrics(run.path, steps)
+    trained = [folder for step, folder in steps if isinstance(step, Train)]
+    if trained:
+        copy_student(run.path, trained[-1] / MODEL)
+    evaluated = [folder for step, folder in steps if isinstance(step, Evaluate)]
+    if evaluated:
+        shutil.copyfile(evaluated[-1] / EVALUATION, run.path / EVALUATION)
+        write_report(run)
+
+
+def write_report(run: RunFolder) -> None:
+    """`report.html` and the model card, from what lies in the run folder."""
+    from limbeck.report.build import build_report  # matplotlib takes a second to import
+
+    build_report(run.path)
+
+
+def _is_complete(recipe: Recipe, run: RunFolder) -> bool:
+    kinds = {step.kind for step in recipe.steps}
+    wanted = [run.path / "student"] if "train" in kinds else []
+    wanted += [run.path / EVALUATION, run.path / "report.html"] if "evaluate" in kinds else []
+    return all(path.exists() for path in wanted)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM acts as Ctrl-C does; both end as `Interrupted`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, stop) if is_main_thread else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; finished steps and the state of this one are kept.") from None
+    finally:
+        if is_main_thread:
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,66 @@
+"""Fingerprints of steps: equal if and only if configuration and everything read are equal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from limbeck.core.fingerprint import fingerprint, fingerprint_path
+from limbeck.core.models import model_fingerprint
+from limbeck.recipes.check import maker, models_of, rows_maker
+from limbeck.recipes.model import Load, Recipe, Step
+from limbeck.rows.read import STANDARD_LIBRARY
+from limbeck.rows.standard_library import standard_library_files
+from limbeck.runs.models import located
+
+VERSION = 1
+"""Of what steps write; raised when an artefact of an earlier limbeck can no longer be used."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Fingerprint of a step, and of each thing it reads (`rows.train`, `data/train.jsonl`, ...)."""
+
+    value: str
+    reads: Mapping[str, str]
+
+
+def fingerprint_steps(recipe: Recipe) -> list[Mark]:
+    """One mark a step, in order; nothing is run for it.
+
+    Raises:
+        ModelError: a model that is read is not there.
+        OSError: data that is read is not there.
+    """
+    known: dict[str, str] = {}
+    marks: list[Mark] = []
+    for place, step in enumerate(recipe.steps):
+        reads = _reads(step, recipe.steps[:place], marks, known)
+        value = fingerprint(
+            {"version": VERSION, "kind": step.kind, "step": step.model_dump(mode="json"), "reads": reads}
+        )
+        marks.append(Mark(value, reads))
+    return marks
+
+
+def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict[str, str]) -> dict[str, str]:
+    if isinstance(step, Load):
+        return {step.path: _data(step.path)}
+    reads = {}
+    for word in models_of(step).values():
+        made = maker(word, earlier)
+        if made is None and word not in known:
+            known[word] = model_fingerprint(located(word))
+        reads[word] = known[word] if made is None else marks[made].value
+    rows = getattr(step, "rows", None)
+    if rows is not None:
+        made = rows_maker(rows, earlier)
+        assert made is not None, "checked with the recipe"
+        reads[rows] = marks[made].value
+    return reads
+
+
+def _data(path: str) -> str:
+    if path == STANDARD_LIBRARY:
+        return fingerprint([[file.name, file.text] for file in standard_library_files()])
+    place = Path(path).expanduser()
+    return fingerprint_path(place) if place.exists() else fingerprint({"hub": path})

@@ -1,0 +1,205 @@
+"""The run folder: whose it is, what lies where, which steps are done."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.core.errors import Problem, RunFolderError
+from limbeck.core.files import read_json, write_json, write_text
+from limbeck.recipes.model import Recipe, Step
+from limbeck.recipes.text import read_yaml
+from limbeck.runs.fingerprints import Mark
+
+RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
+_WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
+_NAMED = 20  # differing fields in a message
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished step, as its `done.json` says.
+
+    Attributes:
+        fingerprint: of configuration and everything read.
+        reads: fingerprint of each thing read.
+        kind: of the step.
+        out: what it made.
+        seconds: it took, interruptions left out.
+        tokens: read in training, or written by a teacher.
+        notes: sentences for the report (what was cut, left out, initialised).
+    """
+
+    fingerprint: str
+    reads: Mapping[str, str]
+    kind: str
+    out: str
+    seconds: float
+    tokens: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class RunFolder:
+    """A folder that holds one run; made when it is claimed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def step(self, place: int, step: Step) -> Path:
+        """The folder of a step."""
+        return self.path / "steps" / f"{place}-{step.kind}-{step.out}"
+
+    def check(self, recipe: Recipe, *, overwrite: bool) -> None:
+        """Refuse a folder that holds something else.
+
+        Raises:
+            RunFolderError: files that are no run, or a run of another recipe (unless `overwrite`).
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(
+                f"run folder must be a folder, got the file {self.path}. Choose another with --out."
+            )
+        held = [entry for entry in self.path.iterdir() if entry.name != LOCK] if self.path.is_dir() else []
+        if not held:
+            return
+        if not (self.path / RECIPE).is_file():
+            raise RunFolderError(
+                f"run folder must be new, empty or an earlier run, got {self.path}, which holds other files "
+                f"({', '.join(sorted(entry.name for entry in held)[:3])}, ...). Choose another with --out."
+            )
+        if overwrite:
+            return
+        changes = differences(read_yaml((self.path / RECIPE).read_text(encoding="utf-8")), recipe.to_data())
+        if changes:
+            shown = [
+                Problem(where, f"is {there} in {self.path}, got {here}.") for where, there, here in changes
+            ]
+            raise RunFolderError(
+                [
+                    Problem(str(self.path), f"holds a run of another recipe. {_WHAT_TO_DO}"),
+                    *shown[:_NAMED],
+                    *([Problem("", f"and {len(shown) - _NAMED} more.")] if len(shown) > _NAMED else []),
+                ]
+            )
+
+    def check_step(self, place: int, step: Step, mark: Mark, *, overwrite: bool) -> bool:
+        """Whether a step is done and can be taken as it is.
+
+        Raises:
+            RunFolderError: it was done, or begun, from other data or models (unless `overwrite`).
+        """
+        folder = self.step(place, step)
+        for name in (DONE, BEGUN):
+            if not (folder / name).is_file():
+                continue
+            there = read_json(folder / name)
+            if there["fingerprint"] == mark.value:
+                return name == DONE
+            if not overwrite:
+                changed = _changed_reads(there.get("reads", {}), mark.reads)
+                raise RunFolderError(Problem(str(folder), f"was made from other {changed}. {_WHAT_TO_DO}"))
+            return False
+        return False
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder's lock: two processes cannot work in one run.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        # Opened for appending: the holder's process id must not be cut off by one who only tries.
+        with (self.path / LOCK).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise RunFolderError(
+                    f"run folder must be used by one process at a time, got {self.path}, which process "
+                    f"{file.read().strip() or '?'} is using. Wait for it, or choose another with --out."
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def keep_only(self, recipe: Recipe, marks: list[Mark]) -> None:
+        """Before overwriting: move finished steps to their new numbers, and drop what the recipe lacks."""
+        parent = self.path / "steps"
+        if not parent.is_dir():
+            return
+        done = {}
+        for folder in sorted(parent.iterdir()):
+            if (folder / DONE).is_file():
+                done[read_json(folder / DONE)["fingerprint"]] = folder
+        wanted = {
+            self.step(place, step): mark.value
+            for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True))
+        }
+        moving = []
+        for target, value in wanted.items():
+            source = done.get(value)
+            if source is not None and source != target:
+                waiting = parent / f".moving-{target.name}"
+                source.rename(waiting)
+                moving.append((waiting, target))
+        for folder in list(parent.iterdir()):
+            there = read_json(folder / BEGUN).get("fingerprint") if (folder / BEGUN).is_file() else None
+            if not folder.name.startswith(".moving-") and wanted.get(folder) != there:
+                shutil.rmtree(folder)
+        for waiting, target in moving:
+            waiting.rename(target)
+
+    def begin(self, place: int, step: Step, mark: Mark) -> Path:
+        """The folder of a step that is not done; empty, unless the same step was begun there before."""
+        folder = self.step(place, step)
+        begun = folder / BEGUN
+        if folder.exists() and not (begun.is_file() and read_json(begun)["fingerprint"] == mark.value):
+            shutil.rmtree(folder)
+        (folder / DONE).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(begun, {"fingerprint": mark.value, "reads": dict(mark.reads)})
+        return folder
+
+    def finish(self, place: int, step: Step, done: Done) -> None:
+        """Mark a step as done; the last thing written in its folder."""
+        write_json(self.step(place, step) / DONE, asdict(done) | {"notes": list(done.notes)})
+
+    def done(self, place: int, step: Step) -> Done:
+        """What a finished step said."""
+        values = read_json(self.step(place, step) / DONE)
+        return Done(**(values | {"notes": tuple(values["notes"])}))
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """The resolved recipe, beside what it made."""
+        write_text(self.path / RECIPE, recipe.to_yaml())
+
+
+def differences(there: Any, here: Any, where: str = "") -> list[tuple[str, str, str]]:
+    """Places where two pieces of plain data differ: (path, value there, value here)."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = list(dict.fromkeys([*there, *here]))
+        return [item for key in keys for item in differences(there.get(key), here.get(key), f"{where}{key}.")]
+    if isinstance(there, list) and isinstance(here, list):
+        count = max(len(there), len(here))
+        pairs = [(_at(there, place), _at(here, place)) for place in range(count)]
+        return [item for place, (a, b) in enumerate(pairs) for item in differences(a, b, f"{where}{place}.")]
+    return [] if there == here else [(where.rstrip("."), _said(there), _said(here))]
+
+
+def _at(values: list[Any], place: int) -> Any:
+    return values[place] if place < len(values) else None
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _changed_reads(there: Mapping[str, str], here: Mapping[str, str]) -> str:
+    changed = [name for name in here if there.get(name) != here[name]]
+    return f"{', '.join(changed)}: changed since" if changed else "settings, or by another version of limbeck"

@@ -1,0 +1,119 @@
+"""`limbeck.run`: resolve, check everything, then work."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.core.errors import UserError
+from limbeck.core.files import read_json
+from limbeck.recipes.model import Recipe
+from limbeck.runs import ranks
+from limbeck.runs.execute import execute
+from limbeck.runs.fingerprints import Mark, fingerprint_steps
+from limbeck.runs.folder import RunFolder
+from limbeck.runs.plan import make_plan
+from limbeck.runs.progress import Lines, Progress, Silent
+from limbeck.runs.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where everything lies.
+        recipe: as it was resolved.
+    """
+
+    folder: Path
+    recipe: Recipe
+
+    @property
+    def student(self) -> Path:
+        """The last trained student: `AutoModel*.from_pretrained` takes it."""
+        return self.folder / "student"
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML page."""
+        return self.folder / "report.html"
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """What was measured (see `limbeck.evaluation.evaluate`); None without an evaluate step."""
+        path = self.folder / "evaluation.json"
+        return read_json(path) if path.is_file() else None
+
+
+def default_out(recipe: Recipe) -> Path:
+    """`runs/<name>` below the working folder."""
+    return Path("runs") / recipe.name
+
+
+def run(
+    recipe: str | Path | Recipe,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **inputs: Any,
+) -> Run:
+    """Run a recipe; finished steps of an earlier run in the same folder are reused.
+
+    Args:
+        recipe: name of a recipe (`limbeck list recipes`), path of a recipe file, or a recipe.
+        out: run folder; None: `runs/<name of the recipe>`.
+        overwrite: recompute what an earlier run of another recipe, or on other data, has left there.
+        progress: told what happens; None prints lines.
+        inputs: of the recipe, and overrides such as `**{"steps.1.train.max_steps": 10}`.
+
+    Raises:
+        UserError: something about the input is wrong; nothing was started.
+        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
+    """
+    resolved = resolve(recipe, inputs)
+    folder = RunFolder(Path(out) if out is not None else default_out(resolved))
+    progress = progress or (Lines() if ranks.is_main() else Silent())
+    folder.check(resolved, overwrite=overwrite)
+    with ExitStack() as stack:
+        if _may_be_done(folder):
+            marks = _marks(resolved)
+            if marks is not None and _all_done(resolved, folder, marks, overwrite=overwrite):
+                if ranks.is_main():
+                    stack.enter_context(folder.claimed())
+                execute(resolved, folder, marks, rows={}, progress=progress)
+                return Run(folder.path, resolved)
+        plan, seen = make_plan(resolved, folder.path)
+        marks = fingerprint_steps(resolved)
+        _all_done(resolved, folder, marks, overwrite=overwrite)
+        ranks.wait()  # nobody writes before everybody has looked
+        if ranks.is_main():
+            stack.enter_context(folder.claimed())
+            if overwrite:
+                folder.keep_only(resolved, marks)
+            folder.write_recipe(resolved)
+            progress.planned(plan)
+        ranks.wait()
+        execute(resolved, folder, marks, rows=seen.rows, progress=progress, renderer=seen.renderer)
+    return Run(folder.path, resolved)
+
+
+def _may_be_done(folder: RunFolder) -> bool:
+    return any(folder.path.glob("steps/*/done.json"))
+
+
+def _marks(recipe: Recipe) -> list[Mark] | None:
+    """Fingerprints, or None where something that is read is not there: planning then says what."""
+    try:
+        return fingerprint_steps(recipe)
+    except (UserError, OSError):
+        return None
+
+
+def _all_done(recipe: Recipe, folder: RunFolder, marks: list[Mark], *, overwrite: bool) -> bool:
+    done = [
+        folder.check_step(place, step, mark, overwrite=overwrite)
+        for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True))
+    ]
+    return all(done)

@@ -1,0 +1,72 @@
+"""A recipe that only measures: rows to look at, and an evaluate step."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.lookup import did_you_mean
+from limbeck.evaluation.evaluate import METRICS
+from limbeck.recipes.model import METRICS as METRIC_NAMES
+from limbeck.recipes.model import Evaluate, Load, Recipe
+from limbeck.runs.models import read_shape
+
+_ROWS = "rows"
+_LOADED = ("columns", "split")
+_NEED_TEACHER = ("fidelity", "similarity")
+
+
+def measuring(
+    model: str, data: str, *, teacher: str | None, baseline: str | None, inputs: Mapping[str, Any]
+) -> Recipe:
+    """Load `data`, all of it held out, and compare the models on it.
+
+    Args:
+        model: folder or id of the model to measure.
+        data: as `path` of a load step.
+        teacher: folder or id, or None.
+        baseline: folder or id of another student, or None.
+        inputs: fields of the evaluate step, and `columns` and `split` of the load step; without
+            `metrics`, all that the kind of model has.
+
+    Raises:
+        ConfigError: unknown fields.
+        ModelError: the model is not there.
+    """
+    set_here = ("out", "model", "teacher", "baseline", "rows")
+    allowed = [name for name in Evaluate.model_fields if name not in set_here] + list(_LOADED)
+    problems = [
+        Problem(key, f"unknown key '{key}'.{did_you_mean(key, allowed)}")
+        for key in inputs
+        if key.split(".")[0] not in allowed
+    ]
+    if problems:
+        raise ConfigError(problems)
+    fields: dict[str, Any] = {}
+    for key, value in inputs.items():
+        head, _, rest = key.partition(".")
+        if rest:
+            fields.setdefault(head, {})[rest] = value
+        else:
+            fields[head] = value
+    load = {
+        "out": _ROWS,
+        "path": data,
+        "heldout": 0,
+        **{key: fields.pop(key) for key in _LOADED if key in fields},
+    }
+    kind = fields.get("model_kind") or read_shape(model).kind or "encoder"
+    fields.setdefault(
+        "metrics",
+        [
+            name
+            for name in get_args(METRIC_NAMES)
+            if kind in METRICS[name][1]
+            and (teacher is not None or name not in _NEED_TEACHER)
+            and (kind != "encoder" or name in ("similarity", "speed"))
+        ],
+    )
+    named = {"teacher": teacher, "baseline": baseline}
+    evaluate = {"model": model, "rows": f"{_ROWS}.train", **{k: v for k, v in named.items() if v}, **fields}
+    return Recipe.from_data(
+        {"limbeck": 1, "name": "evaluate", "steps": [{Load.kind: load}, {Evaluate.kind: evaluate}]}
+    )

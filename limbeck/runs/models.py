@@ -1,0 +1,164 @@
+"""What a model word stands for, and what can be known of a model before it is loaded or made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedConfig
+
+from limbeck.assets import asset_names, asset_path
+from limbeck.core.errors import ModelError, Problem
+from limbeck.core.models import (
+    ModelKind,
+    count_parameters,
+    estimate_parameters,
+    fresh_model,
+    kind_of,
+    read_config,
+)
+from limbeck.recipes.parts import Student
+from limbeck.students import evenly_spaced, fresh
+
+_ASSETS = "assets/"
+_DEPTH, _ENCODER_DEPTH = "num_hidden_layers", "encoder_layers"
+_DECODER_DEPTHS = ("num_decoder_layers", "decoder_layers")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model before it exists or is loaded.
+
+    Attributes:
+        config: its configuration.
+        kind: what it is used as; None where its configuration does not say.
+        tokenizer: folder or id that its tokenizer comes from.
+        parameters: number of weights.
+    """
+
+    config: PreTrainedConfig
+    kind: ModelKind | None
+    tokenizer: str
+    parameters: int
+
+    @property
+    def width(self) -> int:
+        """Size of its hidden states."""
+        return int(self.config.get_text_config().hidden_size)
+
+    @property
+    def depth(self) -> int:
+        """Number of layers of which states and attention are counted; of a seq2seq model, the decoder's."""
+        return decoder_depth(self.config) if self.config.is_encoder_decoder else encoder_depth(self.config)
+
+    @property
+    def positions(self) -> int | None:
+        """Longest row it was made for; None where its configuration does not say."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def vocabulary(self) -> int:
+        """Columns of its head."""
+        return int(self.config.get_text_config().vocab_size)
+
+
+def located(word: str) -> str:
+    """The folder or id that a model word means, when it is no `out`: assets of the package by their name."""
+    name = word.removeprefix(_ASSETS)
+    if name in asset_names() and not (Path(word) / "config.json").exists():
+        return str(asset_path(name))
+    return str(Path(word).expanduser()) if word.startswith("~") else word
+
+
+def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
+    """The shape of a model on disk or on the hub.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    place = located(word)
+    config = read_config(place)
+    known = kind or _kind(config)
+    return Shape(config, known, place, estimate_parameters(config, known or "encoder"))
+
+
+def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
+    """The shape of the student that `student` describes, made from `origin`.
+
+    Raises:
+        ModelError: layers that are not there, or sizes that do not go together.
+    """
+    kind = kind or origin.kind
+    if student.model is not None:
+        return Shape(origin.config, kind, origin.tokenizer, origin.parameters)
+    if student.cut is not None:
+        keep, decoder_keep = kept_layers(student, origin.config)
+        sizes = {name: len(keep) for name in (_DEPTH, _ENCODER_DEPTH) if hasattr(origin.config, name)}
+        sizes |= {name: len(decoder_keep or keep) for name in _DECODER_DEPTHS if hasattr(origin.config, name)}
+    else:
+        sizes = dict(student.sizes)
+    with torch.device("meta"):
+        made = fresh(origin.config, sizes, seed=0, kind=kind or "encoder")
+    return Shape(made.config, kind, origin.tokenizer, count_parameters(made))
+
+
+def labelled_shape(shape: Shape, label_names: Sequence[str]) -> Shape:
+    """A classifier's shape with a head for these classes.
+
+    Raises:
+        ModelError: it was tuned on another number of classes.
+    """
+    tuned = shape.config.architectures and shape.kind == "classifier"
+    has_head = any(name.endswith("ForSequenceClassification") for name in shape.config.architectures or [])
+    if tuned and has_head and shape.config.num_labels != len(label_names):
+        raise ModelError(
+            f"a classifier must have one class for each label of the rows, {len(label_names)} "
+            f"({', '.join(label_names)}), got {shape.config.num_labels} classes in {shape.tokenizer}. "
+            "Start from a model without a class head."
+        )
+    return shape
+
+
+def kept_layers(student: Student, config: PreTrainedConfig) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Layers that a cut keeps, and of a seq2seq model's decoder the ones it keeps there.
+
+    Raises:
+        ModelError: a layer that the model does not have.
+    """
+    assert student.layers is not None
+    depth = encoder_depth(config)
+    if isinstance(student.layers, int):
+        keep = evenly_spaced(depth, student.layers)
+        decoder = evenly_spaced(decoder_depth(config), student.layers) if config.is_encoder_decoder else None
+        return keep, decoder
+    outside = [layer for layer in student.layers if not 0 <= layer < depth]
+    if outside:
+        raise ModelError(
+            Problem("layers", f"must lie between 0 and {depth - 1}, got {', '.join(map(str, outside))}.")
+        )
+    return student.layers, None
+
+
+def encoder_depth(config: PreTrainedConfig) -> int:
+    """Number of layers; of a seq2seq model, of its encoder."""
+    text = config.get_text_config()
+    return int(getattr(text, _ENCODER_DEPTH, None) or getattr(text, _DEPTH))
+
+
+def decoder_depth(config: PreTrainedConfig) -> int:
+    """Number of layers of a seq2seq model's decoder."""
+    found = [getattr(config, name) for name in _DECODER_DEPTHS if getattr(config, name, None)]
+    return int(found[0]) if found else encoder_depth(config)
+
+
+def check_is_model(config: PreTrainedConfig, kind: ModelKind) -> None:
+    """Raise whatever building such a model would raise."""
+    with torch.device("meta"):
+        fresh_model(config, kind)
+
+
+def _kind(config: PreTrainedConfig) -> ModelKind | None:
+    try:
+        return kind_of(config)
+    except ModelError:
+        return None

@@ -1,0 +1,271 @@
+"""What a run will do and need: computed from configurations and data alone, nothing is spent."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import psutil
+import torch
+
+from limbeck.core.errors import Problem, ResourceError
+from limbeck.engine.order import steps_of
+from limbeck.recipes.check import path_of
+from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.runs import ranks
+from limbeck.runs.models import Shape
+from limbeck.runs.survey import Survey, survey
+
+_FLOAT = 4  # bytes of a float32
+_ADAM = 2  # moments a weight
+_CHECKPOINTS = 2  # the old one lies there until the new one is whole
+_ACTIVATIONS = 24  # numbers a token, layer and width unit keeps for the backward pass, roughly
+_FORWARD, _BACKWARD = 2, 4  # floating point operations a weight and token
+_EFFICIENCY = 0.4  # of a large matrix product, which small models and everything around it reach
+_PRODUCT = 512  # width of the matrices that are timed
+_SPARE = 0.05  # of the disk, left free
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step in numbers; None where nothing is known or the step has no such thing."""
+
+    place: int
+    kind: str
+    out: str
+    what: str
+    rows: int | None = None
+    parameters: int | None = None
+    teacher_parameters: int | None = None
+    optimizer_steps: int | None = None
+    tokens: int | None = None
+    memory: int | None = None
+    disk: int = 0
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked recipe in numbers.
+
+    Attributes:
+        name: of the recipe.
+        steps: one each.
+        disk: bytes that the run folder needs at most.
+        free_disk: bytes that are free there.
+        memory: bytes that the largest step needs, roughly.
+        free_memory: bytes of the accelerator, or of the machine.
+        device: where it runs.
+        seconds: rough time; None when a step's is not known.
+    """
+
+    name: str
+    steps: tuple[PlannedStep, ...]
+    disk: int
+    free_disk: int
+    memory: int
+    free_memory: int
+    device: str
+    seconds: float | None
+
+
+def make_plan(
+    recipe: Recipe, out: Path, tell: Callable[[str], None] = lambda text: None
+) -> tuple[Plan, Survey]:
+    """Check everything that can be checked cheaply, and say what the run needs.
+
+    Raises:
+        UserError: all that is wrong, in one go.
+    """
+    seen = survey(recipe, tell)
+    speed = _operations_per_second()
+    steps = tuple(_planned(place, step, seen, speed) for place, step in enumerate(recipe.steps))
+    device, free_memory = _device()
+    free_disk = _free(out)
+    known = [step.seconds for step in steps if step.seconds is not None]
+    plan = Plan(
+        name=recipe.name,
+        steps=steps,
+        disk=_disk_at_most(steps, seen),
+        free_disk=free_disk,
+        memory=max((step.memory or 0 for step in steps), default=0),
+        free_memory=free_memory,
+        device=device,
+        seconds=sum(known) if known else None,
+    )
+    if plan.disk > free_disk * (1 - _SPARE):
+        largest = max(steps, key=lambda step: step.disk)
+        seen.problems.note(
+            ResourceError(
+                Problem(
+                    path_of(largest.place, recipe.steps[largest.place]),
+                    f"disk must have {gigabytes(plan.disk)} free for this run, got {gigabytes(free_disk)} at "
+                    f"{out}. Choose another disk with --out, a smaller student, or save_steps=0.",
+                )
+            )
+        )
+    seen.problems.refuse()
+    return plan, seen
+
+
+def gigabytes(size: float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
+    if isinstance(step, Load):
+        parts = [seen.rows.get(f"{step.out}.{part}") for part in ("train", "heldout")]
+        sizes = [0 if part is None else len(part) for part in parts]
+        stored = sum(int(part.data.nbytes) for part in parts if part is not None)
+        what = f"{step.path}: {sizes[0]:,} rows, {sizes[1]:,} held out"
+        return PlannedStep(place, "load", step.out, what, rows=sum(sizes), disk=stored)
+    if isinstance(step, Build):
+        shape = seen.models.get(step.out)
+        size = shape.parameters if shape else 0
+        return PlannedStep(
+            place,
+            "build",
+            step.out,
+            _made(step),
+            parameters=size or None,
+            disk=size * _FLOAT,
+            memory=size * _FLOAT,
+        )
+    if isinstance(step, Generate):
+        return _planned_generation(place, step, seen, speed)
+    if isinstance(step, Train):
+        return _planned_training(place, step, seen, speed)
+    return _planned_evaluation(place, step, seen, speed)
+
+
+def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) -> PlannedStep:
+    teacher, rows = seen.models.get(step.teacher.model), seen.rows.get(step.rows)
+    count = 0 if rows is None else len(rows) * step.samples
+    tokens = count * step.max_new_tokens
+    size = teacher.parameters if teacher else 0
+    return PlannedStep(
+        place,
+        "generate",
+        step.out,
+        f"{step.teacher.model} writes for {step.rows}",
+        rows=count,
+        teacher_parameters=size or None,
+        tokens=tokens,
+        memory=size * _FLOAT,
+        disk=tokens * _FLOAT,
+        # Writing is bound by reading the weights once a token and batch, several times slower than a product.
+        seconds=4 * _FORWARD * size * tokens / speed,
+    )
+
+
+def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> PlannedStep:
+    student = seen.models.get(step.out)
+    teacher = seen.models.get(step.teacher.model) if step.teacher else None
+    objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
+    what = f"{objective} on {step.rows}"
+    notes = (seen.vocabularies[place],) if place in seen.vocabularies else ()
+    if student is None:
+        return PlannedStep(place, "train", step.out, what, notes=notes)
+    entries, tokens_once = seen.entries.get(place, (0, 0))
+    count = ranks.count()
+    steps = steps_of(step, entries, count) if entries or step.max_steps > 0 else None
+    in_one = step.per_device_train_batch_size * step.gradient_accumulation_steps * count
+    tokens = None
+    if steps is not None and entries:
+        tokens = round(steps * in_one * tokens_once / entries)
+    size, taught = student.parameters, teacher.parameters if teacher else 0
+    seconds = None
+    if tokens is not None:
+        seconds = ((_FORWARD + _BACKWARD) * size + _FORWARD * taught) * tokens / (speed * count)
+    batch = step.per_device_train_batch_size * step.max_length
+    moments = 1 + 1 + _ADAM
+    return PlannedStep(
+        place,
+        "train",
+        step.out,
+        what,
+        parameters=size,
+        teacher_parameters=taught or None,
+        optimizer_steps=steps,
+        tokens=tokens,
+        memory=_FLOAT * (moments * size + taught + _kept(student, batch)),
+        disk=_FLOAT * size,
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) -> PlannedStep:
+    words = [step.model, step.baseline, step.teacher.model if step.teacher else None]
+    sizes = [seen.models[word].parameters for word in words if word in seen.models and word is not None]
+    rows = seen.rows.get(step.rows)
+    _, tokens = seen.entries.get(place, (0, 0))
+    tokens = min(tokens, step.max_positions or tokens)
+    written = step.prompts * step.max_new_tokens if "generation" in step.metrics else 0
+    return PlannedStep(
+        place,
+        "evaluate",
+        step.out,
+        f"{', '.join(step.metrics)} on {step.rows}",
+        rows=None if rows is None else len(rows),
+        tokens=tokens or None,
+        memory=sum(sizes) * _FLOAT,
+        seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
+    )
+
+
+def _disk_at_most(steps: tuple[PlannedStep, ...], seen: Survey) -> int:
+    """All artefacts, the copy of the last student, and the checkpoints of the largest training."""
+    kept = sum(step.disk for step in steps)
+    trained = [step for step in steps if step.kind == "train"]
+    copy = trained[-1].disk if trained else 0
+    checkpoints = max((step.disk * (1 + _ADAM) * _CHECKPOINTS for step in trained), default=0)
+    return kept + copy + checkpoints
+
+
+def _kept(shape: Shape, tokens: int) -> int:
+    return _ACTIVATIONS * tokens * shape.depth * shape.width
+
+
+def _made(step: Build) -> str:
+    student = step.student
+    if student.cut is not None:
+        return f"{student.cut}, layers {student.layers}"
+    sizes = ", ".join(f"{name} {value}" for name, value in student.sizes.items())
+    return f"new weights, shape of {student.fresh}" + (f", {sizes}" if sizes else "")
+
+
+def _weight(weight: object) -> str:
+    return "" if weight == 1 else "scheduled " if isinstance(weight, dict) else f"{weight:g} "
+
+
+def _device() -> tuple[str, int]:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(), int(torch.cuda.mem_get_info()[0])
+    return f"CPU, {torch.get_num_threads()} threads", int(psutil.virtual_memory().available)
+
+
+def _free(out: Path) -> int:
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _operations_per_second() -> float:
+    """Floating point operations a second that training reaches here, from one timed matrix product."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    matrix = torch.ones(_PRODUCT, _PRODUCT, device=device)
+    best = float("inf")
+    for _ in range(4):  # the first one warms up
+        start = perf_counter()
+        float((matrix @ matrix)[0, 0])
+        best = min(best, perf_counter() - start)
+    return _EFFICIENCY * 2 * _PRODUCT**3 / best

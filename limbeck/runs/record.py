@@ -1,0 +1,83 @@
+"""What a run says about itself: environment, merged metrics, the student at the top."""
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from limbeck import __version__
+from limbeck.core.files import write_folder, write_json, write_text
+from limbeck.recipes.model import Recipe, Step
+
+_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "peft", "numpy")
+METRICS, VERSIONS, STUDENT = "metrics.jsonl", "versions.json", "student"
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, as plain data."""
+    return {
+        "limbeck": __version__,
+        "python": platform.python_version(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "machine": {
+            "platform": platform.platform(),
+            "processor": _processor(),
+            "cores": psutil.cpu_count(logical=False),
+            "threads": torch.get_num_threads(),
+            "memory": psutil.virtual_memory().total,
+            "gpus": [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())],
+            "cuda": torch.version.cuda,
+        },
+    }
+
+
+def write_versions(run: Path, recipe: Recipe) -> None:
+    """`versions.json`: environment, command, seeds and time of the last start."""
+    seeds = {step.out: step.seed for step in recipe.steps if hasattr(step, "seed")}
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(run / VERSIONS, {**environment(), "command": sys.argv, "seeds": seeds, "started": started})
+
+
+def merge_metrics(run: Path, folders: Sequence[tuple[Step, Path]]) -> None:
+    """`metrics.jsonl` of the run: the lines of all train steps, each with its `phase`."""
+    lines = []
+    for step, folder in folders:
+        path = folder / METRICS
+        if step.kind == "train" and path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                lines.append(json.dumps({"phase": step.out, **json.loads(line)}))
+    write_text(run / METRICS, "".join(f"{line}\n" for line in lines))
+
+
+def copy_student(run: Path, model: Path) -> None:
+    """The last trained student, as a folder of its own that can be moved."""
+    write_folder(run / STUDENT, lambda temporary: _copy(model, temporary))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )

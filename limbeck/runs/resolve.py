@@ -1,0 +1,343 @@
+"""From a word and `key=value` inputs to one checked recipe, every mistake said in one go.
+
+A key is, in this order: an input of the recipe function; a dotted path into an input
+(`student.cut`, `columns.rationale`) or into the recipe (`steps.1.train.max_steps`); or a
+setting of training, which then applies to every train step.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from limbeck.core.catalogue import catalogue
+from limbeck.core.config import Config, problems_of
+from limbeck.core.errors import ConfigError, Problem, UserError
+from limbeck.core.lookup import did_you_mean
+from limbeck.core.training import TrainingSettings
+from limbeck.recipes.check import check
+from limbeck.recipes.inputs import StudentLike
+from limbeck.recipes.model import STEPS, Load, Recipe, Train
+from limbeck.recipes.parts import Student
+from limbeck.recipes.text import read_yaml
+
+SUFFIXES = (".yaml", ".yml")
+_EXAMPLES = {
+    "teacher": "Qwen/Qwen3-4B",
+    "student": "Qwen/Qwen3-0.6B",
+    "data": "train.jsonl",
+}
+_TASK_EXAMPLES = {
+    "minilm": {"teacher": "microsoft/MiniLM-L12-H384-uncased"},
+    "pkd": {"teacher": "google-bert/bert-base-uncased"},
+    "step_by_step": {"student": "google/t5-v1_1-small"},
+}
+# What an undotted key may set in every train step: how to train, never what on.
+_STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")
+
+
+@dataclass
+class _Keys:
+    """The user's keys, sorted by what they are for."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    paths: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def resolve(recipe: str | Path | Recipe, inputs: Mapping[str, Any]) -> Recipe:
+    """The recipe a user means, complete and checked between its steps.
+
+    Args:
+        recipe: name of a recipe, path of a recipe file, or a recipe.
+        inputs: the recipe's inputs and overrides by key; values already parsed (`parse_pairs`).
+
+    Raises:
+        ConfigError: anything is unknown, missing, of the wrong type, or refers to nothing.
+    """
+    resolved = _from_parts(recipe, inputs)
+    problems = check(resolved)
+    if problems:
+        raise ConfigError(problems)
+    return resolved
+
+
+def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words of a command line, values read as YAML.
+
+    Raises:
+        ConfigError: a word has no `=`, no key, a value that is no YAML, or a key that was there before.
+    """
+    parsed: dict[str, Any] = {}
+    problems = []
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().removeprefix("--")
+        if pair.startswith("-") and not equals:
+            problems.append(Problem(pair, "is no option here; settings are written key=value. See --help."))
+        elif not equals or not key:
+            problems.append(Problem(pair, "must be key=value, for example max_steps=100."))
+        elif not text.strip():
+            problems.append(Problem(key, "must have a value, got nothing; write key=null for none."))
+        elif key in parsed:
+            problems.append(Problem(key, f"is given twice: {parsed[key]!r} and {text!r}. Keep one."))
+        else:
+            try:
+                parsed[key] = read_yaml(text)
+            except ConfigError as error:
+                problems += [Problem(key, problem.message) for problem in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return parsed
+
+
+def is_file(recipe: str | Path) -> bool:
+    """Whether the word means a recipe file and not the name of a recipe."""
+    return Path(recipe).suffix in SUFFIXES or isinstance(recipe, Path)
+
+
+def _from_parts(recipe: str | Path | Recipe, inputs: Mapping[str, Any]) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return _from_data(recipe.to_data(), inputs)
+    if is_file(recipe):
+        return _from_data(_read_file(Path(recipe)), inputs)
+    recipes = catalogue("recipes")
+    if recipe not in recipes:
+        advice = did_you_mean(str(recipe), recipes)
+        raise ConfigError(
+            f"unknown recipe '{recipe}'.{advice} A recipe file ends with .yaml; see `limbeck list recipes`."
+        )
+    return _from_function(str(recipe), recipes[str(recipe)].load(), inputs)
+
+
+def _read_file(path: Path) -> Any:
+    if not path.is_file():
+        others = [other.name for other in path.parent.glob("*.y*ml")]
+        near = (
+            did_you_mean(path.name, others)
+            if others
+            else f" There is no recipe file in {path.parent} either."
+        )
+        raise ConfigError(f"recipe must be an existing file, got {path}.{near}")
+    try:
+        return read_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(Problem(str(path), f"must be UTF-8 text; {error.reason}.")) from None
+    except ConfigError as error:
+        raise ConfigError([Problem(str(path), problem.message) for problem in error.problems]) from None
+
+
+def _from_data(data: Any, inputs: Mapping[str, Any]) -> Recipe:
+    keys = _sorted_keys(inputs, {})
+    keys.problems += _unknown(set(keys.inputs), {}, data)
+    keys.settings, problems = _validated(_settings_model({}), keys.settings)
+    changed, more = _overridden(data, keys)
+    problems += keys.problems + more
+    try:
+        resolved = Recipe.from_data(changed)
+    except ConfigError as error:
+        raise ConfigError(_once([*problems, *error.problems])) from None
+    if problems:
+        raise ConfigError(_once([*problems, *check(resolved)]))
+    return resolved
+
+
+def _from_function(name: str, make: Callable[..., Recipe], inputs: Mapping[str, Any]) -> Recipe:
+    parameters = inspect.signature(make).parameters
+    keys = _sorted_keys(inputs, parameters)
+    wanted, problems = _validated(_settings_model(parameters), {**keys.inputs, **keys.settings})
+    problems += keys.problems
+    missing = [
+        key for key, value in parameters.items() if value.default is value.empty and key not in keys.inputs
+    ]
+    if missing:
+        problems.append(
+            Problem(name, f"needs {', '.join(missing)}. For example: {_example(name, parameters)}")
+        )
+    wrong = {problem.where.split(".")[0] for problem in problems}
+    required = {key for key, value in parameters.items() if value.default is value.empty}
+    if missing or required & wrong:
+        raise ConfigError(_once(problems))
+    # Wrong values fall back to their defaults here, so that mistakes further down are found in the same go.
+    given = {key: value for key, value in wanted.items() if key in parameters and key not in wrong}
+    try:
+        made = make(**given)
+    except ValidationError as error:
+        raise ConfigError(_once([*problems, *problems_of(error, Train)])) from None
+    except UserError as error:
+        raise ConfigError(_once([*problems, *error.problems])) from None
+    unknown = {problem.where for problem in problems if problem.message.startswith("unknown key")}
+    problems = [problem for problem in problems if problem.where not in unknown]
+    problems += _unknown(unknown, parameters, made.to_data())
+    keys.settings = {
+        key: value for key, value in wanted.items() if key not in parameters and key not in wrong
+    }
+    if problems or keys.settings or keys.paths:
+        changed, more = _overridden(made.to_data(), keys)
+        try:
+            made = Recipe.from_data(changed)
+        except ConfigError as error:
+            raise ConfigError(_once([*problems, *more, *error.problems])) from None
+        if problems or more:
+            raise ConfigError(_once([*problems, *more]))
+    return made
+
+
+def _sorted_keys(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> _Keys:
+    keys = _Keys()
+    for key, value in inputs.items():
+        head, _, rest = key.partition(".")
+        if rest and head in parameters:
+            inner = keys.inputs.setdefault(head, {})
+            if not isinstance(inner, dict):
+                keys.problems.append(Problem(key, f"cannot be set beside {head}={inner!r}. Keep one."))
+                continue
+            _put(inner, rest.split("."), value)
+        elif rest:
+            keys.paths[key] = value
+        elif key in _STEP_SETTINGS and key not in parameters:
+            keys.settings[key] = value
+        else:
+            keys.inputs[key] = value
+    return keys
+
+
+def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for step in path[:-1]:
+        values = values.setdefault(step, {})
+    values[path[-1]] = value
+
+
+def _settings_model(parameters: Mapping[str, inspect.Parameter]) -> type[Config]:
+    """Inputs of a recipe and settings of training, with the ranges of the fields they are named after."""
+    fields: dict[str, Any] = {}
+    for key in _STEP_SETTINGS:
+        known = Train.model_fields[key]
+        fields[key] = (known.annotation, _with_default(known, known.default))
+    for key, parameter in parameters.items():
+        field = Train.model_fields.get(key) or Load.model_fields.get(key)
+        default = ... if parameter.default is parameter.empty else parameter.default
+        if field is not None and field.annotation == parameter.annotation:
+            fields[key] = (field.annotation, _with_default(field, default))
+        else:
+            # A student's word is read by Student itself: the union with str would report every variant.
+            annotation = {StudentLike: Student, StudentLike | None: Student | None}.get(parameter.annotation)
+            fields[key] = (annotation or parameter.annotation, default)
+    return create_model("Inputs", __base__=_Inputs, **{key: fields[key] for key in sorted(fields)})
+
+
+class _Inputs(Config):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+def _with_default(known: FieldInfo, default: Any) -> FieldInfo:
+    changed = deepcopy(known)
+    changed.default = default
+    changed.default_factory = None
+    return changed
+
+
+def _validated(model: type[Config], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The values that are right, in the types of the fields, and a problem for each other one."""
+    required = {key for key, known in model.model_fields.items() if known.is_required()}
+    right = dict(values)
+    problems: list[Problem] = []
+    try:
+        checked = model.model_validate(right)
+    except ValidationError as error:
+        found = problems_of(error, model)
+        problems = [problem for problem in found if not _is_missing(problem, required, values)]
+        wrong = {problem.where.split(".")[0] for problem in problems}
+        right = {key: value for key, value in values.items() if key not in wrong}
+        return right, problems
+    return {key: getattr(checked, key) for key in values}, problems
+
+
+def _is_missing(problem: Problem, required: set[str], values: Mapping[str, Any]) -> bool:
+    return problem.where in required and problem.where not in values
+
+
+def _unknown(words: set[str], parameters: Mapping[str, Any], data: Any) -> list[Problem]:
+    """Undotted keys that are neither inputs nor settings of training."""
+    found = []
+    for word in sorted(words):
+        steps = data.get("steps", []) if isinstance(data, dict) else []
+        places = [
+            f"steps.{place}.{kind}.{word}"
+            for place, step in enumerate(steps if isinstance(steps, list) else [])
+            for kind in (step if isinstance(step, dict) else {})
+            if kind in STEPS and word in STEPS[kind].model_fields
+        ]
+        if places:
+            named = " or ".join(f"{path}=..." for path in places)
+            message = f"is no input here, but a field of steps: write {named}"
+        else:
+            message = f"unknown key '{word}'.{did_you_mean(word, [*_STEP_SETTINGS, *parameters])}"
+        found.append(Problem(word, message))
+    return found
+
+
+def _overridden(data: Any, keys: _Keys) -> tuple[Any, list[Problem]]:
+    """The recipe's plain data with settings and dotted paths put in."""
+    changed = deepcopy(data)
+    problems: list[Problem] = []
+    steps = changed.get("steps") if isinstance(changed, dict) else None
+    if not isinstance(steps, list):
+        return changed, problems
+    trained = [
+        step["train"] for step in steps if isinstance(step, dict) and isinstance(step.get("train"), dict)
+    ]
+    for key, value in keys.settings.items():
+        if not trained:
+            problems.append(Problem(key, "is a setting of train steps, and the recipe has none."))
+        for fields in trained:
+            fields[key] = value
+    for path, value in keys.paths.items():
+        problem = _set(changed, path, value)
+        if problem is not None:
+            problems.append(Problem(path, problem))
+    return changed, problems
+
+
+def _set(data: dict[str, Any], path: str, value: Any) -> str | None:
+    """Put `value` at a dotted path; what is wrong with the path, if anything."""
+    words = path.split(".")
+    if words[0] not in ("steps", "name", "limbeck"):
+        return f"unknown key '{words[0]}'.{did_you_mean(words[0], ('steps', 'name'))}"
+    place: Any = data
+    for depth, word in enumerate(words[:-1]):
+        done = ".".join(words[: depth + 1])
+        if isinstance(place, list):
+            if not word.lstrip("-").isdigit() or not 0 <= int(word) < len(place):
+                return f"'{done}' must be a number from 0 to {len(place) - 1}, got '{word}'."
+            place = place[int(word)]
+        elif isinstance(place, dict):
+            if depth == 2 and word not in place:  # steps.<n>.<kind>
+                return f"step {words[1]} is `{next(iter(place))}`, got '{word}'."
+            if not isinstance(place.get(word), dict | list):
+                place[word] = {}
+            place = place[word]
+    last = words[-1]
+    if isinstance(place, list):
+        if not last.isdigit() or int(last) >= len(place):
+            return f"must end with a number from 0 to {len(place) - 1}, got '{last}'."
+        place[int(last)] = value
+    else:
+        place[last] = value
+    return None
+
+
+def _example(name: str, parameters: Mapping[str, inspect.Parameter]) -> str:
+    words = {**_EXAMPLES, **_TASK_EXAMPLES.get(name, {})}
+    required = [key for key, value in parameters.items() if value.default is value.empty]
+    return f"limbeck run {name} " + " ".join(f"{key}={words.get(key, '...')}" for key in required)
+
+
+def _once(problems: Sequence[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))

@@ -1,0 +1,102 @@
+"""Batches of a step: which rendering a model of its kind reads, and how rows are put together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.fingerprint import fingerprint
+from limbeck.core.models import ModelKind
+from limbeck.recipes.model import Evaluate, Train
+from limbeck.rows.render import render
+from limbeck.rows.rendering import Rendering, Task
+from limbeck.rows.source import PackedSource, PaddedSource
+
+
+class Renderer:
+    """Renders rows once for all steps that read them alike."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[tuple[str, str, Rendering], Dataset] = {}
+
+    def render(self, reference: str, rows: Dataset, tokenizer: Any, rendering: Rendering) -> Dataset:
+        """The rows called `reference` as token ids (see `rows.render.render`)."""
+        text = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(tokenizer)
+        special = [str(tokenizer.special_tokens_map), str(tokenizer.chat_template)]
+        key = (reference, fingerprint([text, special]), rendering)
+        if key not in self._rendered:
+            self._rendered[key] = render(rows, tokenizer, rendering)
+        return self._rendered[key]
+
+
+class TaskPairs:
+    """One data row an entry: the examples of all its tasks are in the same batch.
+
+    As `TaskPrefixDataCollator` of distilling step-by-step does it: a batch of n rows holds n
+    labels and n rationales, so that both means are over the same rows.
+
+    Args:
+        source: one example an entry.
+        members: for every data row, the entries of `source` made from it.
+    """
+
+    def __init__(self, source: PaddedSource, members: Sequence[Sequence[int]]) -> None:
+        self._source = source
+        self._members = members
+        self.lengths = [sum(source.lengths[entry] for entry in row) for row in members]
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """All examples of the rows at `indices`."""
+        return self._source.batch([entry for index in indices for entry in self._members[index]])
+
+
+def rendering_of(
+    step: Train | Evaluate, kind: ModelKind, *, task: Task, label_names: tuple[str, ...]
+) -> Rendering:
+    """The choices of a step in turning rows into token ids."""
+    return Rendering(
+        model_kind=kind,
+        max_length=step.max_length,
+        max_target_length=step.max_target_length,
+        task=task,
+        loss_on=step.loss_on,
+        label_names=label_names if kind == "classifier" else (),
+    )
+
+
+def training_source(
+    rendered: Dataset, rendering: Rendering, step: Train, tokenizer: Any, config: Any
+) -> Source:
+    """What the engine draws from: packs for causal models, rows otherwise, pairs of tasks for `two_task`."""
+    pad = int(tokenizer.pad_token_id)
+    if step.packing and rendering.model_kind == "causal":
+        return PackedSource(rendered, rendering, step.max_length, step.seed, pad)
+    padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))
+    if not rendering.group_names:
+        return padded
+    wanted = {term.on for term in step.objective}
+    groups = {number for number, name in enumerate(rendering.group_names) if None in wanted or name in wanted}
+    rows: dict[str, list[int]] = {}
+    for entry, (row_id, group) in enumerate(zip(rendered["row_id"], rendered["group"], strict=True)):
+        if group in groups:
+            rows.setdefault(row_id.removesuffix("#rationale"), []).append(entry)
+    return TaskPairs(padded, list(rows.values()))
+
+
+def heldout_source(rendered: Dataset, rendering: Rendering, tokenizer: Any, config: Any) -> PaddedSource:
+    """Held-out rows, one an entry; of two tasks only the label, which is what the student is for."""
+    if rendering.group_names:
+        rendered = rendered.filter(lambda group: group == 0, input_columns="group")
+    return PaddedSource(rendered, rendering, int(tokenizer.pad_token_id), decoder_start(config, tokenizer))
+
+
+def decoder_start(config: Any, tokenizer: Any) -> int | None:
+    """First decoder token of a seq2seq model."""
+    if not config.is_encoder_decoder:
+        return None
+    start = getattr(config, "decoder_start_token_id", None)
+    return int(tokenizer.pad_token_id if start is None else start)

@@ -1,0 +1,147 @@
+"""`generate`: a teacher writes completions for the prompts of rows, in parts that survive a kill."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from limbeck.core.errors import RowError
+from limbeck.core.files import write_text
+from limbeck.core.models import ModelKind, read_config
+from limbeck.core.seeds import derived_seed
+from limbeck.inference import generate as inference
+from limbeck.recipes.model import Generate
+from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.prompts import render_prompts
+from limbeck.rows.rendering import Rendering
+from limbeck.runs import ranks
+from limbeck.runs.steps.work import Made, Work
+
+_ROWS_PER_PART = 256  # written between two saves: minutes at most, and full batches
+_NO_LIMIT = 1_000_000  # positions, for models that name none
+_ANSWERS = {
+    Kind.COMPLETION: "completion",
+    Kind.QUESTION: "answer",
+    Kind.LABELLED_TEXT: "label",
+    Kind.LABELLED_PAIR: "label",
+    Kind.PREFERENCE: "chosen",
+}
+
+
+@dataclass
+class _Count:
+    """What happened to completions."""
+
+    kept: int = 0
+    empty: int = 0
+    cut: int = 0
+    tokens: int = 0
+
+
+def generate(step: Generate, work: Work) -> Made:
+    """Write `rows/` into the step's folder: the rows of `step.rows` with the teacher's text as the answer."""
+    made = _write(step, work) if ranks.is_main() else Made()
+    ranks.wait()
+    return made
+
+
+def _write(step: Generate, work: Work) -> Made:
+    kind = work.kind("auto", step.teacher.model)
+    rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.teacher.model)
+    prompts = _prompts(rows, step, kind, tokenizer, read_config(work.model_place(step.teacher.model)))
+    model = None
+    parts = work.folder / "parts"
+    count = _Count()
+    written: list[dict[str, Any]] = []
+    row_kind = kind_of(rows.column_names)
+    jobs = [(place, sample) for place in range(len(rows)) for sample in range(step.samples)]
+    for start in range(0, len(jobs), _ROWS_PER_PART):
+        chosen = jobs[start : start + _ROWS_PER_PART]
+        part = parts / f"{start:08d}.jsonl"
+        if not part.is_file():
+            model = model if model is not None else work.load_model(step.teacher.model, kind)
+            _write_part(
+                part, model, [prompts[place] for place, _ in chosen], start, len(jobs), step, tokenizer, work
+            )
+        answers = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+        for (place, sample), answer in zip(chosen, answers, strict=True):
+            text = tokenizer.decode(answer["ids"], skip_special_tokens=True)
+            count.tokens += len(answer["ids"])
+            if not text.strip():
+                count.empty += 1
+                continue
+            count.kept, count.cut = count.kept + 1, count.cut + (not answer["stopped"])
+            row_id = rows[place]["id"] + (f"~{sample}" if step.samples > 1 else "")
+            if row_kind is Kind.TEXT:
+                whole = [*prompts[place], *answer["ids"]]
+                text = tokenizer.decode(whole, skip_special_tokens=True)
+            written.append({**_answered(rows[place], row_kind, text), "id": row_id})
+    if not written:
+        raise RowError(f"the teacher must write at least one completion, got {len(jobs)} empty ones.")
+    Dataset.from_list(written).save_to_disk(str(work.folder / "rows"))
+    return Made(tokens=count.tokens, notes=_notes(count, step))
+
+
+def _write_part(
+    part: Path,
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    start: int,
+    total: int,
+    step: Generate,
+    tokenizer: Any,
+    work: Work,
+) -> None:
+    completions = inference.generate(
+        model,
+        prompts,
+        tokenizer_or_ids=tokenizer,
+        max_new_tokens=step.max_new_tokens,
+        sampling_temperature=step.sampling_temperature,
+        top_p=step.top_p,
+        seed=derived_seed(step.seed, "generate", start),
+        vocabulary=len(tokenizer),
+        progress=lambda share: work.advance((start + share * len(prompts)) / total, "writing"),
+    )
+    lines = [json.dumps({"ids": one.content, "stopped": one.stopped}) for one in completions]
+    write_text(part, "".join(f"{line}\n" for line in lines))
+
+
+def _prompts(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, config: Any) -> list[list[int]]:
+    if kind_of(rows.column_names) is Kind.TEXT and kind == "causal":
+        ids = tokenizer(list(rows["text"]), verbose=False)["input_ids"]
+        return [list(one[: step.prompt_tokens]) for one in ids]
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or _NO_LIMIT
+    room = positions if kind == "seq2seq" else positions - step.max_new_tokens
+    rendered = render_prompts(rows, tokenizer, Rendering(model_kind=kind, max_length=room))
+    return [list(ids) for ids in rendered["input_ids"]]
+
+
+def _answered(row: Mapping[str, Any], kind: Kind, text: str) -> dict[str, Any]:
+    """The row with the teacher's text where its own answer was."""
+    if kind is Kind.TEXT:
+        return {**row, "text": text}
+    if kind in _ANSWERS:
+        return {**row, _ANSWERS[kind]: text.strip() if kind is not Kind.COMPLETION else text}
+    turn = {"role": "assistant", "content": text}
+    if kind is Kind.MESSAGES:
+        answers = [place for place, one in enumerate(row["messages"]) if one["role"] == "assistant"]
+        return {**row, "messages": [*row["messages"][: answers[-1]], turn]}
+    if isinstance(row["prompt"], str):
+        return {**row, "completion": text}
+    return {
+        **{name: value for name, value in row.items() if name != "prompt"},
+        "messages": [*row["prompt"], turn],
+    }
+
+
+def _notes(count: _Count, step: Generate) -> tuple[str, ...]:
+    notes = [f"{count.kept:,} completions, {count.tokens:,} tokens."]
+    if count.cut:
+        notes.append(f"{count.cut:,} completions were cut at max_new_tokens {step.max_new_tokens}.")
+    if count.empty:
+        notes.append(f"{count.empty:,} empty completions were left out.")
+    return tuple(notes)

@@ -1,0 +1,21 @@
+"""`load`: read rows, check them, hold some out, keep both parts as Arrow."""
+
+from limbeck.recipes.check import PARTS
+from limbeck.recipes.model import Load
+from limbeck.runs import ranks
+from limbeck.runs.steps.work import Made, Work
+from limbeck.runs.survey import loaded
+
+
+def load(step: Load, work: Work) -> Made:
+    """Write `train/` and `heldout/` into the step's folder."""
+    names = [f"{step.out}.{part}" for part in PARTS]
+    if all(name in work.seen_rows for name in names):
+        parts = [work.seen_rows[name] for name in names]
+    else:
+        parts = list(loaded(step))
+    if ranks.is_main():
+        for part, rows in zip(PARTS, parts, strict=True):
+            rows.save_to_disk(str(work.folder / part))
+    ranks.wait()
+    return Made(notes=(f"{len(parts[0]):,} rows to learn from, {len(parts[1]):,} held out.",))

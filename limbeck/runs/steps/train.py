@@ -1,0 +1,99 @@
+"""`train`: student, terms, rows and teacher put together and handed to the engine."""
+
+from typing import Any
+
+from limbeck.core.models import count_parameters, load_tokenizer, read_config, save_model
+from limbeck.core.reader import Reader
+from limbeck.core.training import TrainingSettings
+from limbeck.engine import Party, StepReport
+from limbeck.engine import train as run_engine
+from limbeck.objectives.criterion import Criterion
+from limbeck.recipes.model import Train
+from limbeck.rows.packable import reads_packs
+from limbeck.rows.render import notes_of
+from limbeck.runs import ranks
+from limbeck.runs.sources import rendering_of, training_source
+from limbeck.runs.steps.build import make_student
+from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.terms import build_terms
+from limbeck.students import add_lora
+from limbeck.teachers import LocalTeacher, shared_vocabulary
+
+_ALL_LINEAR = "all-linear"
+
+
+def train(step: Train, work: Work) -> Made:
+    """Train, then write `model/`; `checkpoint/` and `metrics.jsonl` lie beside it meanwhile."""
+    origin = step.student.origin
+    kind = work.kind(step.model_kind, origin)
+    names = work.classes(step.rows) if kind == "classifier" else ()
+    tokenizer = load_tokenizer(work.model_place(origin))
+    rendering = rendering_of(step, kind, task=step.task, label_names=names)
+    rendered = work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
+    notes = list(notes_of(rendered))
+    student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
+    student.to(work.device)
+    teacher, vocabulary = _teacher(step, work, student, tokenizer, kind, names)
+    settings = step
+    if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
+        settings = step.model_copy(update={"packing": False})
+        notes.append("Rows were padded: a model here does not keep packed rows apart.")
+    source = training_source(rendered, rendering, settings, tokenizer, student.config)
+    trained = _with_adapters(student, step)
+    criterion = Criterion(build_terms(step.objective), fused=step.fused)
+    party = Party("student", trained, Reader(trained, vocabulary).probe(), criterion, _settings(settings))
+    result = run_engine(
+        [party],
+        source,
+        answer=None if teacher is None else lambda batch: teacher.answer(batch, criterion.teacher_needs),
+        folder=work.folder,
+        on_step=lambda report: _tell(work, report),
+    )
+    if ranks.is_main():
+        save_model(trained, tokenizer, work.folder / MODEL)
+    ranks.wait()
+    notes.append(f"{result.steps:,} steps, {count_parameters(student):,} parameters.")
+    return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
+
+
+def _teacher(
+    step: Train, work: Work, student: Any, tokenizer: Any, kind: Any, names: tuple[str, ...]
+) -> tuple[LocalTeacher | None, int | None]:
+    """The teacher, and the number of token ids that both share (None: all of the student's)."""
+    if step.teacher is None:
+        return None, None
+    word = step.teacher.model
+    model = work.load_model(word, kind, names)
+    if kind in ("encoder", "classifier"):
+        return LocalTeacher(model, None).to(work.device), None
+    sizes = [
+        read.get_text_config().vocab_size for read in (student.config, read_config(work.model_place(word)))
+    ]
+    shared = shared_vocabulary(tokenizer, work.load_tokenizer(word), *sizes)
+    return LocalTeacher(model, shared.size).to(work.device), shared.size
+
+
+def _keeps_rows_apart(student: Any, teacher: LocalTeacher | None, vocabulary: int) -> bool:
+    models = [student] if teacher is None else [student, teacher.model]
+    return all(reads_packs(model, vocabulary) for model in models)
+
+
+def _with_adapters(student: Any, step: Train) -> Any:
+    if not step.lora_r:
+        return student
+    return add_lora(
+        student,
+        r=step.lora_r,
+        alpha=step.lora_alpha,
+        dropout=step.lora_dropout,
+        target_modules=step.lora_target_modules or _ALL_LINEAR,
+    )
+
+
+def _settings(step: Train) -> TrainingSettings:
+    return TrainingSettings(**{name: getattr(step, name) for name in TrainingSettings.model_fields})
+
+
+def _tell(work: Work, report: StepReport) -> None:
+    if ranks.is_main():
+        work.progress.trained(work.stage, report)

@@ -1,0 +1,106 @@
+"""What a step is handed: where things lie, whom to tell, and models and rows by their words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, load_from_disk
+
+from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
+from limbeck.recipes.check import PARTS, maker, rows_maker
+from limbeck.recipes.model import Load, Recipe, Step
+from limbeck.runs import ranks
+from limbeck.runs.folder import RunFolder
+from limbeck.runs.models import located
+from limbeck.runs.progress import Progress, Stage
+from limbeck.runs.sources import Renderer
+from limbeck.runs.survey import classes
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step says when it is done."""
+
+    tokens: int = 0
+    notes: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass
+class Work:
+    """One step at work.
+
+    Attributes:
+        recipe: all steps.
+        place: of this one.
+        run: the run folder.
+        folder: of this step.
+        progress: whom to tell.
+        stage: where the run is.
+        seen_rows: rows that were read while planning, by reference.
+        renderer: with what was rendered while planning and in earlier steps.
+    """
+
+    recipe: Recipe
+    place: int
+    run: RunFolder
+    folder: Path
+    progress: Progress
+    stage: Stage
+    seen_rows: Mapping[str, Dataset] = field(default_factory=dict)
+    renderer: Renderer = field(default_factory=Renderer)
+
+    @property
+    def earlier(self) -> Sequence[Step]:
+        """The steps before this one."""
+        return self.recipe.steps[: self.place]
+
+    @property
+    def device(self) -> torch.device:
+        """Of this process."""
+        return ranks.device()
+
+    def model_place(self, word: str) -> str:
+        """Folder or id of a model: an earlier step's artefact, or what is on disk or the hub."""
+        made = maker(word, self.earlier)
+        if made is None:
+            return located(word)
+        return str(self.run.step(made, self.recipe.steps[made]) / MODEL)
+
+    def kind(self, wanted: str, word: str) -> ModelKind:
+        """What a model is used as."""
+        if wanted != "auto":
+            return wanted  # type: ignore[return-value]
+        return kind_of(read_config(self.model_place(word)))
+
+    def load_model(self, word: str, kind: ModelKind, label_names: Sequence[str] = ()) -> Any:
+        """The model, on this process's device."""
+        names = label_names if kind == "classifier" else None
+        return load_model(self.model_place(word), kind, label_names=names or None).to(self.device)
+
+    def load_tokenizer(self, word: str) -> Any:
+        """The tokenizer that lies with a model."""
+        return load_tokenizer(self.model_place(word))
+
+    def rows(self, reference: str) -> Dataset:
+        """Rows by reference."""
+        made = rows_maker(reference, self.earlier)
+        assert made is not None, "checked with the recipe"
+        step, part = self.recipe.steps[made], reference.partition(".")[2]
+        return load_from_disk(str(self.run.step(made, step) / (part or "rows")))
+
+    def classes(self, reference: str) -> tuple[str, ...]:
+        """Classes of labelled rows, over both parts of a load step."""
+        made = rows_maker(reference, self.earlier)
+        assert made is not None, "checked with the recipe"
+        step = self.recipe.steps[made]
+        names = [f"{step.out}.{part}" for part in PARTS] if isinstance(step, Load) else [reference]
+        return classes(tuple(self.rows(name) for name in names))
+
+    def advance(self, share: float, what: str = "") -> None:
+        """Tell how much of the step is done."""
+        self.progress.advanced(self.stage, share, what)

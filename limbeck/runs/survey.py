@@ -1,0 +1,309 @@
+"""A cheap look at everything a recipe reads, before anything is spent; all problems in one go.
+
+Nothing is trained, generated or loaded onto a device: data is read and rendered, models are known
+by their configuration, objectives are tried on a few random numbers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from limbeck.core.batch import Source
+from limbeck.core.errors import ConfigError, ModelError, Problem
+from limbeck.core.lookup import did_you_mean
+from limbeck.core.models import ModelKind, load_tokenizer
+from limbeck.evaluation.evaluate import METRICS
+from limbeck.recipes.check import PARTS, maker, path_of
+from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.rows.classes import label_names
+from limbeck.rows.load import load_rows
+from limbeck.rows.rendering import Rendering
+from limbeck.rows.split import split_rows
+from limbeck.runs.collect import Problems
+from limbeck.runs.models import Shape, labelled_shape, made_shape, read_shape
+from limbeck.runs.sources import Renderer, heldout_source, rendering_of, training_source
+from limbeck.runs.terms import build_terms, try_term
+from limbeck.teachers import shared_vocabulary
+
+_UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
+
+
+@dataclass
+class Survey:
+    """What was seen.
+
+    Attributes:
+        recipe: that was looked at.
+        rows: by reference (`rows.train`); not those a teacher has yet to write.
+        models: shape by word or out.
+        entries: of a train or evaluate step, by its place: (number of entries, their tokens).
+        vocabularies: of a step, by its place: sentence on its vocabulary.
+        problems: all that is wrong.
+        renderer: keeps what was rendered, for the steps.
+    """
+
+    recipe: Recipe
+    rows: dict[str, Dataset] = field(default_factory=dict)
+    models: dict[str, Shape] = field(default_factory=dict)
+    entries: dict[int, tuple[int, int]] = field(default_factory=dict)
+    vocabularies: dict[int, str] = field(default_factory=dict)
+    problems: Problems = field(default_factory=Problems)
+    renderer: Renderer = field(default_factory=Renderer)
+
+
+def survey(recipe: Recipe, tell: Callable[[str], None] = lambda text: None) -> Survey:
+    """Look at every step, in order; problems are in the result, not raised."""
+    return _Surveyor(recipe, tell).survey()
+
+
+def loaded(step: Load) -> tuple[Dataset, Dataset]:
+    """The rows of a load step: to learn from, and held out.
+
+    Raises:
+        ConfigError, RowError: see `load_rows` and `split_rows`.
+    """
+    rows = load_rows(step.path, columns=step.columns, split=step.split, limit=step.limit)
+    if step.heldout >= 1 and step.heldout != int(step.heldout):
+        raise ConfigError(
+            Problem("heldout", f"must be a share below 1 or a whole number, got {step.heldout}.")
+        )
+    heldout = int(step.heldout) if step.heldout >= 1 else step.heldout
+    return split_rows(rows, heldout, step.seed)
+
+
+def classes(parts: tuple[Dataset, ...]) -> tuple[str, ...]:
+    """Names of the classes in the order of their ids, over all parts; none without labels."""
+    names = {name for part in parts if "label" in part.column_names for name in label_names(part)}
+    try:
+        return tuple(sorted(names, key=int))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+class _Surveyor:
+    def __init__(self, recipe: Recipe, tell: Callable[[str], None]) -> None:
+        self.seen = Survey(recipe)
+        self.tell = tell
+        self._tokenizers: dict[str, Any] = {}
+        self._outs = [step.out for step in recipe.steps if isinstance(step, Build | Train)]
+        self._unread: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
+
+    def survey(self) -> Survey:
+        looks: dict[type[Step], Callable[..., None]] = {
+            Load: self._load,
+            Build: self._build,
+            Generate: self._generate,
+            Train: self._train,
+            Evaluate: self._evaluate,
+        }
+        for place, step in enumerate(self.seen.recipe.steps):
+            self.tell(f"looking at {step.kind} {step.out}")
+            with self.seen.problems.at(path_of(place, step)):
+                looks[type(step)](place, step)
+        return self.seen
+
+    def _load(self, place: int, step: Load) -> None:
+        train, heldout = loaded(step)
+        read = {
+            rows.partition(".")[2]: place
+            for place, other in enumerate(self.seen.recipe.steps)
+            if (rows := getattr(other, "rows", "")).partition(".")[0] == step.out
+        }
+        for part, rows in zip(PARTS, (train, heldout), strict=True):
+            if len(rows) == 0 and part in read:
+                reader = path_of(read[part], self.seen.recipe.steps[read[part]])
+                raise ConfigError(
+                    Problem(
+                        "heldout",
+                        f"must leave at least one row in {step.out}.{part}, which {reader} reads, got "
+                        f"{step.heldout:g} of {len(train) + len(heldout)} rows. Set heldout to another "
+                        "share or number of rows; equal rows always stay on one side.",
+                    )
+                )
+            self.seen.rows[f"{step.out}.{part}"] = rows
+
+    def _build(self, place: int, step: Build) -> None:
+        origin = self._shape(step.student.origin, f"{path_of(place, step)}.student")
+        if origin is not None:
+            self.seen.models[step.out] = made_shape(step.student, origin, None)
+
+    def _generate(self, place: int, step: Generate) -> None:
+        where = path_of(place, step)
+        teacher = self._shape(step.teacher.model, f"{where}.teacher.model")
+        if teacher is None:
+            return
+        if teacher.kind not in ("causal", "seq2seq"):
+            raise ModelError(
+                Problem(
+                    "teacher.model",
+                    f"must be a causal or seq2seq model to write, got {teacher.kind or 'another'}.",
+                )
+            )
+        if teacher.positions is not None and step.max_new_tokens >= teacher.positions:
+            raise ConfigError(
+                Problem(
+                    "max_new_tokens",
+                    f"must be below the teacher's {teacher.positions} positions, got {step.max_new_tokens}.",
+                )
+            )
+        self._tokenizer(teacher)
+
+    def _train(self, place: int, step: Train) -> None:
+        where, problems = path_of(place, step), self.seen.problems
+        origin = self._shape(step.student.origin, f"{where}.student")
+        teacher = None
+        if step.teacher is not None:
+            teacher = self._shape(step.teacher.model, f"{where}.teacher.model")
+        if origin is None:
+            self._try_terms(place, step, None, teacher)
+            return
+        kind = self._kind(step.model_kind, origin)
+        student = made_shape(step.student, origin, kind)
+        names = self._classes(step.rows) if kind == "classifier" else ()
+        if kind == "classifier":
+            student = labelled_shape(student, names)
+        self.seen.models[step.out] = student
+        self._try_terms(place, step, student, teacher)
+        if teacher is not None:
+            with problems.at(f"{where}.teacher"):
+                self._check_vocabulary(place, student, teacher)
+        if step.rows in self.seen.rows:
+            rendering = rendering_of(step, kind, task=step.task, label_names=names)
+            rendered = self._render(step.rows, student, rendering)
+            self._check_positions(rendered, student, teacher)
+            source = training_source(rendered, rendering, step, self._tokenizer(student), student.config)
+            self.seen.entries[place] = _size(source)
+
+    def _evaluate(self, place: int, step: Evaluate) -> None:
+        where = path_of(place, step)
+        shapes = {
+            name: self._shape(word, f"{where}.{name}")
+            for name, word in (("model", step.model), ("baseline", step.baseline))
+            if word is not None
+        }
+        teacher = self._shape(step.teacher.model, f"{where}.teacher.model") if step.teacher else None
+        model = shapes["model"]
+        if model is None:
+            return
+        kind = self._kind(step.model_kind, model)
+        for number, metric in enumerate(step.metrics):
+            if kind not in METRICS[metric][1]:
+                fitting = ", ".join(name for name, (_, kinds) in METRICS.items() if kind in kinds)
+                self.seen.problems.note(
+                    ConfigError(f"must be {fitting} for a {kind} model, got {metric}. Leave it out."),
+                    f"{where}.metrics.{number}",
+                )
+        for name, other in (("teacher", teacher), ("baseline", shapes.get("baseline"))):
+            if other is not None:
+                with self.seen.problems.at(f"{where}.{name}"):
+                    self._check_vocabulary(place, model, other)
+        if step.rows in self.seen.rows:
+            rendering = rendering_of(
+                step, kind, task=self._task_of(place, step), label_names=self._classes(step.rows)
+            )
+            rendered = self._render(step.rows, model, rendering)
+            self._check_positions(rendered, model, teacher)
+            self.seen.entries[place] = _size(
+                heldout_source(rendered, rendering, self._tokenizer(model), model.config)
+            )
+
+    # What steps have in common.
+
+    def _shape(self, word: str, where: str) -> Shape | None:
+        """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
+        is_made = word in self._outs
+        if not is_made and word not in self.seen.models and word not in self._unread:
+            self._unread.add(word)  # a wrong model is said once, where it is named first
+            with self.seen.problems.at(where):
+                self.seen.models[word] = self._read(word)
+        return self.seen.models.get(word)
+
+    def _read(self, word: str) -> Shape:
+        near = did_you_mean(word, self._outs)
+        if "/" not in word and "Did you mean" in near and not Path(word).exists():
+            raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
+        return read_shape(word)
+
+    def _kind(self, wanted: str, shape: Shape) -> ModelKind:
+        if wanted != "auto":
+            return wanted  # type: ignore[return-value]
+        if shape.kind is None:
+            raise ConfigError(
+                Problem(
+                    "model_kind",
+                    "must be causal, seq2seq, encoder or classifier here, got auto, which cannot be told "
+                    f"from the model's class ({', '.join(shape.config.architectures or ['none named'])}).",
+                )
+            )
+        return shape.kind
+
+    def _classes(self, rows: str) -> tuple[str, ...]:
+        out = rows.partition(".")[0]
+        return classes(tuple(part for name, part in self.seen.rows.items() if name.partition(".")[0] == out))
+
+    def _task_of(self, place: int, step: Evaluate) -> Any:
+        made = maker(step.model, self.seen.recipe.steps[:place])
+        maker_step = None if made is None else self.seen.recipe.steps[made]
+        return maker_step.task if isinstance(maker_step, Train) else "default"
+
+    def _try_terms(self, place: int, step: Train, student: Shape | None, teacher: Shape | None) -> None:
+        where = path_of(place, step)
+        widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
+        for number, term in enumerate(build_terms(step.objective)):
+            with self.seen.problems.at(f"{where}.objective.{number}"):
+                try_term(term, student_width=widths[0], teacher_width=widths[-1])
+                for whose, shape in (("student", student), ("teacher", teacher)):
+                    if term.layers is not None and shape is not None:
+                        _check_layers(whose, getattr(term.layers, whose), shape.depth)
+
+    def _check_vocabulary(self, place: int, student: Shape, teacher: Shape) -> None:
+        pair = (student.tokenizer, teacher.tokenizer)
+        if student.tokenizer == teacher.tokenizer or pair in self._refused:
+            return
+        self._refused.add(pair)  # what is wrong with a pair is said once
+        shared = shared_vocabulary(
+            self._tokenizer(student), self._tokenizer(teacher), student.vocabulary, teacher.vocabulary
+        )
+        self._refused.remove(pair)
+        self.seen.vocabularies[place] = shared.note
+
+    def _check_positions(self, rendered: Dataset, *shapes: Shape | None) -> None:
+        longest = max((len(ids) for ids in rendered["input_ids"]), default=0)
+        for shape in shapes:
+            if shape is not None and shape.positions is not None and longest > shape.positions:
+                raise ConfigError(
+                    Problem(
+                        "max_length",
+                        f"must be at most {shape.positions}, the positions of {shape.tokenizer}, got rows of "
+                        f"{longest} tokens. Set max_length={shape.positions}.",
+                    )
+                )
+
+    def _tokenizer(self, shape: Shape) -> Any:
+        if shape.tokenizer not in self._tokenizers:
+            self._tokenizers[shape.tokenizer] = load_tokenizer(shape.tokenizer)
+        return self._tokenizers[shape.tokenizer]
+
+    def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
+        return self.seen.renderer.render(rows, self.seen.rows[rows], self._tokenizer(shape), rendering)
+
+
+def _check_layers(whose: str, layers: tuple[int, ...], depth: int) -> None:
+    outside = [layer for layer in layers if not -depth <= layer < depth]
+    if outside:
+        raise ConfigError(
+            Problem(
+                f"layers.{whose}",
+                f"must lie between {-depth} and {depth - 1}, the {whose} has {depth} layers, got "
+                f"{', '.join(map(str, outside))}.",
+            )
+        )
+
+
+def _size(source: Source) -> tuple[int, int]:
+    lengths: list[int] = source.lengths  # type: ignore[attr-defined]
+    return len(lengths), sum(lengths)

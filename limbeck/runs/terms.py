@@ -1,0 +1,93 @@
+"""Terms of a recipe as the engine takes them, and a trial of each on a few random numbers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.core.catalogue import catalogue
+from limbeck.core.errors import ConfigError, Problem, UserError
+from limbeck.core.signals import QKV
+from limbeck.core.term import LayerMap, Term
+from limbeck.recipes import parts
+from limbeck.schedules import Curve
+
+_STEPS = 10  # of the trial: schedules are tried at their first and last step
+_ROWS, _TOKENS, _CLASSES = 2, 4, 5
+
+
+def build_terms(terms: Sequence[parts.Term]) -> list[Term]:
+    """The terms with their functions and schedules; names are made unique by task, then by number."""
+    names = [f"{term.name}_{term.on}" if term.on else term.name for term in terms]
+    seen: Counter[str] = Counter()
+    built = []
+    for term, name in zip(terms, names, strict=True):
+        seen[name] += 1
+        built.append(
+            Term(
+                name=name if seen[name] == 1 else f"{name}_{seen[name]}",
+                objective=catalogue("objectives")[term.name].load(),
+                signals=term.signals,
+                weight=_value(term.weight),
+                hyperparameters={key: _value(value) for key, value in term.options.items()},
+                on=term.on,
+                layers=None if term.layers is None else LayerMap(term.layers.student, term.layers.teacher),
+            )
+        )
+    return built
+
+
+def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
+    """Call the objective once at both ends of its schedules, so that a value out of range is found now.
+
+    Raises:
+        ConfigError: what the objective says about its hyperparameters or the widths.
+    """
+    signals = _signals(len(term.layers.student) if term.layers else 1, student_width, teacher_width)
+    for step in (0, _STEPS - 1):
+        try:
+            weight = term.weight_at(step, _STEPS)
+            if not -float("inf") < weight < float("inf"):
+                raise ConfigError(f"weight must be finite, got {weight}.")
+            term.objective(*(signals[name] for name in term.signals), **term.hyperparameters_at(step, _STEPS))
+        except UserError as error:
+            raise ConfigError([Problem(term.name, problem.message) for problem in error.problems]) from None
+        except (TypeError, ValueError, RuntimeError) as error:
+            first = str(error).strip().split("\n")[0]
+            raise ConfigError(
+                Problem(term.name, f"cannot be computed with {_options(term)}: {first}")
+            ) from None
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    options = {key: item for key, item in value.items() if key != "schedule"}
+    return Curve(catalogue("schedules")[value["schedule"]].load(), options)
+
+
+def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, Any]:
+    random = torch.Generator().manual_seed(0)
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=random)
+
+    def qkv(width: int) -> QKV:
+        return QKV(*(numbers(_ROWS, _TOKENS, width) for _ in range(3)))
+
+    return {
+        "student_logits": numbers(_ROWS, _CLASSES),
+        "teacher_logits": numbers(_ROWS, _CLASSES),
+        "labels": torch.arange(_ROWS),
+        "student_states": numbers(_ROWS, layers, _TOKENS, student_width),
+        "teacher_states": numbers(_ROWS, layers, _TOKENS, teacher_width),
+        "student_qkv": qkv(student_width),
+        "teacher_qkv": qkv(teacher_width),
+        "attention_mask": torch.ones(_ROWS, _TOKENS, dtype=torch.long),
+    }
+
+
+def _options(term: Term) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in term.hyperparameters.items()) or "its defaults"

@@ -1,0 +1,158 @@
+"""Whole runs at size tiny: every recipe makes a student that transformers loads, and a comparison."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+
+import limbeck
+from limbeck.runs.progress import Silent
+
+TINY = {
+    "max_steps": 2,
+    "per_device_train_batch_size": 4,
+    "heldout": 6,
+    "max_length": 48,
+    "learning_rate": 1e-3,
+}
+
+
+def run(recipe: str, out: Path, **inputs):
+    return limbeck.run(recipe, out, progress=Silent(), **(TINY | inputs))
+
+
+def names(evaluation) -> list[str]:
+    return sorted(subject["name"] for subject in evaluation["subjects"])
+
+
+def test_word_kd_of_a_cut_student(world, tmp_path):
+    done = run(
+        "word_kd", tmp_path / "run", teacher=str(world / "teacher"),
+        student={"cut": str(world / "teacher"), "layers": 2}, data=str(world / "texts.jsonl"),
+        **{"steps.4.evaluate.metrics": ["perplexity", "fidelity"]},
+    )  # fmt: skip
+    student = AutoModelForCausalLM.from_pretrained(done.student)
+    assert student.config.num_hidden_layers == 2
+    assert AutoTokenizer.from_pretrained(done.student)("the cat")["input_ids"]
+    assert names(done.evaluation) == ["student", "teacher", "undistilled"]
+    assert {path.name for path in done.folder.iterdir()} >= {
+        "recipe.yaml", "versions.json", "metrics.jsonl", "steps", "student", "evaluation.json", "report.html"
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["phase"], line["step"]) for line in lines] == [
+        ("undistilled", 1), ("undistilled", 2), ("student", 1), ("student", 2)
+    ]  # fmt: skip
+    assert set(lines[-1]["terms"]) == {"cross_entropy", "forward_kl"}
+    assert sorted(path.name for path in (done.folder / "steps").iterdir()) == [
+        "0-load-rows", "1-build-start", "2-train-undistilled", "3-train-student", "4-evaluate-evaluation"
+    ]  # fmt: skip
+
+
+def test_a_student_that_learns_nothing_from_its_teacher_is_the_baseline(world, tmp_path):
+    # kd_ratio 0 leaves cross-entropy alone: both trainings must then be the same, number for number.
+    done = run(
+        "word_kd", tmp_path / "run", teacher=str(world / "teacher"), student=str(world / "student"),
+        data=str(world / "answers.jsonl"), kd_ratio=0.0, **{"steps.3.evaluate.metrics": ["perplexity"]},
+    )  # fmt: skip
+    steps = done.folder / "steps"
+    weights = [
+        AutoModelForCausalLM.from_pretrained(steps / name / "model").state_dict()
+        for name in ("1-train-undistilled", "2-train-student")
+    ]
+    for name, weight in weights[0].items():
+        assert torch.equal(weight, weights[1][name]), name
+
+
+def test_seq_kd_learns_what_the_teacher_wrote(world, tmp_path):
+    done = run(
+        "seq_kd", tmp_path / "run", teacher=str(world / "teacher"), student=str(world / "student"),
+        data=str(world / "answers.jsonl"), max_new_tokens=5, sampling_temperature=0.0,
+        **{"steps.4.evaluate.metrics": ["perplexity"]},
+    )  # fmt: skip
+    from datasets import load_from_disk
+
+    written = load_from_disk(str(done.folder / "steps" / "2-generate-written" / "rows"))
+    asked = load_from_disk(str(done.folder / "steps" / "0-load-rows" / "train"))
+    kept = [row for row in asked["id"] if row in set(written["id"])]
+    assert list(written["id"]) == kept
+    prompts = dict(zip(asked["id"], asked["prompt"], strict=True))
+    assert [prompts[name] for name in written["id"]] == list(written["prompt"])
+    assert set(written["completion"]).isdisjoint(asked["completion"])
+
+
+def test_seq_kd_continues_plain_text(world, tmp_path):
+    done = run(
+        "seq_kd", tmp_path / "run", teacher=str(world / "teacher"), student=str(world / "student"),
+        data=str(world / "texts.jsonl"), max_new_tokens=4, baseline=False, **{
+            "steps.1.generate.prompt_tokens": 6, "steps.1.generate.samples": 2,
+            "steps.3.evaluate.metrics": ["perplexity"],
+        },
+    )  # fmt: skip
+    from datasets import load_from_disk
+
+    written = load_from_disk(str(done.folder / "steps" / "1-generate-written" / "rows"))
+    asked = load_from_disk(str(done.folder / "steps" / "0-load-rows" / "train"))
+    texts = dict(zip(asked["id"], asked["text"], strict=True))
+    assert len(written) == 2 * len(asked)
+    for row in written:
+        assert row["text"][:5] == texts[row["id"].partition("~")[0]][:5]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"), [("t5", AutoModelForSeq2SeqLM), ("student", AutoModelForCausalLM)]
+)
+def test_step_by_step_learns_two_tasks(world, tmp_path, model, kind):
+    done = run(
+        "step_by_step", tmp_path / "run", student=str(world / model), data=str(world / "reasons.jsonl"),
+        columns={"rationale": "llm_rationale"}, **{"steps.3.evaluate.metrics": ["generation"],
+        "steps.3.evaluate.max_new_tokens": 4, "steps.3.evaluate.prompts": 4},
+    )  # fmt: skip
+    kind.from_pretrained(done.student)
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [sorted(line["terms"]) for line in lines if line["step"] == 1] == [
+        ["cross_entropy_label"], ["cross_entropy_label", "cross_entropy_rationale"]
+    ]  # fmt: skip
+    # Equal weights and the same rows in the same order: the first label loss cannot differ.
+    first = [line["terms"]["cross_entropy_label"] for line in lines if line["step"] == 1]
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+    assert done.evaluation["metrics"]["generation"]["task"]["name"] == "exact_match"
+
+
+def test_minilm_of_a_cut_encoder(world, tmp_path):
+    done = run(
+        "minilm", tmp_path / "run", teacher=str(world / "bert"), layers=2, relation_heads=8,
+        data=str(world / "texts.jsonl"),
+    )  # fmt: skip
+    assert AutoModel.from_pretrained(done.student).config.num_hidden_layers == 2
+    assert set(done.evaluation["metrics"]) == {"similarity", "speed"}
+    assert names(done.evaluation) == ["student", "teacher", "undistilled"]
+
+
+def test_pkd_tunes_its_teacher_first(world, tmp_path):
+    done = run(
+        "pkd", tmp_path / "run", teacher=str(world / "bert"), layers=2, teacher_layers=4,
+        data=str(world / "labels.jsonl"), **{"steps.5.evaluate.metrics": ["classification"]},
+    )  # fmt: skip
+    student = AutoModelForSequenceClassification.from_pretrained(done.student)
+    assert (student.config.num_hidden_layers, student.config.num_labels) == (2, 3)
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(line["phase"] for line in lines)) == ["tuned", "undistilled", "student"]
+    assert set(lines[-1]["terms"]) == {"cross_entropy", "forward_kl", "patient"}
+    assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
+
+
+def test_a_run_ends_with_a_report_and_a_card(world, tmp_path, real_report):
+    done = run(
+        "sft", tmp_path / "run", student=str(world / "student"), data=str(world / "answers.jsonl"),
+        **{"steps.2.evaluate.metrics": ["perplexity"]},
+    )  # fmt: skip
+    assert done.report.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+    assert "student" in (done.folder / "README.md").read_text(encoding="utf-8")
