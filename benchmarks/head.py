@@ -11,11 +11,6 @@ Extra peak memory is measured in a fresh process for each row. TRL is compared w
 """
 
 import argparse
-import json
-import os
-import platform
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measure import extra_memory, machine, write_result
 from torch import Tensor
 
 from limbeck import objectives
@@ -143,7 +139,7 @@ def main() -> None:
     report = _report(args, names, seconds, memory)
     _print(report, has_trl)
     if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_result(Path(args.json), report)
 
 
 def _objective(name: str) -> tuple[Callable[..., Tensor], dict[str, Any]]:
@@ -204,33 +200,9 @@ def _extra_peak(args: argparse.Namespace, method: Callable[[str, Inputs], None],
     small = argparse.Namespace(**{**vars(args), "vocabulary": 1024})
     method(name, Inputs(small, rows=8))  # libraries allocate when first used
     x = Inputs(args)
-    if args.device != "cpu":
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+    with extra_memory(args.device) as memory:
         method(name, x)
-        return torch.cuda.max_memory_allocated() - before
-    before = _reset_peak()
-    method(name, x)
-    return _peak() - before
-
-
-def _reset_peak() -> int:
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # sets the peak to the present size
-    except OSError:
-        return _peak()
-    return int(re.findall(r"VmRSS:\s+(\d+)", _status())[0]) * 1024
-
-
-def _peak() -> int:
-    found = re.findall(r"VmHWM:\s+(\d+)", _status())
-    return int(found[0]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _status() -> str:
-    path = Path("/proc/self/status")
-    return path.read_text(encoding="ascii") if path.exists() else ""
+    return memory.bytes
 
 
 def _report(
@@ -259,37 +231,16 @@ def _report(
         rows.append(row)
     return {
         "settings": {key: value for key, value in vars(args).items() if key not in ("json", "memory_of")},
-        "machine": {
-            "processor": _processor(args),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "trl": _trl_version()},
+        "machine": machine(args.device),
         "targets": TARGETS,
         "products_seconds": {key[1]: value for key, value in seconds.items() if key[0] == "products"},
         "rows": rows,
     }
 
 
-def _processor(args: argparse.Namespace) -> str:
-    if args.device != "cpu":
-        return torch.cuda.get_device_name()
-    path = Path("/proc/cpuinfo")
-    found = re.findall(r"model name\s*:\s*(.+)", path.read_text(encoding="utf-8")) if path.exists() else []
-    return found[0] if found else platform.processor()
-
-
-def _trl_version() -> str | None:
-    if not _has_trl():
-        return None
-    from importlib.metadata import version
-
-    return version("trl")
-
-
 def _print(report: dict[str, Any], has_trl: bool) -> None:
     base = statistics.median(report["products_seconds"]["teacher"])
-    print(f"{report['machine']}  {report['versions']}")
+    print(report["machine"])
     print(
         f"four bare products: {base:.3f} s; times are ratios to the products of the objective, memory in MiB"
     )

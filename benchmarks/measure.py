@@ -1,33 +1,31 @@
-"""What every benchmark needs: peak memory, the machine it ran on, a table, a result file."""
+"""What every benchmark needs: peak memory, the machine it ran on, a result file."""
 
 import json
 import os
 import platform
-import sys
-import threading
+import re
+import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-
-_SAMPLE_SECONDS = 0.002
 
 
 @dataclass
 class Memory:
     """Peak of the memory in use above what was there at the start, bytes."""
 
-    bytes: float = 0.0
+    bytes: int = 0
 
 
 @contextmanager
 def extra_memory(device: str) -> Iterator[Memory]:
-    """Peak memory of what runs inside: allocations on cuda, resident set (sampled) on cpu."""
+    """Peak memory of what runs inside: allocations on cuda, the kernel's count of resident memory on cpu."""
     memory = Memory()
     if device == "cuda":
         torch.cuda.synchronize()
@@ -35,51 +33,32 @@ def extra_memory(device: str) -> Iterator[Memory]:
         start = torch.cuda.memory_allocated()
         yield memory
         torch.cuda.synchronize()
-        memory.bytes = float(torch.cuda.max_memory_allocated() - start)
-        return
-    process, stop = psutil.Process(), threading.Event()
-    start = peak = process.memory_info().rss
-
-    def watch() -> None:
-        nonlocal peak
-        while not stop.is_set():
-            peak = max(peak, process.memory_info().rss)
-            time.sleep(_SAMPLE_SECONDS)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+        memory.bytes = torch.cuda.max_memory_allocated() - start
+    else:
+        start = _reset_peak()
         yield memory
-    finally:
-        stop.set()
-        watcher.join()
-        memory.bytes = float(max(peak, process.memory_info().rss) - start)
+        memory.bytes = _peak() - start
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Kind of processor, cores, memory, versions."""
+    """Kind of processor, cores, threads, versions, date."""
     return {
-        "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "processor": torch.cuda.get_device_name() if device == "cuda" else _processor(),
         "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        "trl": trl_version(),
         "date": time.strftime("%Y-%m-%d"),
     }
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they must be; numbers to the right."""
-    widths = [max(len(row[place]) for row in [header, *rows]) for place in range(len(header))]
-    for row in [header, *rows]:
-        first, *others = row
-        cells = [
-            first.ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)),
-        ]
-        print("  ".join(cells))
-    sys.stdout.flush()
+def trl_version() -> str | None:
+    """Version of TRL, or None where it is not installed."""
+    try:
+        return version("trl")
+    except PackageNotFoundError:
+        return None
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
@@ -87,9 +66,25 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def _processor() -> str:
+def _reset_peak() -> int:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # sets the peak to the present size
+    except OSError:
+        return _peak()
+    return int(re.findall(r"VmRSS:\s+(\d+)", _status())[0]) * 1024
+
+
+def _peak() -> int:
+    found = re.findall(r"VmHWM:\s+(\d+)", _status())
+    return int(found[0]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _status() -> str:
+    path = Path("/proc/self/status")
+    return path.read_text(encoding="ascii") if path.exists() else ""
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    found = re.findall(r"model name\s*:\s*(.+)", path.read_text(encoding="utf-8")) if path.exists() else []
+    return found[0] if found else platform.processor()

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import extra_memory, machine, print_table, write_result
+from measure import extra_memory, machine, trl_version, write_result
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from limbeck.core.batch import Batch
@@ -279,13 +279,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8, help="rows of one step")
     parser.add_argument("--steps", type=int, default=10, help="steps of one measurement")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contestant, in turns")
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
     parser.add_argument("--only", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.only:
         print(json.dumps(contest(arguments.only, arguments, seed=0)))
         return
-    names = [name for name in CONTESTANTS if name != "trl" or _has_trl()]
+    names = [name for name in arguments.contestants if name != "trl" or trl_version()]
     speeds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(arguments.rounds):
         for name in names:
@@ -301,18 +302,17 @@ def report(speeds: dict[str, list[float]], memory: dict[str, float], arguments: 
         pairs = zip(speeds[name], speeds[other], strict=True)
         return statistics.median(one / two for one, two in pairs)
 
-    rows = [
-        [
-            name,
-            f"{statistics.median(values):,.0f}",
-            f"{ratio(name, 'bare'):.2f}",
-            f"{memory[name] / 2**20:,.0f}",
-        ]
-        for name, values in speeds.items()
-    ]
-    print_table(["contestant", "tokens/s", "x bare", "extra MiB"], rows)
-    verdicts = {"overhead": (ratio("bare", "limbeck"), "at most", TARGETS["overhead"])}
-    if "trl" in speeds:
+    first = next(iter(speeds))
+    print(f"{'contestant':12} {'tokens/s':>9} {'x ' + first:>8} {'extra MiB':>10}")
+    for name, values in speeds.items():
+        median, mib = statistics.median(values), memory[name] / 2**20
+        print(f"{name:12} {median:9,.0f} {ratio(name, first):8.2f} {mib:10,.0f}")
+    if "trl" not in speeds:
+        print("trl is not there: pip install trl==1.16.0")
+    verdicts: dict[str, tuple[float, str, float]] = {}
+    if {"bare", "limbeck"} <= speeds.keys():
+        verdicts["overhead"] = (ratio("bare", "limbeck"), "at most", TARGETS["overhead"])
+    if {"trl", "limbeck", "packed"} <= speeds.keys():
         verdicts["trl speed"] = (ratio("limbeck", "trl"), "at least", TARGETS["trl speed"])
         verdicts["trl speed, packed"] = (ratio("packed", "trl"), "at least", TARGETS["trl speed"])
         verdicts["trl memory"] = (memory["limbeck"] / memory["trl"], "at most", TARGETS["trl memory"])
@@ -327,15 +327,6 @@ def report(speeds: dict[str, list[float]], memory: dict[str, float], arguments: 
             "machine": machine(arguments.device),
         }
         write_result(arguments.json, result)
-
-
-def _has_trl() -> bool:
-    try:
-        import trl  # noqa: F401
-    except ImportError:
-        print("trl is not installed: its row is left out (pip install trl==1.16.0)")
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def main() -> None:
             stale.append(entry.name)
             if not check:
                 path.write_text(text, encoding="utf-8")
+                print(f"wrote {path.relative_to(DOCS.parent)}")
     if check and stale:
         sys.exit(f"out of date: {', '.join(stale)}. Run `python docs/generate.py`.")
 

@@ -13,6 +13,7 @@ from limbeck.cli.bars import Bars
 from limbeck.cli.quiet import silence
 from limbeck.cli.tables import plan_table, plan_totals, result_table
 from limbeck.core.errors import RunFolderError
+from limbeck.runs.outset import Outset
 from limbeck.runs.progress import Lines, Silent
 from limbeck.runs.resolve import parse_pairs, resolve
 
@@ -24,21 +25,23 @@ if TYPE_CHECKING:
 
 def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
     """Check everything, print the plan."""
-    resolved = resolve(recipe, parse_pairs(pairs))
+    outset = Outset(out)
+    resolved = resolve(recipe, parse_pairs(pairs), outset)
     console = Console()
     with _waiting("looking at models and data"):
         silence()
-        from limbeck.runs.launch import default_out
         from limbeck.runs.plan import make_plan
 
-        made, _ = make_plan(resolved, out or default_out(resolved))
+        made, _ = make_plan(resolved, outset.folder(resolved.name).path)
     console.print(plan_table(made))
     console.print(plan_totals(made))
 
 
 def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrite: bool) -> None:
     """Run, with bars; then the result and where it lies."""
-    resolved = resolve(recipe, parse_pairs(pairs))  # mistakes in words are said before torch is imported
+    outset = Outset(out, overwrite)
+    # Mistakes in words and places are said before torch is imported.
+    resolved = resolve(recipe, parse_pairs(pairs), outset)
     silence()
     with _waiting("looking at models and data"):
         from limbeck.runs import ranks

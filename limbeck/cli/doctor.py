@@ -1,13 +1,21 @@
 """`limbeck doctor`: what this machine has, and whether two models speak the same token ids."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from limbeck.cli.quiet import silence
-from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.config import validate
+from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import unknown
+from limbeck.recipes.parts import Student, Teacher
+from limbeck.runs.collect import Problems
+from limbeck.runs.outset import missing_model
 from limbeck.runs.resolve import parse_pairs
+
+if TYPE_CHECKING:
+    from limbeck.runs.models import Shape
 
 _KEYS = ("teacher", "student")
 
@@ -17,12 +25,14 @@ def doctor_command(pairs: Sequence[str]) -> None:
 
     Raises:
         ConfigError: an unknown key.
+        ModelError: a model is not there.
         VocabularyError: the models do not fit together.
     """
     given = parse_pairs(pairs)
     problems = [Problem(key, unknown("key", key, _KEYS)) for key in given if key not in _KEYS]
     if problems:
         raise ConfigError(problems)
+    students = _as_students(given)
     silence()
     import psutil
     import torch
@@ -51,10 +61,11 @@ def doctor_command(pairs: Sequence[str]) -> None:
     ]
     for name, text in rows:
         print(f"{name:<12} {text}")
-    for name, word in given.items():
-        _say_model(name, str(word))
-    if len(given) == len(_KEYS):
-        _say_vocabulary(str(given["student"]), str(given["teacher"]))
+    shapes = _shapes(students)
+    for name, shape in shapes.items():
+        _say_model(name, shape)
+    if len(shapes) == len(_KEYS):
+        _say_vocabulary(shapes["student"], shapes["teacher"])
 
 
 def _accelerator() -> str:
@@ -70,20 +81,49 @@ def _accelerator() -> str:
     return "none: everything runs on the CPU"
 
 
-def _say_model(name: str, word: str) -> None:
-    from limbeck.runs.models import read_shape
+def _as_students(given: Mapping[str, Any]) -> dict[str, Student]:
+    """Models as a recipe reads them: a word, or for the student a mapping such as `{cut: DIR, layers: 2}`."""
+    problems, students = Problems(), {}
+    for name, value in given.items():
+        fields = value if isinstance(value, dict) else {"model": str(value)}
+        with problems.at(name):
+            if name == "teacher":
+                fields = validate(Teacher, fields).model_dump()
+            students[name] = validate(Student, fields)
+            message = missing_model(students[name].origin)
+            if message:
+                raise ModelError(message)
+    problems.refuse()
+    return students
 
-    shape = read_shape(word)
+
+def _shapes(students: Mapping[str, Student]) -> "dict[str, Shape]":
+    from limbeck.runs.models import made_shape, read_shape
+
+    problems, shapes = Problems(), {}
+    for name, student in students.items():
+        with problems.at(name):
+            shapes[name] = made_shape(student, read_shape(student.origin), None)
+    problems.refuse()
+    return shapes
+
+
+def _say_model(name: str, shape: "Shape") -> None:
     size = f"{shape.parameters:,} parameters, {shape.depth} layers"
-    print(f"{name:<12} {word}: {shape.kind or 'unknown kind'}, {size}")
+    print(f"{name:<12} {shape.tokenizer}: {shape.kind or 'unknown kind'}, {size}")
 
 
-def _say_vocabulary(student: str, teacher: str) -> None:
+def _say_vocabulary(student: "Shape", teacher: "Shape") -> None:
     from limbeck.core.models import load_tokenizer
-    from limbeck.runs.models import read_shape
     from limbeck.teachers import shared_vocabulary
 
-    shapes = [read_shape(word) for word in (student, teacher)]
-    tokenizers = [load_tokenizer(shape.tokenizer) for shape in shapes]
-    shared = shared_vocabulary(*tokenizers, *(shape.vocabulary for shape in shapes))
+    shapes = {"student": student, "teacher": teacher}
+    problems, tokenizers = Problems(), {}
+    for name, shape in shapes.items():
+        with problems.at(name):
+            tokenizers[name] = load_tokenizer(shape.tokenizer)
+    problems.refuse()
+    shared = shared_vocabulary(
+        tokenizers["student"], tokenizers["teacher"], student.vocabulary, teacher.vocabulary
+    )
     print(f"{'vocabulary':<12} {shared.note}, {shared.overlap:.1%} of all tokens under the same id")

@@ -8,6 +8,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import did_you_mean
 
+# In place of pydantic's words, which speak of parsing.
+_ALLOWED = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+}
+
 
 class Config(BaseModel):
     """Base of all configuration: immutable, and a key that no field knows is an error."""
@@ -44,5 +55,5 @@ def _problem(item: dict[str, Any], kind: type[Config], where: str) -> Problem:
         return Problem(path, "is required and has no default.")
     if item["type"] == "value_error":
         return Problem(path, str(item["ctx"]["error"]))
-    allowed = item["msg"].removeprefix("Input should be ")
+    allowed = _ALLOWED.get(item["type"]) or item["msg"].removeprefix("Input should be ")
     return Problem(path, f"must be {allowed}, got {item['input']!r}.")

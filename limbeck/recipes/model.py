@@ -1,6 +1,6 @@
 """Recipes: a list of steps as frozen data, carried by YAML, made by small Python functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -97,6 +97,12 @@ class Evaluate(Config):
 
 
 Step = Load | Build | Generate | Train | Evaluate
+SHOWN = frozenset(
+    {"heldout", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "max_length"}
+    | {"gradient_accumulation_steps", "seed"}
+)
+"""Fields that a recipe file always names."""
+
 STEPS: Mapping[str, type[Step]] = {step.kind: step for step in (Load, Build, Generate, Train, Evaluate)}
 
 
@@ -107,13 +113,20 @@ class Recipe(Config):
     steps: tuple[Step, ...]
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data, as YAML shows it: fields at their defaults are left out."""
-        steps = [{step.kind: _own_fields_first(step)} for step in self.steps]
-        return {"limbeck": FORMAT, "name": self.name, "steps": steps}
+        """Plain data, as YAML shows it: what differs from a default, and what is changed most (`SHOWN`)."""
+        return self._data(_worth_showing)
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain data with every value, for the record: a later version may have other defaults."""
+        return self._data(lambda step: step.model_dump(mode="json", exclude_none=True))
 
     def to_yaml(self) -> str:
         """The recipe as a file that `limbeck run` takes."""
         return write_yaml(self.to_data())
+
+    def _data(self, values_of: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
+        steps = [{step.kind: _own_fields_first(step, values_of(step))} for step in self.steps]
+        return {"limbeck": FORMAT, "name": self.name, "steps": steps}
 
     @classmethod
     def from_yaml(cls, text: str) -> "Recipe":
@@ -147,8 +160,13 @@ class Recipe(Config):
         return cls(name=str(data.get("name", "run")), steps=tuple(steps))
 
 
-def _own_fields_first(step: Step) -> dict[str, Any]:
-    values = step.model_dump(mode="json", exclude_defaults=True)
+def _worth_showing(step: Step) -> dict[str, Any]:
+    values = step.model_dump(mode="json")
+    changed = step.model_dump(mode="json", exclude_defaults=True)
+    return {name: value for name, value in values.items() if name in changed or name in SHOWN}
+
+
+def _own_fields_first(step: Step, values: dict[str, Any]) -> dict[str, Any]:
     own = [name for name in type(step).__annotations__ if name in values]
     return {name: values[name] for name in own} | values
 

@@ -24,7 +24,7 @@ MEASURED = 20_000  # held-out positions: seconds to read, and intervals of about
 
 
 def quickstart(
-    *, max_steps: int = 1000, learning_rate: float = 2e-3, baseline: bool = True, seed: int = 0
+    *, max_steps: int = 1000, learning_rate: float = 1e-3, baseline: bool = True, seed: int = 0
 ) -> Recipe:
     """Forward KL from the shipped code teacher, held against the same student without a teacher."""
 
@@ -36,7 +36,7 @@ def quickstart(
             rows="rows.train",
             objective=(objective,),
             learning_rate=learning_rate,
-            warmup_ratio=0.05,
+            warmup_ratio=0.2,
             max_steps=max_steps,
             per_device_train_batch_size=ROWS_PER_STEP,
             max_length=ROW_TOKENS,

@@ -11,6 +11,7 @@ from limbeck.core.errors import Problem
 from limbeck.rows.chat import Segment, TemplateError, chat_segments
 from limbeck.rows.exchange import exchanges
 from limbeck.rows.kinds import Kind
+from limbeck.rows.problems import LongPrompt
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.tokens import Ids, encode, encode_with_offsets, end_id, opening_ids
 
@@ -65,7 +66,7 @@ def causal_examples(
             continue
         first = int(example.is_target.argmax())
         if first >= rendering.max_length:
-            problems.append(Problem(f"row {example.row_id}", _no_room(first, rendering.max_length)))
+            problems.append(LongPrompt.of(example.row_id, first))
         notes["answers cut at max_length, so that their end is not taught"] += (
             len(example.input_ids) > rendering.max_length
         )
@@ -183,7 +184,3 @@ def _windows(example: CausalExample, size: int) -> list[CausalExample]:
         row_id = f"{example.row_id}#{number}" if number else example.row_id
         windows.append(CausalExample(row_id, example.input_ids[start : start + size], is_target))
     return windows
-
-
-def _no_room(prompt: int, max_length: int) -> str:
-    return f"its prompt must leave room for an answer within max_length {max_length}, got {prompt} tokens."

@@ -12,6 +12,8 @@ from limbeck.rows.problems import refuse_rows
 
 Row = Mapping[str, Any]
 
+_FILL = "Take the row out or fill it."
+
 
 def check_rows(rows: Dataset, where: str) -> None:
     """Look at every row once.
@@ -47,9 +49,9 @@ def _text(row: Row, *names: str) -> str | None:
     for name in names:
         value = row[name]
         if value is None:
-            return f"{name} must be text that is not empty, got nothing."
+            return f"{name} must be text that is not empty, got nothing. {_FILL}"
         if isinstance(value, str) and not value.strip():
-            return f"{name} must be text that is not empty, got {value!r:.60}."
+            return f"{name} must be text that is not empty, got {value!r:.60}. {_FILL}"
         if not isinstance(value, str):
             return f"{name} must be text, got {type(value).__name__} {value!r:.60}."
     return None

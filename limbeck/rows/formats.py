@@ -1,6 +1,5 @@
 """How each kind of data file is read, by the `datasets` library, without touching anyone's cache."""
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from csv import QUOTE_NONE
@@ -9,8 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from limbeck.core.errors import ConfigError, Problem, RowError
-from limbeck.rows.problems import refuse_rows
+from limbeck.core.errors import ConfigError, RowError
 
 Reader = Callable[[str, Mapping[str, Any]], Dataset]
 
@@ -35,8 +33,6 @@ def read_file(path: Path) -> Dataset:
         with tempfile.TemporaryDirectory() as cache:
             return reader(str(path), {"cache_dir": cache, "keep_in_memory": True})
     except Exception as error:  # the readers raise many types; all of them mean that this file is broken
-        if path.suffix == ".jsonl":
-            refuse_rows(_broken_lines(path))
         reasons = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         message = f"{path}: must be readable as {path.suffix}, got: {reasons[0]}. Mend the file."
         raise RowError(message) from error
@@ -75,16 +71,3 @@ READERS: Mapping[str, Reader] = {
     ".tsv": _tsv,
     ".txt": _text,
 }
-
-
-def _broken_lines(path: Path) -> list[Problem]:
-    problems = []
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    problems.append(Problem(f"{path}:{number}", "must be a JSON object."))
-            except json.JSONDecodeError as error:
-                message = f"must be a JSON object, got {error.msg} at column {error.colno}."
-                problems.append(Problem(f"{path}:{number}", message))
-    return problems

@@ -1,11 +1,56 @@
-"""Row errors said in one go: every bad row by name, a long list cut with its true length."""
+"""Data and row errors said in one go: bad rows by name, a long list cut with its true length."""
 
-from collections.abc import Iterable, Sequence
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from limbeck.core.errors import Problem, RowError
 from limbeck.rows.kinds import Kind
 
 _SHOWN = 10  # enough to see the pattern, short enough for one screen
+_EXAMPLES = 3  # of rows that all have the same fault
+_FILES = 6  # named beside a missing one
+
+DATA_SUFFIXES = frozenset({".arrow", ".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt"})
+"""Of data files (`rows.formats.READERS`)."""
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class LongPrompt(Problem):
+    """A prompt that leaves no room for an answer: `where` is the row's id."""
+
+    tokens: int
+
+    @classmethod
+    def of(cls, row_id: str, tokens: int) -> "LongPrompt":
+        """The prompt of a row, with the tokens before the first learnt one."""
+        return cls(row_id, f"its prompt has {tokens} tokens.", tokens)
+
+
+class LongPromptsError(RowError):
+    """Prompts that leave no room for an answer; errors of several steps add up to one.
+
+    Attributes:
+        prompts: tokens before the first learnt one, by row.
+        max_length: that they do not fit into.
+    """
+
+    def __init__(self, prompts: Mapping[str, int], max_length: int) -> None:
+        self.prompts = dict(prompts)
+        self.max_length = max_length
+        super().__init__(_long_prompts(self.prompts, max_length))
+
+
+def missing_data(path: str) -> str | None:
+    """The message for data that is neither there nor may be a hub id; None where it is or may be."""
+    place = Path(path).expanduser()
+    if place.exists() or _may_be_hub_id(path):
+        return None
+    return f"data must be a file, a folder or a hub id, got {path}.{_nearby(place)}"
 
 
 def refuse_rows(problems: Sequence[Problem], advice: str = "") -> None:
@@ -20,6 +65,34 @@ def refuse_rows(problems: Sequence[Problem], advice: str = "") -> None:
     raise RowError(shown)
 
 
+def refuse_rendering(problems: Sequence[Problem], max_length: int) -> None:
+    """Raise what rendering found: rows that cannot be rendered one by one, long prompts as one problem."""
+    prompts = {problem.where: problem.tokens for problem in problems if isinstance(problem, LongPrompt)}
+    others = [problem for problem in problems if not isinstance(problem, LongPrompt)]
+    try:
+        refuse_rows(others, f"Mend or take out these rows (max_length is {max_length}).")
+    except RowError as error:
+        long = LongPromptsError(prompts, max_length).problems if prompts else ()
+        raise RowError([*error.problems, *long]) from None
+    if prompts:
+        raise LongPromptsError(prompts, max_length)
+
+
+def broken_lines(path: Path) -> list[Problem]:
+    """Lines of a .jsonl file that are no JSON object."""
+    problems = []
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                if line.strip() and not isinstance(json.loads(line), dict):
+                    problems.append(Problem(f"{path}:{number}", "must be a JSON object."))
+            except json.JSONDecodeError as error:
+                place = _column(line, error)
+                why = f"{error.msg[0].lower()}{error.msg[1:].removesuffix(' at')}"
+                problems.append(Problem(f"{path}:{number}", f"must be a JSON object; {why}, {place}."))
+    return problems
+
+
 def refuse_kind(kind: Kind, accepted: Iterable[Kind], purpose: str) -> None:
     """Raise RowError unless rows of this kind can serve the purpose."""
     names = list(accepted)
@@ -28,3 +101,38 @@ def refuse_kind(kind: Kind, accepted: Iterable[Kind], purpose: str) -> None:
             f"rows for {purpose} must have the columns {' or '.join(names)}, got {kind}. "
             "Use other rows, or rename columns when loading."
         )
+
+
+def _column(line: str, error: json.JSONDecodeError) -> str:
+    return "at the end of the line" if error.pos >= len(line.rstrip()) else f"at column {error.colno}"
+
+
+def _long_prompts(prompts: Mapping[str, int], max_length: int) -> str:
+    longest = sorted(prompts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"row {row_id} ({tokens} tokens)" for row_id, tokens in longest[:_EXAMPLES])
+    more = f", and {len(longest) - _EXAMPLES} more" if len(longest) > _EXAMPLES else ""
+    these = "1 row" if len(longest) == 1 else f"{len(longest)} rows"
+    return (
+        f"prompts must leave room for an answer within max_length {max_length}, got {these} whose prompt "
+        f"does not: {shown}{more}. Set max_length to at least {longest[0][1] + 1}, or take these rows out."
+    )
+
+
+def _may_be_hub_id(path: str) -> bool:
+    place = Path(path)
+    is_below_a_folder = place.parent != Path() and place.parent.is_dir()
+    return place.suffix not in DATA_SUFFIXES and not is_below_a_folder and _HUB_ID.fullmatch(path) is not None
+
+
+def _nearby(path: Path) -> str:
+    """A near name, else the data that lies in the same folder."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f" The folder {parent} does not exist."
+    entries = [entry for entry in parent.iterdir() if entry.name[0] != "."]
+    close = difflib.get_close_matches(path.name, [entry.name for entry in entries], n=1)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    files = sorted(entry.name for entry in entries if entry.suffix in DATA_SUFFIXES)
+    shown = ", ".join(files[:_FILES]) + (", ..." if len(files) > _FILES else "")
+    return f" There is: {shown}." if files else f" There is no data file in {parent.absolute()}."

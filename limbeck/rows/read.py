@@ -1,5 +1,6 @@
 """Reading rows as they lie: files, folders, data saved by `datasets`, hub ids, the standard library."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,15 +10,15 @@ from pathlib import Path
 import datasets
 from datasets import Dataset
 
-from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.errors import ConfigError, Problem, RowError
 from limbeck.core.lookup import did_you_mean
 from limbeck.rows.formats import READERS, read_file
-from limbeck.rows.problems import refuse_rows
+from limbeck.rows.problems import broken_lines, missing_data, refuse_rows
 from limbeck.rows.standard_library import standard_library_files
 
 STANDARD_LIBRARY = "standard_library"
+_DATASETS_LOG = logging.getLogger("datasets")
 SOURCE_SUFFIXES = frozenset({".py", ".txt", ".md"})
-_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
@@ -43,13 +44,19 @@ def read(path: str, split: str | None) -> list[Part]:
         return [_by_split_column(_file(place, place.name), split, place)]
     if place.is_dir():
         return _folder(place, split)
-    if not _may_be_hub_id(path):
-        raise ConfigError(f"data must be a file, a folder or a hub id, got {path}.{_nearby(place)}")
+    missing = missing_data(path)
+    if missing:
+        raise ConfigError(missing)
     return [_hub(path, split)]
 
 
 def _file(path: Path, name: str) -> Part:
-    rows = read_file(path)
+    try:
+        rows = read_file(path)
+    except RowError:
+        if path.suffix == ".jsonl":
+            refuse_rows(broken_lines(path))
+        raise
     ids = [f"{name}:{number}" for number in range(1, len(rows) + 1)]
     if path.suffix != ".txt":
         return Part(rows, ids)
@@ -142,19 +149,6 @@ def _by_split_column(part: Part, split: str | None, path: Path) -> Part:
     return Part(part.rows.select(kept), [part.ids[index] for index in kept])
 
 
-def _may_be_hub_id(path: str) -> bool:
-    place = Path(path)
-    is_below_a_folder = place.parent != Path() and place.parent.is_dir()
-    return place.suffix not in READERS and not is_below_a_folder and _HUB_ID.fullmatch(path) is not None
-
-
-def _nearby(path: Path) -> str:
-    parent = path.parent
-    if not parent.is_dir():
-        return f" The folder {parent} does not exist."
-    return did_you_mean(path.name, (entry.name for entry in parent.iterdir() if entry.name[0] != "."))
-
-
 def _words(path: Path) -> set[str]:
     return {word for part in path.parts for word in re.split(r"[^a-zA-Z0-9]+", part) if word}
 
@@ -166,11 +160,14 @@ def _is_visible(file: Path, folder: Path) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the progress bars of datasets, which would tear limbeck's own."""
+    """Without the progress bars of datasets, which would tear limbeck's own, and its lines on bad files."""
     were_off = datasets.are_progress_bars_disabled()
+    level = _DATASETS_LOG.level
     datasets.disable_progress_bars()
+    _DATASETS_LOG.setLevel(logging.CRITICAL)  # what it says of a broken file is raised as well
     try:
         yield
     finally:
+        _DATASETS_LOG.setLevel(level)
         if not were_off:
             datasets.enable_progress_bars()

@@ -13,7 +13,7 @@ from limbeck.rows.causal import causal_examples
 from limbeck.rows.classes import classifier_examples, encoder_examples
 from limbeck.rows.exchange import has_exchange, without_rationale
 from limbeck.rows.kinds import Kind, kind_of
-from limbeck.rows.problems import refuse_kind, refuse_rows
+from limbeck.rows.problems import refuse_kind, refuse_rendering
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.ragged import list_column
 from limbeck.rows.rendering import ModelKind, Rendering
@@ -78,7 +78,7 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
                 continue
         examples = make(chunk, kind, tokenizer, rendering, notes=notes, problems=problems)
         tables.append(_table(examples, rendering))
-    refuse_rows(problems, _advice(rendering))
+    refuse_rendering(problems, rendering.max_length)
     rendered = Dataset(pa.concat_tables(tables) if tables else _table([], rendering))
     rendered.info.description = "\n".join(f"{what}: {count}." for what, count in notes.items() if count)
     return rendered
@@ -108,7 +108,3 @@ def _table(examples: Sequence[Any], rendering: Rendering) -> pa.Table:
 
 def _purpose(rendering: Rendering) -> str:
     return "two_task" if rendering.task == "two_task" else f"a {rendering.model_kind} model"
-
-
-def _advice(rendering: Rendering) -> str:
-    return f"Mend or take out these rows (max_length is {rendering.max_length})."

@@ -1,9 +1,10 @@
 """Many checks, one error: every problem is noted with its place, and all are raised together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from limbeck.core.errors import Problem, UserError
+from limbeck.core.errors import Problem, RowError, UserError
+from limbeck.rows.problems import LongPromptsError
 
 
 class Problems:
@@ -11,6 +12,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self._long: dict[int, LongPromptsError] = {}
         self._kinds: set[type[UserError]] = set()
 
     @contextmanager
@@ -23,7 +25,9 @@ class Problems:
 
     def note(self, error: UserError, where: str = "") -> None:
         """Note the problems of an error, each once."""
-        self._kinds.add(type(error))
+        self._kinds.add(RowError if isinstance(error, LongPromptsError) else type(error))
+        if isinstance(error, LongPromptsError):
+            error = self._joined(error)
         for problem in error.problems:
             placed = _placed(problem, where)
             if placed not in self.found:
@@ -33,7 +37,39 @@ class Problems:
         """Raise all that was found; nothing when all is well."""
         if self.found:
             kind = self._kinds.pop() if len(self._kinds) == 1 else UserError
-            raise kind(self.found)
+            raise kind(merged(self.found))
+
+    def _joined(self, error: LongPromptsError) -> LongPromptsError:
+        """With the long prompts of earlier steps, which then say the same."""
+        earlier = self._long.get(error.max_length)
+        if earlier is None:
+            self._long[error.max_length] = error
+            return error
+        prompts = {
+            row: max(error.prompts.get(row, 0), earlier.prompts.get(row, 0))
+            for row in {**earlier.prompts, **error.prompts}
+        }
+        both = LongPromptsError(prompts, error.max_length)
+        said, saying = earlier.problems[0].message, both.problems[0].message
+        self.found = [Problem(old.where, saying) if old.message == said else old for old in self.found]
+        self._long[error.max_length] = both
+        return both
+
+
+def merged(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems of steps that say the same as one, with all its places; others as they are, each once."""
+    places: dict[tuple[bool, str], list[str]] = {}
+    for problem in problems:
+        is_of_step = problem.where.startswith("steps.")
+        key = (is_of_step, problem.message if is_of_step else str(problem))
+        known = places.setdefault(key, [])
+        if problem.where not in known:
+            known.append(problem.where)
+    shown = {str(problem): problem for problem in problems}
+    return [
+        Problem(", ".join(known), message) if is_of_step else shown[message]
+        for (is_of_step, message), known in places.items()
+    ]
 
 
 def _placed(problem: Problem, where: str) -> Problem:

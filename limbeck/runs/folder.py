@@ -7,17 +7,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from limbeck.core.errors import Problem, RunFolderError
+from limbeck.core.errors import ConfigError, Problem, RunFolderError
 from limbeck.core.files import read_json, write_json, write_text
 from limbeck.recipes.model import Recipe, Step
-from limbeck.recipes.text import read_yaml
-from limbeck.runs.fingerprints import Mark
+from limbeck.recipes.text import read_yaml, write_yaml
+from limbeck.runs.collect import merged
+
+if TYPE_CHECKING:
+    from limbeck.runs.fingerprints import Mark
 
 RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
 _WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
-_NAMED = 20  # differing fields in a message
+_OTHER = "Choose another folder with --out."
+_NAMED = 8  # differing fields in a message
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,13 @@ class RunFolder:
         """The folder of a step."""
         return self.path / "steps" / f"{place}-{step.kind}-{step.out}"
 
-    def check(self, recipe: Recipe, *, overwrite: bool) -> None:
+    def check(self, data: Mapping[str, Any], *, overwrite: bool, is_whole: bool = True) -> None:
         """Refuse a folder that holds something else.
+
+        Args:
+            data: the recipe as plain data.
+            overwrite: allow a run of another recipe.
+            is_whole: False where `data` has mistakes: only its name is then compared.
 
         Raises:
             RunFolderError: files that are no run, or a run of another recipe (unless `overwrite`).
@@ -73,11 +82,13 @@ class RunFolder:
             )
         if overwrite:
             return
-        changes = differences(read_yaml((self.path / RECIPE).read_text(encoding="utf-8")), recipe.to_data())
+        there = self._held()
+        if there.get("name") != data.get("name"):
+            names = f"holds a run of {there.get('name')}, this is {data.get('name')}. {_WHAT_TO_DO}"
+            raise RunFolderError(Problem(str(self.path), names))
+        changes = differences(there, data) if is_whole else []
         if changes:
-            shown = [
-                Problem(where, f"is {there} in {self.path}, got {here}.") for where, there, here in changes
-            ]
+            shown = merged([Problem(where, f"{old} there, {new} here.") for where, old, new in changes])
             raise RunFolderError(
                 [
                     Problem(str(self.path), f"holds a run of another recipe. {_WHAT_TO_DO}"),
@@ -86,7 +97,21 @@ class RunFolder:
                 ]
             )
 
-    def check_step(self, place: int, step: Step, mark: Mark, *, overwrite: bool) -> bool:
+    def _held(self) -> dict[str, Any]:
+        try:
+            held = read_yaml((self.path / RECIPE).read_text(encoding="utf-8"))
+        except (ConfigError, UnicodeDecodeError):
+            held = None
+        if not isinstance(held, dict):
+            raise RunFolderError(
+                Problem(str(self.path / RECIPE), "must be the recipe of a run, got other text. " + _OTHER)
+            )
+        try:
+            return Recipe.from_data(held).to_data()  # the record has every value; compare what a file shows
+        except ConfigError:
+            return held  # made by a version that knew other fields: every difference counts
+
+    def check_step(self, place: int, step: Step, mark: "Mark", *, overwrite: bool) -> bool:
         """Whether a step is done and can be taken as it is.
 
         Raises:
@@ -128,7 +153,7 @@ class RunFolder:
             file.flush()
             yield
 
-    def keep_only(self, recipe: Recipe, marks: list[Mark]) -> None:
+    def keep_only(self, recipe: Recipe, marks: list["Mark"]) -> None:
         """Before overwriting: move finished steps to their new numbers, and drop what the recipe lacks."""
         parent = self.path / "steps"
         if not parent.is_dir():
@@ -155,7 +180,7 @@ class RunFolder:
         for waiting, target in moving:
             waiting.rename(target)
 
-    def begin(self, place: int, step: Step, mark: Mark) -> Path:
+    def begin(self, place: int, step: Step, mark: "Mark") -> Path:
         """The folder of a step that is not done; empty, unless the same step was begun there before."""
         folder = self.step(place, step)
         begun = folder / BEGUN
@@ -177,11 +202,12 @@ class RunFolder:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """The resolved recipe, beside what it made."""
-        write_text(self.path / RECIPE, recipe.to_yaml())
+        write_text(self.path / RECIPE, write_yaml(recipe.resolved()))
 
 
 def differences(there: Any, here: Any, where: str = "") -> list[tuple[str, str, str]]:
-    """Places where two pieces of plain data differ: (path, value there, value here)."""
+    """Places where two pieces of plain data differ: (path, value there, value here), values never nested."""
+    there, here = _alike(there, here), _alike(here, there)
     if isinstance(there, dict) and isinstance(here, dict):
         keys = list(dict.fromkeys([*there, *here]))
         return [item for key in keys for item in differences(there.get(key), here.get(key), f"{where}{key}.")]
@@ -192,12 +218,17 @@ def differences(there: Any, here: Any, where: str = "") -> list[tuple[str, str, 
     return [] if there == here else [(where.rstrip("."), _said(there), _said(here))]
 
 
+def _alike(value: Any, other: Any) -> Any:
+    """An empty mapping or list where the other side has one and this side has nothing."""
+    return type(other)() if value is None and isinstance(other, dict | list) and other else value
+
+
 def _at(values: list[Any], place: int) -> Any:
     return values[place] if place < len(values) else None
 
 
 def _said(value: Any) -> str:
-    return "not set" if value is None else str(value)
+    return "not set" if value is None else "other fields" if isinstance(value, dict | list) else str(value)
 
 
 def _changed_reads(there: Mapping[str, str], here: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from limbeck.runs import ranks
 from limbeck.runs.execute import execute
 from limbeck.runs.fingerprints import Mark, fingerprint_steps
 from limbeck.runs.folder import RunFolder
+from limbeck.runs.outset import Outset
 from limbeck.runs.plan import make_plan
 from limbeck.runs.progress import Lines, Progress, Silent
 from limbeck.runs.resolve import resolve
@@ -46,11 +47,6 @@ class Run:
         return read_json(path) if path.is_file() else None
 
 
-def default_out(recipe: Recipe) -> Path:
-    """`runs/<name>` below the working folder."""
-    return Path("runs") / recipe.name
-
-
 def run(
     recipe: str | Path | Recipe,
     out: str | Path | None = None,
@@ -72,10 +68,10 @@ def run(
         UserError: something about the input is wrong; nothing was started.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    resolved = resolve(recipe, inputs)
-    folder = RunFolder(Path(out) if out is not None else default_out(resolved))
+    outset = Outset(None if out is None else Path(out), overwrite)
+    resolved = resolve(recipe, inputs, outset)
+    folder = outset.folder(resolved.name)
     progress = progress or (Lines() if ranks.is_main() else Silent())
-    folder.check(resolved, overwrite=overwrite)
     with ExitStack() as stack:
         if _may_be_done(folder):
             marks = _marks(resolved)

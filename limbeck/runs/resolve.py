@@ -25,6 +25,8 @@ from limbeck.recipes.inputs import StudentLike
 from limbeck.recipes.model import STEPS, Load, Recipe, Train
 from limbeck.recipes.parts import Student
 from limbeck.recipes.text import read_yaml
+from limbeck.runs.collect import Problems
+from limbeck.runs.outset import Outset, input_errors
 
 SUFFIXES = (".yaml", ".yml")
 _EXAMPLES = {
@@ -51,20 +53,44 @@ class _Keys:
     problems: list[Problem] = field(default_factory=list)
 
 
-def resolve(recipe: str | Path | Recipe, inputs: Mapping[str, Any]) -> Recipe:
+class _RefusedError(ConfigError):
+    """Problems, and what could be made of the recipe: its plain data, or its inputs."""
+
+    def __init__(self, problems: Sequence[Problem], data: Any = None, inputs: Any = None) -> None:
+        super().__init__(_once(problems))
+        self.data = data
+        self.inputs = inputs or {}
+
+
+def resolve(recipe: str | Path | Recipe, inputs: Mapping[str, Any], outset: Outset | None = None) -> Recipe:
     """The recipe a user means, complete and checked between its steps.
 
     Args:
         recipe: name of a recipe, path of a recipe file, or a recipe.
         inputs: the recipe's inputs and overrides by key; values already parsed (`parse_pairs`).
+        outset: of a run; files, models and the run folder are then looked at in the same go.
 
     Raises:
         ConfigError: anything is unknown, missing, of the wrong type, or refers to nothing.
+        UserError: what the outset finds, with these.
     """
-    resolved = _from_parts(recipe, inputs)
-    problems = check(resolved)
-    if problems:
-        raise ConfigError(problems)
+    problems = Problems()
+    try:
+        resolved = _from_parts(recipe, inputs)
+        wrong = check(resolved)
+        if wrong:
+            raise _RefusedError(wrong, resolved.to_data())
+    except _RefusedError as error:
+        problems.note(ConfigError(error.problems))
+        if outset is not None:
+            for other in (*outset.errors(error.data, is_whole=False), *input_errors(error.inputs)):
+                problems.note(other)
+        problems.refuse()
+        raise
+    if outset is not None:
+        for other in outset.errors(resolved.to_data(), is_whole=True):
+            problems.note(other)
+        problems.refuse()
     return resolved
 
 
@@ -142,9 +168,9 @@ def _from_data(data: Any, inputs: Mapping[str, Any]) -> Recipe:
     try:
         resolved = Recipe.from_data(changed)
     except ConfigError as error:
-        raise ConfigError(_once([*problems, *error.problems])) from None
+        raise _RefusedError([*problems, *error.problems], changed) from None
     if problems:
-        raise ConfigError(_once([*problems, *check(resolved)]))
+        raise _RefusedError([*problems, *check(resolved)], changed)
     return resolved
 
 
@@ -163,15 +189,15 @@ def _from_function(name: str, make: Callable[..., Recipe], inputs: Mapping[str, 
     wrong = {problem.where.split(".")[0] for problem in problems}
     required = {key for key, value in parameters.items() if value.default is value.empty}
     if missing or required & wrong:
-        raise ConfigError(_once(problems))
+        raise _RefusedError(problems, inputs=wanted)
     # Wrong values fall back to their defaults here, so that mistakes further down are found in the same go.
     given = {key: value for key, value in wanted.items() if key in parameters and key not in wrong}
     try:
         made = make(**given)
     except ValidationError as error:
-        raise ConfigError(_once([*problems, *problems_of(error, Train)])) from None
+        raise _RefusedError([*problems, *problems_of(error, Train)], inputs=wanted) from None
     except UserError as error:
-        raise ConfigError(_once([*problems, *error.problems])) from None
+        raise _RefusedError([*problems, *error.problems], inputs=wanted) from None
     unknown = {problem.where for problem in problems if problem.message.startswith("unknown key")}
     problems = [problem for problem in problems if problem.where not in unknown]
     problems += _unknown(unknown, parameters, made.to_data())
@@ -183,9 +209,9 @@ def _from_function(name: str, make: Callable[..., Recipe], inputs: Mapping[str, 
         try:
             made = Recipe.from_data(changed)
         except ConfigError as error:
-            raise ConfigError(_once([*problems, *more, *error.problems])) from None
+            raise _RefusedError([*problems, *more, *error.problems], changed) from None
         if problems or more:
-            raise ConfigError(_once([*problems, *more]))
+            raise _RefusedError([*problems, *more], changed)
     return made
 
 

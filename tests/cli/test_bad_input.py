@@ -2,6 +2,10 @@
 
 # ruff: noqa: E501  (messages are written out whole)
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from limbeck.runs import execute
@@ -47,18 +51,65 @@ def test_an_unknown_and_a_misspelt_key(word_kd):
 
 def test_a_wrong_type(word_kd):
     assert word_kd("learning_rate=fast", "seed=1.5") == [
-        "error: learning_rate: must be a valid number, unable to parse string as a number, got 'fast'.",
-        "error: seed: must be a valid integer, got a number with a fractional part, got 1.5.",
+        "error: learning_rate: must be a number, got 'fast'.",
+        "error: seed: must be a whole number, got 1.5.",
     ]
 
 
-def test_a_missing_file_a_missing_model_and_a_wrong_hyperparameter_in_one_go(word_kd, world):
-    assert word_kd("temperature=0", data="answer.jsonl", teacher="teachr") == [
+def test_a_wrong_value_a_missing_file_and_a_missing_model_in_one_go(word_kd, world):
+    assert word_kd("learning_rate=fast", data="answer.jsonl", teacher="teachr") == [
+        "error: learning_rate: must be a number, got 'fast'.",
         f"error: steps.0.load: data must be a file, a folder or a hub id, got {world / 'answer.jsonl'}. "
         "Did you mean 'answers.jsonl'?",
         f"error: steps.2.train.teacher.model: model must be an existing folder with a config.json, got "
         f"{world / 'teachr'}, which does not exist. Did you mean {world / 'teacher'}?",
-        "error: steps.2.train.objective.1.forward_kl: temperature must be above 0 and finite, got 0.0.",
+    ]
+
+
+def test_data_is_looked_for_even_when_inputs_are_missing(limbeck):
+    ended = limbeck("plan", "word_kd", "data=answers.jsonl")
+    assert ended.code == 2
+    assert ended.errors[1:] == [
+        "error: data: data must be a file, a folder or a hub id, got answers.jsonl. There is no data file in "
+        f"{Path.cwd()}."
+    ]
+
+
+def test_files_are_named_that_could_be_meant(limbeck, tmp_path):
+    for name in ("b.jsonl", "a.csv", "notes.pdf"):
+        (tmp_path / name).touch()
+    ended = limbeck("run", "word_kd", "teacher=T", "student=S", "data=questions.jsonl")
+    assert ended.errors == [
+        "error: steps.0.load: data must be a file, a folder or a hub id, got questions.jsonl. There is: a.csv, "
+        "b.jsonl."
+    ]
+
+
+def test_places_are_looked_at_before_torch_is_imported(tmp_path):
+    code = (
+        "import sys; from limbeck.cli.main import main\n"
+        "sys.argv = ['limbeck', 'run', 'word_kd', 'teacher=./t', 'student=S', 'data=d.jsonl']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_a_wrong_hyperparameter(word_kd):
+    assert word_kd("temperature=0") == [
+        "error: steps.2.train.objective.1.forward_kl: temperature must be above 0 and finite, got 0.0."
+    ]
+
+
+def test_a_broken_line(word_kd, world):
+    (world / "bad.jsonl").write_text('{"prompt": "a", "completion":\n{"prompt" "b"}\n[1]\n')
+    assert word_kd(data="bad.jsonl") == [
+        f"error: steps.0.load: {world / 'bad.jsonl'}:1: must be a JSON object; expecting value, at the end of the "
+        "line.",
+        f"error: steps.0.load: {world / 'bad.jsonl'}:2: must be a JSON object; expecting ':' delimiter, at column "
+        "11.",
+        f"error: steps.0.load: {world / 'bad.jsonl'}:3: must be a JSON object.",
     ]
 
 
@@ -67,7 +118,10 @@ def test_a_row_without_target(word_kd, world):
     write_rows(world / "no_target.jsonl", rows)
     (said,) = word_kd(data="no_target.jsonl")
     assert "steps.0.load" in said
-    assert "row no_target.jsonl:2: completion must be text that is not empty, got ''." in said
+    assert (
+        "row no_target.jsonl:2: completion must be text that is not empty, got ''. Take the row out or fill it."
+        in said
+    )
 
 
 def test_an_empty_heldout_split(word_kd):
@@ -89,17 +143,24 @@ def test_teacher_and_student_with_different_vocabularies(word_kd):
 
 
 def test_a_prompt_longer_than_max_length(word_kd, world):
-    rows = [{"prompt": "the cat " * (30 if n == 2 else 1), "completion": "sat"} for n in range(8)]
+    rows = [
+        {"prompt": f"{n} " + "the cat " * (30 + n if n > 1 else 1), "completion": "sat"} for n in range(8)
+    ]
     write_rows(world / "long.jsonl", rows)
-    said = word_kd(data="long.jsonl")
-    assert any("row long.jsonl:3" in line and "max_length" in line for line in said)
+    (said,) = word_kd(data="long.jsonl")
+    assert said.startswith(
+        "error: steps.1.train, steps.2.train, steps.3.evaluate: prompts must leave room for an answer within "
+        "max_length 48, got 6 rows whose prompt does not: row long.jsonl:"
+    )
+    assert said.endswith(", and 3 more. Set max_length to at least 77, or take these rows out.")
 
 
 def test_rows_longer_than_the_model_reads(word_kd, world):
     write_rows(world / "wide.jsonl", [{"text": f"{n} cats sat on the mat " * 80} for n in range(8)])
     said = word_kd("max_length=400", data="wide.jsonl")
     assert said[0] == (
-        f"error: steps.1.train.max_length: must be at most 256, the positions of {world / 'student'}, got rows of "
+        "error: steps.1.train.max_length, steps.2.train.max_length, steps.3.evaluate.max_length: must be at most "
+        f"256, the positions of {world / 'student'}, got rows of "
         "400 tokens. Set max_length=256."
     )
 
@@ -157,8 +218,66 @@ def test_a_run_folder_of_another_recipe(limbeck, world, tmp_path):
     assert (ended.code, ended.errors) == (2, [
         f"error: {folder}: holds a run of another recipe. Choose another folder with --out, or recompute what "
         "changed here with --overwrite.",
-        f"error: steps.0.load.path: is D in {folder}, got E.",
+        "error: steps.0.load.path: D there, E here.",
     ])  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_run_folder_of_a_recipe_with_another_name(limbeck, world, tmp_path, command):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text("limbeck: 1\nname: hellinger\nsteps: []\n")
+    ended = limbeck(command, "word_kd", "teacher=T", "student=S", "data=E", "kd_ratio=2", "--out", folder)
+    assert (ended.code, ended.errors) == (2, [
+        "error: kd_ratio: must be less than or equal to 1, got 2.",
+        f"error: {folder}: holds a run of hellinger, this is word_kd. Choose another folder with --out, or "
+        "recompute what changed here with --overwrite.",
+    ])  # fmt: skip
+
+
+def test_a_run_folder_with_many_differences(limbeck, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    words = ("word_kd", "teacher=T", "student=S", "data=D")
+    (folder / "recipe.yaml").write_text(limbeck("show", *words).out)
+    changed = (f"steps.{step}.train.{key}={step}{n}" for step in (1, 2) for n, key in enumerate(
+        ("learning_rate", "max_steps", "save_steps", "max_length", "weight_decay")
+    ))  # fmt: skip
+    said = limbeck("plan", *words, *changed, "--out", folder).errors
+    assert len(said) == 1 + 8 + 1
+    assert said[1].startswith("error: steps.1.train.")
+    assert all(line.endswith(" here.") and "{" not in line for line in said[1:9])
+    assert said[9] == "error: and 2 more."
+
+
+def test_plan_refuses_a_folder_that_is_no_run(limbeck, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.tex").touch()
+    ended = limbeck("plan", "word_kd", "teacher=T", "student=S", "data=D", "--out", folder)
+    assert (ended.code, ended.errors) == (2, [
+        f"error: run folder must be new, empty or an earlier run, got {folder}, which holds other files "
+        "(thesis.tex, ...). Choose another with --out."
+    ])  # fmt: skip
+
+
+def test_doctor_says_which_model_is_wrong(limbeck, world):
+    ended = limbeck(
+        "doctor", f"teacher={world / 'teachr'}", f"student={{cut: {world / 'techer'}, layers: 2}}"
+    )
+    lost = "model must be an existing folder with a config.json, got"
+    near = f"which does not exist. Did you mean {world / 'teacher'}?"
+    assert (ended.code, ended.errors) == (2, [
+        f"error: teacher: {lost} {world / 'teachr'}, {near}", f"error: student: {lost} {world / 'techer'}, {near}"
+    ])  # fmt: skip
+
+
+def test_doctor_reads_a_student_that_is_yet_to_be_made(limbeck, world):
+    teacher = world / "teacher"
+    ended = limbeck("doctor", f"teacher={teacher}", f"student={{cut: {teacher}, layers: 2}}")
+    assert ended.code == 0, ended.err
+    assert f"student      {teacher}: causal, " in ended.out
+    assert "parameters, 2 layers" in ended.out
 
 
 def test_a_recipe_file_with_mistakes(limbeck, tmp_path):

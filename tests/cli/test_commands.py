@@ -22,9 +22,7 @@ def test_list_names_every_part(limbeck):
     listed = json.loads(limbeck("list", "--json").out)
     assert {entry["name"] for entry in listed["objectives"]} == set(catalogue("objectives"))
     assert {entry["name"] for entry in listed["metrics"]} == set(METRICS)
-    assert {entry["name"] for entry in listed["recipes"]} == {
-        "minilm", "pkd", "quickstart", "seq_kd", "sft", "step_by_step", "word_kd"
-    }  # fmt: skip
+    assert {entry["name"] for entry in listed["recipes"]} == set(catalogue("recipes"))
     assert all(entry["summary"] for entries in listed.values() for entry in entries)
     assert [entry["name"] for entry in json.loads(limbeck("list", "schedules", "--json").out)] == [
         "cosine",

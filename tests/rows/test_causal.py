@@ -128,8 +128,8 @@ def test_a_prompt_without_room_for_an_answer_is_refused_by_name(letters):
     with pytest.raises(RowError) as error:
         render(rows, letters, Rendering("causal", 4))
     assert str(error.value) == (
-        "row r1: its prompt must leave room for an answer within max_length 4, got 5 tokens.\n"
-        "Mend or take out these rows (max_length is 4)."
+        "prompts must leave room for an answer within max_length 4, got 1 row whose prompt does not: row r1 "
+        "(5 tokens). Set max_length to at least 6, or take these rows out."
     )
 
 

@@ -9,8 +9,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, are_prog
 
 from limbeck.core.errors import ConfigError, RowError
 from limbeck.rows.check import check_heldout
+from limbeck.rows.formats import READERS
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.load import load_rows
+from limbeck.rows.problems import DATA_SUFFIXES
 
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
 
@@ -212,7 +214,10 @@ def test_progress_bars_are_left_as_they_were(write):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"prompt": "p", "completion": " "}, "completion must be text that is not empty, got ' '"),
+        (
+            {"prompt": "p", "completion": " "},
+            "completion must be text that is not empty, got ' '. Take the row out or fill it.",
+        ),
         ({"text": None, "label": 1}, "text must be text that is not empty, got nothing"),
         ({"text": "t", "label": None}, "label must be text or a whole number, got nothing"),
         ({"text": "t", "label": 0.5}, r"label must be text or a whole number, got 0.5. Name a score `score`"),
@@ -248,3 +253,7 @@ def test_an_empty_heldout_part_is_refused_where_one_is_needed():
         RowError, match=r"held-out split must have at least one row, got rows.heldout with none"
     ):
         check_heldout(Dataset.from_dict({"text": []}), "rows.heldout")
+
+
+def test_the_suffixes_that_mean_a_file_are_those_that_can_be_read():
+    assert set(READERS) == DATA_SUFFIXES

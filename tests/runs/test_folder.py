@@ -106,7 +106,7 @@ def test_a_changed_field_is_refused_by_name_and_nothing_is_touched(start):
     assert [str(problem) for problem in caught.value.problems] == [
         f"{start.folder}: holds a run of another recipe. Choose another folder with --out, or recompute what "
         "changed here with --overwrite.",
-        f"steps.2.train.learning_rate: is not set in {start.folder}, got 0.0005.",
+        "steps.2.train.learning_rate: 0.0001 there, 0.0005 here.",
     ]
     assert sorted(start.folder.rglob("*")) == before
 
@@ -172,5 +172,5 @@ def test_differences_are_paths_with_both_values():
     there = {"a": 1, "b": [{"c": 2}, {"d": 3}], "e": 4}
     here = {"a": 1, "b": [{"c": 5}], "f": 6}
     assert differences(there, here) == [
-        ("b.0.c", "2", "5"), ("b.1", "{'d': 3}", "not set"), ("e", "4", "not set"), ("f", "not set", "6")
+        ("b.0.c", "2", "5"), ("b.1.d", "3", "not set"), ("e", "4", "not set"), ("f", "not set", "6")
     ]  # fmt: skip

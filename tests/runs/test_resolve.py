@@ -91,7 +91,7 @@ def test_everything_wrong_with_inputs_settings_and_paths_is_named_at_once():
         "word_kd", *GIVEN, "max_step=3", "learning_rate=-1", "kd_ratio=2", "bf16=maybe", "prompts=4",
         "steps.1.train.rowz=4", "steps.9.train.x=3", "steps.0.train.x=1", "stepz.1.x=1",
     ) == [
-        "bf16: must be a valid boolean, unable to interpret input, got 'maybe'.",
+        "bf16: must be true or false, got 'maybe'.",
         "kd_ratio: must be less than or equal to 1, got 2.",
         "learning_rate: must be greater than 0, got -1.",
         "max_step: unknown key 'max_step'. Did you mean 'max_steps'?",

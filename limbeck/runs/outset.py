@@ -1,0 +1,122 @@
+"""What can be seen of a recipe's files, models and run folder before torch is imported: a stat each.
+
+Works on plain data, so that missing files are found in a recipe that is wrong elsewhere, too.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.assets import asset_names
+from limbeck.core.errors import ConfigError, ModelError, Problem, UserError
+from limbeck.rows.problems import missing_data
+from limbeck.runs.folder import RunFolder
+
+_NAMED = 4  # folders in a message
+_ORIGINS = ("model", "cut", "fresh")
+_ASSETS = "assets/"
+
+
+@dataclass(frozen=True)
+class Outset:
+    """Where a run is to lie, None for `runs/<name>`, and whether it may replace what is there."""
+
+    out: Path | None = None
+    overwrite: bool = False
+
+    def folder(self, name: str) -> RunFolder:
+        """The run folder of a recipe of this name."""
+        return RunFolder(self.out if self.out is not None else Path("runs") / name)
+
+    def errors(self, data: Any, *, is_whole: bool) -> Iterator[UserError]:
+        """What is wrong with the places that a recipe's plain data names.
+
+        Args:
+            data: as of `Recipe.to_data`, or as the user wrote it.
+            is_whole: whether it is a recipe; else only its name is compared with the run folder's.
+        """
+        if not isinstance(data, dict):
+            return
+        yield from _missing(data.get("steps"))
+        name = data.get("name")
+        if self.out is None and not isinstance(name, str):
+            return
+        try:
+            self.folder(str(name)).check(data, overwrite=self.overwrite, is_whole=is_whole)
+        except UserError as error:
+            yield error
+
+
+def input_errors(inputs: Mapping[str, Any]) -> Iterator[UserError]:
+    """Missing data and models among the inputs of a recipe that could not be made."""
+    data = inputs.get("data")
+    if isinstance(data, str) and (message := missing_data(data)):
+        yield ConfigError(Problem("data", message))
+    for key in ("teacher", "student"):
+        for _, word in _origins(inputs.get(key)):
+            if message := missing_model(word):
+                yield ModelError(Problem(key, message))
+
+
+def missing_model(word: str) -> str | None:
+    """What is wrong with a model word that can be seen to be a place and no model; None otherwise."""
+    path = Path(word).expanduser()
+    if word.removeprefix(_ASSETS) in asset_names() or (path / "config.json").is_file():
+        return None
+    if path.is_dir():
+        if (path / "adapter_config.json").is_file():
+            return None  # said in full where the model is read
+        return f"model must be a folder with a config.json, got {path}, which has none.{_near(path, path)}"
+    if path.is_file():
+        return f"model must be a folder with a config.json, got the file {path}. Name its folder."
+    if word.startswith((".", "/", "~")) or word.count("/") > 1:
+        near = _near(path, path.parent)
+        return f"model must be an existing folder with a config.json, got {word}, which does not exist.{near}"
+    return None
+
+
+def _missing(steps: Any) -> Iterator[UserError]:
+    found = [
+        (f"steps.{place}.{kind}", kind, fields)
+        for place, step in enumerate(steps if isinstance(steps, list) else [])
+        for kind, fields in (step.items() if isinstance(step, dict) else ())
+        if isinstance(fields, dict)
+    ]
+    known = {str(fields.get("out")) for _, _, fields in found}  # and then: a wrong word is said once
+    for where, kind, fields in found:
+        path = fields.get("path")
+        if kind == "load" and isinstance(path, str) and (message := missing_data(path)):
+            yield ConfigError(Problem(where, message))
+        for key, word in _models(fields):
+            if word not in known and (message := missing_model(word)):
+                known.add(word)
+                yield ModelError(Problem(f"{where}.{key}", message))
+
+
+def _models(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Model words of a step, with the field each is in, as the survey names it."""
+    yield from (("student", word) for _, word in _origins(fields.get("student")))
+    yield from (("teacher.model", word) for _, word in _origins(fields.get("teacher")))
+    for key in ("model", "baseline"):
+        if isinstance(fields.get(key), str):
+            yield key, fields[key]
+
+
+def _origins(value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield "model", value
+    elif isinstance(value, dict):
+        yield from ((key, value[key]) for key in _ORIGINS if isinstance(value.get(key), str))
+
+
+def _near(path: Path, place: Path) -> str:
+    """Models in a folder: the one with a like name, if any."""
+    models = sorted(file.parent.name for file in place.glob("*/config.json"))
+    if path != place:
+        models = difflib.get_close_matches(path.name, models, n=1) or models
+    if not models:
+        return f" There is no model folder in {place} either."
+    listed = ", ".join(str(place / name) for name in models[:_NAMED])
+    return f" Did you mean {listed}?"
