@@ -101,9 +101,9 @@ def _description(word: str, work: Work) -> str:
         return f"{word}, as it is"
     step = work.recipe.steps[made]
     if not isinstance(step, Train):
-        return f"{word}: made from {step.student.origin}, not trained"  # type: ignore[union-attr]
+        return f"made from {step.student.origin}, not trained"  # type: ignore[union-attr]
     objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in step.objective)
-    return f"{word}: from {step.student.origin}, trained with {objective} on {step.rows}"
+    return f"from {step.student.origin}, trained with {objective} on {step.rows}"
 
 
 def _task(step: Evaluate, work: Work) -> Any:
