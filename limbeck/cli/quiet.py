@@ -20,8 +20,9 @@ _LOGGERS = (
 
 def silence() -> None:
     """Call before torch and transformers are imported."""
-    # Threads that spin while they wait starve each other as soon as anything else runs: measured 2.1
-    # times the speed of training on two cores with one other busy process, and no loss when alone.
+    # Threads that spin while they wait starve each other as soon as anything else runs. On two cores:
+    # 2.1 times the speed of OMP_WAIT_POLICY=ACTIVE beside one busy process, but about 15 % slower than
+    # the default when alone (docs/log.md). Set the variable to choose otherwise.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_DISABLE_SYMLINKS_WARNING", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
