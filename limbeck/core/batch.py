@@ -21,7 +21,9 @@ class Batch:
         targets: what each output must predict: [B, T] (or [B, U] for a decoder) token ids aligned
             with the outputs, [B] class ids, `IGNORE` where nothing is learnt; None without labels.
         groups: like `targets`, the index into `group_names` of the task a unit belongs to; or None.
-        group_names: names of the tasks that terms choose with `on`.
+        group_names: names of the tasks or sources that terms choose with `on`.
+        signals: name -> one number for each entry of `targets` (`core.signals.BATCH_SIGNALS` and the
+            weights that terms name with `weighted_by`).
         packed_tokens: tokens that are no padding, where no attention mask says so (packs).
         row_ids: for every row of the batch, the ids of the data rows in it (several when packed).
     """
@@ -32,6 +34,20 @@ class Batch:
     groups: Tensor | None = None
     group_names: tuple[str, ...] = field(default=())
     packed_tokens: int | None = None
+    signals: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def sequences(self) -> Tensor:
+        """Like `targets`: the number of the sequence each unit belongs to, counted from 0 in the batch."""
+        assert self.targets is not None
+        rows = torch.arange(self.targets.shape[0], device=self.targets.device)
+        if self.targets.dim() == 1:
+            return rows
+        positions = self.inputs.get("position_ids")
+        if positions is None or "attention_mask" in self.inputs:
+            return rows[:, None].expand_as(self.targets)
+        # A pack has no mask; positions that start again tell its rows apart.
+        return ((positions == 0).flatten().cumsum(0) - 1).view_as(positions)
 
     @property
     def learnt(self) -> Tensor | None:
@@ -62,6 +78,7 @@ class Batch:
             inputs=moved,
             targets=None if self.targets is None else self.targets.to(device),
             groups=None if self.groups is None else self.groups.to(device),
+            signals={name: tensor.to(device) for name, tensor in self.signals.items()},
         )
 
 

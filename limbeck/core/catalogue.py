@@ -40,11 +40,12 @@ class Entry:
 
 @cache
 def catalogue(package: str) -> Mapping[str, Entry]:
-    """Every function named in `limbeck/<package>/__init__.py`, by name."""
+    """Every function named in `limbeck/<package>/__init__.py`, by name; nested packages with a slash."""
+    home = f"limbeck.{package.replace('/', '.')}."
     tree = ast.parse((_ROOT / package / "__init__.py").read_text(encoding="utf-8"))
     entries: dict[str, Entry] = {}
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"limbeck.{package}."):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(home):
             wanted = {alias.name for alias in node.names}
             entries.update({entry.name: entry for entry in _entries(node.module) if entry.name in wanted})
     return dict(sorted(entries.items()))

@@ -35,7 +35,8 @@ def check_inside_fraction(**values: float) -> None:
 def check_positive(**values: float) -> None:
     """Raise ObjectiveError unless every value is finite and above 0."""
     for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
+        number = float(value.detach()) if hasattr(value, "detach") else value  # a learnt one is a tensor
+        if not (math.isfinite(number) and number > 0):
             raise ObjectiveError(f"{name} must be above 0 and finite, got {value}.")
 
 

@@ -17,6 +17,8 @@ SIGNALS: Mapping[str, str] = {
     "teacher_logits": "[..., V] scores of the teacher over the shared vocabulary, or [B, C] over classes",
     "teacher_topk": "TopK: the teacher's K likeliest ids, their log-probabilities, the log mass of the rest",
     "labels": "[...] the id each position must predict; never the ignored value",
+    "advantages": "[...] how much better than expected the sampled token is; a constant",
+    "sampled_log_probs": "[...] log-probability of the label under the policy that wrote it; a constant",
     "student_states": "[B, M, T, D] hidden states of the student after its matched layers",
     "teacher_states": "[B, M, T, D] hidden states of the teacher after its matched layers",
     "student_qkv": "QKV: queries, keys and values of one attention layer of the student, each [B, T, D]",
@@ -25,7 +27,10 @@ SIGNALS: Mapping[str, str] = {
 }
 """Name of a signal -> what it is."""
 
-POINTWISE = frozenset({"student_logits", "teacher_logits", "teacher_topk", "labels"})
+BATCH_SIGNALS = ("advantages", "sampled_log_probs")
+"""Signals that come with the batch: one number for each target, put there when it was prepared."""
+
+POINTWISE = frozenset({"student_logits", "teacher_logits", "teacher_topk", "labels", *BATCH_SIGNALS})
 """Signals with one entry a position: an objective of only these can be computed a row at a time (fused)."""
 
 

@@ -2,28 +2,51 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from limbeck.core.signals import POINTWISE
+from limbeck.core.units import Unit
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class Schedule(Protocol):
-    """A value that changes while training."""
+class Follower(Protocol):
+    """Whoever sees the metrics of finished steps and keeps a state."""
 
-    def at(self, step: int, total_steps: int) -> float:
-        """The value used in optimizer step `step`, counted from 0."""
-
-    def observe(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See the reduced metrics of a finished step; once per optimizer step."""
+    def observe(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> None:
+        """See the reduced metrics of a finished step, once per optimizer step; "own" is its term's."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep."""
+        """What a checkpoint must keep: plain data that JSON carries."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
 
 
+class Schedule(Follower, Protocol):
+    """A value that changes while training."""
+
+    def at(self, step: int, total_steps: int) -> float:
+        """The value used in optimizer step `step`, counted from 0."""
+
+
 Value = float | int | bool | str | Schedule
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Hyperparameters that are learnt: a module of the objective's own, trained beside the student.
+
+    Attributes:
+        module: its forward takes signals by name, each a constant, and returns hyperparameters by name.
+        learning_rate: of its parameters.
+        gradient_scale: factor on their gradients; negative trains them against the student.
+    """
+
+    module: "nn.Module"
+    learning_rate: float
+    gradient_scale: "float | Schedule" = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,10 @@ class Term:
         weight: factor in the total.
         hyperparameters: its keyword-only arguments.
         on: learns only from the units of this group of the batch; None: from all.
+        mean: TOKEN weighs all tokens of a step alike; SEQUENCE takes the mean of each sequence
+            first, then the mean of the sequences.
+        learnt: gives the hyperparameters that are not in `hyperparameters`; None: all are there.
+        weighted_by: multiplies each unit by this signal of the batch, a constant, before the mean.
         layers: matched layers, for objectives on states or attention.
     """
 
@@ -55,6 +82,9 @@ class Term:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     on: str | None = None
     layers: LayerMap | None = None
+    mean: Unit = Unit.TOKEN
+    learnt: Learnt | None = None
+    weighted_by: str | None = None
 
     @property
     def pointwise(self) -> bool:
@@ -63,18 +93,21 @@ class Term:
 
     @property
     def schedules(self) -> dict[str, Schedule]:
-        """The hyperparameters (and `weight`) that change while training."""
+        """Hyperparameters, weight and gradient scale, as far as they change while training."""
         values = {"weight": self.weight, **self.hyperparameters}
+        if self.learnt is not None:
+            values["gradient_scale"] = self.learnt.gradient_scale
         return {name: value for name, value in values.items() if hasattr(value, "at")}  # type: ignore[misc]
 
     def weight_at(self, step: int, total_steps: int) -> float:
         """The weight in one optimizer step."""
-        return float(_at(self.weight, step, total_steps))
+        return float(value_at(self.weight, step, total_steps))
 
     def hyperparameters_at(self, step: int, total_steps: int) -> dict[str, Any]:
         """The hyperparameters in one optimizer step."""
-        return {name: _at(value, step, total_steps) for name, value in self.hyperparameters.items()}
+        return {name: value_at(value, step, total_steps) for name, value in self.hyperparameters.items()}
 
 
-def _at(value: Any, step: int, total_steps: int) -> Any:
+def value_at(value: Any, step: int, total_steps: int) -> Any:
+    """The value of a number or a schedule in one optimizer step."""
     return value.at(step, total_steps) if hasattr(value, "at") else value

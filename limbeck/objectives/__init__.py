@@ -12,6 +12,7 @@ from limbeck.objectives.decoupled_kd import decoupled_kd
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.jsd import jsd
 from limbeck.objectives.patient import patient
+from limbeck.objectives.policy_gradient import policy_gradient
 from limbeck.objectives.relation_kl import relation_kl
 from limbeck.objectives.reverse_kl import reverse_kl
 from limbeck.objectives.skew_forward_kl import skew_forward_kl
@@ -28,6 +29,7 @@ __all__ = [
     "forward_kl",
     "jsd",
     "patient",
+    "policy_gradient",
     "relation_kl",
     "reverse_kl",
     "skew_forward_kl",

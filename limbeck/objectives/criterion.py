@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
@@ -15,6 +15,7 @@ from limbeck.core.signals import TopK
 from limbeck.core.term import Term
 from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
+from limbeck.objectives.gradients import learnt_values
 
 _UNITS = tuple(Unit)
 
@@ -28,6 +29,16 @@ class _Share:
     weight: float
     hyperparameters: Mapping[str, Any]
     counts: Tensor
+
+    @property
+    def pointwise(self) -> PointwiseTerm:
+        """For the fused path."""
+        return PointwiseTerm(self.term.objective, self.hyperparameters, self.learnt)
+
+    @property
+    def learnt(self) -> nn.Module | None:
+        """What gives the learnt hyperparameters."""
+        return None if self.term.learnt is None else self.term.learnt.module
 
     def count(self, unit: Unit) -> Tensor:
         # A term whose group is absent from a step has a sum of 0 over a count of 0.
@@ -104,9 +115,12 @@ class Criterion:
         means = torch.zeros(len(shares), device=counts.device)
         total = torch.zeros((), device=counts.device)
         pointwise = [share for share in shares if share.term.pointwise]
-        if pointwise:
-            total, values = self._pointwise(pointwise, student, teacher, batch)
-            means[[share.place for share in pointwise]] = values
+        present = [share for share in pointwise if _has_units(batch, share.term)]
+        if present:
+            total, values = self._pointwise(present, student, teacher, batch)
+            means[[share.place for share in present]] = values
+        elif pointwise:
+            total = _nothing(student)
         for share in shares:
             if not share.term.pointwise:
                 mean = _inner(share, student, teacher, batch)
@@ -120,13 +134,11 @@ class Criterion:
         targets, learnt = batch.targets, batch.learnt
         if targets is None or learnt is None:
             raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
-        unit = Unit.TOKEN if targets.dim() == 2 else Unit.SEQUENCE
-        rows = torch.stack(
-            [_chosen(batch, share.term, learnt)[learnt] / share.count(unit) for share in shares]
-        )
+        rows = torch.stack([_unit_weights(batch, share, learnt) for share in shares])
+        numbers = {name: values[learnt] for name, values in batch.signals.items()}
         if self.fused and student.hidden is not None and (teacher is None or teacher.logits is None):
-            return _fused(shares, student, teacher, learnt, targets[learnt], rows)
-        return _dense(shares, student, teacher, learnt, targets[learnt], rows)
+            return _fused(shares, student, teacher, learnt, targets[learnt], rows, numbers)
+        return _dense(shares, student, teacher, learnt, targets[learnt], rows, numbers)
 
     def _needs(self, side: str) -> Needs:
         needs = Needs()
@@ -148,12 +160,13 @@ def _fused(
     learnt: Tensor,
     labels: Tensor,
     rows: Tensor,
+    numbers: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
     assert student.hidden is not None and student.head is not None
     weights = torch.tensor([share.weight for share in shares], device=rows.device)
     teacher = teacher or Outputs()
     total, sums = linear_terms(
-        [PointwiseTerm(share.term.objective, share.hyperparameters) for share in shares],
+        [share.pointwise for share in shares],
         student.hidden[learnt],
         student.head,
         weights=rows * weights[:, None],
@@ -161,6 +174,7 @@ def _fused(
         teacher_hidden=None if teacher.hidden is None else teacher.hidden[learnt],
         teacher_head=teacher.head,
         teacher_topk=None if teacher.topk is None else _select(teacher.topk, learnt),
+        numbers=numbers,
     )
     return total, torch.where(weights != 0, sums / weights, torch.zeros_like(sums))
 
@@ -172,16 +186,19 @@ def _dense(
     learnt: Tensor,
     labels: Tensor,
     rows: Tensor,
+    numbers: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    signals: dict[str, Any] = {"student_logits": _logits(student, learnt), "labels": labels}
+    signals: dict[str, Any] = {"student_logits": _logits(student, learnt), "labels": labels, **numbers}
     if teacher is not None:
         stored = teacher.topk
         signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _select(stored, learnt)
     means = []
     for share, mask in zip(shares, rows, strict=True):
-        chosen = mask > 0
-        arguments = [_take(signals[name], chosen) for name in share.term.signals]
-        values = share.term.objective(*arguments, **share.hyperparameters)
+        chosen = mask != 0
+        given = {name: _take(signal, chosen) for name, signal in signals.items()}
+        arguments = [given[name] for name in share.term.signals]
+        options = {**share.hyperparameters, **learnt_values(share.learnt, given)}
+        values = share.term.objective(*arguments, **options)
         means.append((values * mask[chosen]).sum())
     total = torch.stack([share.weight * mean for share, mean in zip(shares, means, strict=True)]).sum()
     return total, torch.stack(means).detach()
@@ -233,9 +250,42 @@ def _group(batch: Batch, term: Term) -> Tensor | None:
     return batch.groups == batch.group_names.index(term.on)
 
 
-def _chosen(batch: Batch, term: Term, learnt: Tensor) -> Tensor:
+def _unit_weights(batch: Batch, share: _Share, learnt: Tensor) -> Tensor:
+    """[N] the weight of each learnt unit in its term's mean; 0 outside the term's group."""
+    group = _group(batch, share.term)
+    chosen = learnt if group is None else learnt & group
+    per_sequence = share.term.mean is Unit.SEQUENCE or chosen.dim() == 1
+    weights = chosen.float() / share.count(Unit.SEQUENCE if per_sequence else Unit.TOKEN)
+    if per_sequence and chosen.dim() == 2:
+        sequences = batch.sequences
+        lengths = torch.bincount(sequences[chosen], minlength=int(sequences.max()) + 1)
+        weights = weights / lengths[sequences].clamp_min(1)
+    if share.term.weighted_by is not None:
+        weights = weights * _weighting(batch, share.term)
+    return weights[learnt]
+
+
+def _has_units(batch: Batch, term: Term) -> bool:
+    """Whether a micro-batch holds units of the term's group; one of another source has other signals."""
     group = _group(batch, term)
-    return (learnt if group is None else learnt & group).float()
+    return group is None or bool(group.any())
+
+
+def _nothing(student: Outputs) -> Tensor:
+    """0 with a graph, for a micro-batch that no term learns from: the backward still runs on every rank."""
+    answer = student.hidden if student.logits is None else student.logits
+    assert answer is not None
+    return answer.float().sum() * 0.0
+
+
+def _weighting(batch: Batch, term: Term) -> Tensor:
+    found = batch.signals.get(term.weighted_by or "")
+    if found is None:
+        raise ConfigError(
+            f"{term.name} is weighted by '{term.weighted_by}', but the batch has "
+            f"{', '.join(batch.signals) or 'no signals of its own'}."
+        )
+    return found
 
 
 def _counts(batch: Batch, group: Tensor | None) -> Tensor:
@@ -251,7 +301,8 @@ def _counts(batch: Batch, group: Tensor | None) -> Tensor:
     if group is not None:
         learnt = learnt & group
     if learnt.dim() == 2:
-        tokens, sequences = learnt.sum(), learnt.any(dim=1).sum()
+        tokens, sequences = learnt.sum(), batch.sequences[learnt].unique().numel()
+        sequences = tokens.new_tensor(sequences)
     else:
         sequences = learnt.sum()
     return torch.stack([tokens, sequences, learnt.any().long()]).double()

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from limbeck.core.errors import ObjectiveError
+from limbeck.core.precision import wide
 
 
 def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
@@ -30,5 +31,5 @@ def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
             f"labels must be {tuple(student_logits.shape[:-1])}, one id for each position of student_logits "
             f"{tuple(student_logits.shape)}, got {tuple(labels.shape)}."
         )
-    s = student_logits.float()
+    s = wide(student_logits)
     return s.logsumexp(-1) - s.gather(-1, labels.unsqueeze(-1)).squeeze(-1)

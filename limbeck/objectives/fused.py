@@ -6,7 +6,7 @@ added up at once: four head products for an objective with a teacher, nothing le
 backward but a factor.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from limbeck.core.errors import ObjectiveError
-from limbeck.core.signals import Head, TopK
+from limbeck.core.signals import BATCH_SIGNALS, Head, TopK
 from limbeck.objectives.gradients import PointwiseTerm, check_hyperparameters
 from limbeck.objectives.sweep import Plan, sweep
 
@@ -32,6 +32,7 @@ def linear_terms(
     teacher_hidden: Tensor | None = None,
     teacher_head: Head | None = None,
     teacher_topk: TopK | None = None,
+    numbers: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Weighted sums of pointwise objectives over rows, from hidden states.
 
@@ -47,6 +48,7 @@ def linear_terms(
         teacher_hidden: [N, Ht], a constant.
         teacher_head: weight [V, Ht], constants.
         teacher_topk: in the place of the two before, [N, K'], a constant.
+        numbers: signals of the batch that objectives name, [N] each, constants.
 
     Returns:
         total: [], float32, sum_k sum_n weights[k, n] * objective_k[n]; carries the gradients.
@@ -55,9 +57,12 @@ def linear_terms(
     Raises:
         ObjectiveError: shapes do not fit, a signal is missing, or a hyperparameter is out of range.
     """
+    numbers = numbers or {}
     _check(terms, student_hidden, student_head, weights, labels, teacher_hidden, teacher_head, teacher_topk)
+    _check_numbers(terms, numbers, student_hidden.shape[0])
     for term in terms:
         check_hyperparameters(term)
+    learnt = list(dict.fromkeys(parameter for term in terms for parameter in term.parameters))
     if not any(term.reads_teacher for term in terms):
         teacher_hidden = teacher_head = teacher_topk = None
     wants = (student_hidden, student_head.weight, student_head.bias)
@@ -69,9 +74,10 @@ def linear_terms(
         teacher_hidden=_detached(teacher_hidden),
         teacher_head=teacher_head,
         teacher_topk=teacher_topk,
+        numbers={name: values.detach().float() for name, values in numbers.items()},
         wants=tuple(torch.is_grad_enabled() and x is not None and x.requires_grad for x in wants),
     )
-    result: tuple[Tensor, Tensor] = _LinearTerms.apply(*wants, plan)
+    result: tuple[Tensor, Tensor] = _LinearTerms.apply(plan, *wants, *learnt)
     return result
 
 
@@ -85,6 +91,7 @@ def linear_objective(
     weights: Tensor,
     labels: Tensor | None = None,
     teacher_topk: TopK | None = None,
+    numbers: Mapping[str, Tensor] | None = None,
     **hyperparameters: Any,
 ) -> Tensor:
     """Sum over rows of weights * objective, from hidden states; `linear_terms` of one objective.
@@ -98,6 +105,7 @@ def linear_objective(
         weights: [N], constants.
         labels: [N] ids.
         teacher_topk: in the place of the teacher's hidden states and head.
+        numbers: signals of the batch that the objective names, [N] each.
         hyperparameters: the objective's own.
 
     Returns:
@@ -115,6 +123,7 @@ def linear_objective(
         teacher_hidden=teacher_hidden,
         teacher_head=None if teacher_weight is None else _as_head(teacher_weight),
         teacher_topk=teacher_topk,
+        numbers=numbers,
     )
     return total
 
@@ -122,14 +131,14 @@ def linear_objective(
 class _LinearTerms(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan
+        ctx: Any, plan: Plan, hidden: Tensor, weight: Tensor, bias: Tensor | None, *learnt: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(hidden.device.type, enabled=False):
             values, gradients = sweep(hidden.detach(), plan)
         wide = torch.float32 if hidden.device.type == "mps" else torch.float64
         sums = (values.to(wide) * plan.weights.to(wide)).sum(-1)
         ctx.save_for_backward(*gradients)
-        ctx.dtypes = tuple(None if x is None else x.dtype for x in (hidden, weight, bias))
+        ctx.dtypes = tuple(None if x is None else x.dtype for x in (hidden, weight, bias, *learnt))
         parts = sums.float()
         ctx.mark_non_differentiable(parts)
         return sums.sum().float(), parts
@@ -143,7 +152,7 @@ class _LinearTerms(torch.autograd.Function):
             None if gradient is None else (gradient * upstream if scaled else gradient).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
-        return (*gradients, None)
+        return (None, *gradients)
 
 
 def _check(
@@ -181,6 +190,15 @@ def _check(
         raise ObjectiveError(f"weights must be {(len(terms), rows)}, got {tuple(weights.shape)}.")
     if labels is not None and labels.shape != (rows,):
         raise ObjectiveError(f"labels must be {(rows,)}, got {tuple(labels.shape)}.")
+
+
+def _check_numbers(terms: Sequence[PointwiseTerm], numbers: Mapping[str, Tensor], rows: int) -> None:
+    missing = {name for term in terms for name in term.signals if name in BATCH_SIGNALS} - numbers.keys()
+    if missing:
+        raise ObjectiveError(f"{' and '.join(sorted(missing))} must be given, got none.")
+    for name, values in numbers.items():
+        if values.shape != (rows,):
+            raise ObjectiveError(f"{name} must be {(rows,)}, got {tuple(values.shape)}.")
 
 
 def _check_side(side: str, hidden: Tensor, head: Head) -> None:

@@ -2,15 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.core.errors import ObjectiveError
-from limbeck.core.signals import POINTWISE, TopK
+from limbeck.core.signals import BATCH_SIGNALS, POINTWISE, TopK
 from limbeck.objectives.kernels import KERNELS, Spare
 from limbeck.objectives.outcomes import hinton_factor
 
@@ -22,10 +22,18 @@ class PointwiseTerm:
     Attributes:
         objective: pure function; its positional parameters are signals of `POINTWISE`.
         hyperparameters: its keyword-only arguments.
+        learnt: module that gives the others from the signals (`core.term.Learnt`); None: there are none.
     """
 
     objective: Callable[..., Tensor]
     hyperparameters: Mapping[str, Any]
+    learnt: nn.Module | None = None
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Of the learnt hyperparameters, as far as they are trained."""
+        found = [] if self.learnt is None else self.learnt.parameters()
+        return [parameter for parameter in found if parameter.requires_grad]
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -40,12 +48,17 @@ class PointwiseTerm:
 
 @dataclass(frozen=True)
 class Block:
-    """Signals of some rows: student logits [R, V], and what else the terms read."""
+    """Signals of some rows: student logits [R, V], and what else the terms read; `numbers` are [R] each."""
 
     student_logits: Tensor
     teacher_logits: Tensor | None
     teacher_topk: TopK | None
     labels: Tensor | None
+    numbers: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def options(self, term: PointwiseTerm) -> dict[str, Any]:
+        """The term's hyperparameters on these rows."""
+        return {**term.hyperparameters, **learnt_values(term.learnt, self.given)}
 
     def at(self, rows: Tensor, *, with_teacher: bool) -> "Block":
         """A copy of some rows, of the teacher's too if it is read."""
@@ -56,20 +69,65 @@ class Block:
             None if u is None else u.index_select(0, rows),
             None if topk is None else TopK(*(part.index_select(0, rows) for part in topk)),
             None if self.labels is None else self.labels.index_select(0, rows),
+            {name: values.index_select(0, rows) for name, values in self.numbers.items()},
         )
 
-    def arguments(self, term: PointwiseTerm) -> list[Any]:
-        """The objective's positional arguments; a stored teacher stands in for logits."""
-        given = {
+    @property
+    def given(self) -> dict[str, Any]:
+        """Signals by name; a stored teacher stands in for logits."""
+        return {
             "student_logits": self.student_logits,
             "teacher_logits": self.teacher_topk if self.teacher_logits is None else self.teacher_logits,
             "teacher_topk": self.teacher_topk,
             "labels": self.labels,
+            **self.numbers,
         }
-        return [given[name] for name in term.signals]
+
+    def arguments(self, term: PointwiseTerm) -> list[Any]:
+        """The objective's positional arguments."""
+        return [self.given[name] for name in term.signals]
 
 
-def value_and_gradient(term: PointwiseTerm, block: Block, spare: Spare, *, finite: bool) -> Tensor:
+@dataclass(frozen=True)
+class Slopes:
+    """Gradients of learnt hyperparameters: of the weighted sum of values, added up over blocks.
+
+    Attributes:
+        weights: [R] of the block's rows.
+        sums: parameter -> its gradient so far, changed in place.
+    """
+
+    weights: Tensor
+    sums: Mapping[nn.Parameter, Tensor]
+
+    def add(self, term: PointwiseTerm, values: Tensor) -> None:
+        """Add a block's; `values` [R] still carry their graph, and keep it."""
+        learnt = term.parameters
+        if not learnt:
+            return
+        total = (values * self.weights).sum()
+        found = torch.autograd.grad(total, learnt, retain_graph=True, allow_unused=True)
+        for parameter, part in zip(learnt, found, strict=True):
+            if part is not None:
+                self.sums[parameter].add_(part)
+
+
+def learnt_values(module: nn.Module | None, signals: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters that a module gives; the signals it reads are constants to it."""
+    if module is None:
+        return {}
+    names = inspect.signature(module.forward).parameters
+    values: dict[str, Any] = module(**{name: _constant(signals[name]) for name in names})
+    return values
+
+
+def _constant(signal: Any) -> Any:
+    return signal.detach() if isinstance(signal, Tensor) else signal
+
+
+def value_and_gradient(
+    term: PointwiseTerm, block: Block, spare: Spare, *, finite: bool, slopes: "Slopes"
+) -> Tensor:
     """The objective's values [R]; its gradient in the logits replaces `block.student_logits`.
 
     Overwrites the block's logits of both sides.
@@ -80,22 +138,25 @@ def value_and_gradient(term: PointwiseTerm, block: Block, spare: Spare, *, finit
         spare: scratch tensors like the logits, by number.
         finite: no logit is -inf by construction; False leaves everything to autograd, whose
             formulas know outcomes without mass.
+        slopes: takes the gradients of learnt hyperparameters.
     """
     stored = block.teacher_logits is None and term.reads_teacher
-    if finite and term.objective in KERNELS:
+    if finite and term.objective in KERNELS and term.learnt is None:
         if not stored:
             return _by_kernel(term, block, spare)
         assert block.teacher_topk is not None
         if block.teacher_topk.ids.shape[-1] < block.student_logits.shape[-1]:
             return _by_outcomes(term, block, block.teacher_topk)
-    return _by_autograd(term, block)
+    return _by_autograd(term, block, slopes)
 
 
 def check_hyperparameters(term: PointwiseTerm) -> None:
     """Let a shipped objective refuse its hyperparameters itself, on one row of two equal outcomes."""
     if term.objective in KERNELS:
         nothing, label = torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)
-        term.objective(*Block(nothing, nothing, None, label).arguments(term), **term.hyperparameters)
+        block = Block(nothing, nothing, None, label, dict.fromkeys(BATCH_SIGNALS, torch.zeros(1)))
+        with torch.no_grad():
+            term.objective(*block.arguments(term), **block.options(term))
 
 
 def _by_kernel(term: PointwiseTerm, block: Block, spare: Spare) -> Tensor:
@@ -108,7 +169,8 @@ def _by_kernel(term: PointwiseTerm, block: Block, spare: Spare) -> Tensor:
         z.div_(temperature)
         if u is not None:
             u.div_(temperature)
-    values = KERNELS[term.objective](z, u, block.labels, spare, **options)
+    numbers = [block.numbers[name] for name in term.signals if name in block.numbers]
+    values = KERNELS[term.objective](z, u, block.labels, spare, *numbers, **options)
     if factor != temperature:
         z.mul_(factor / temperature)
     return values.squeeze(-1) * factor
@@ -135,23 +197,25 @@ def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
         labels = torch.where(is_label.any(-1), is_label.int().argmax(-1), last)
     with torch.enable_grad():
         stored = TopK(places, topk.log_probs, topk.log_tail)
-        values = term.objective(*Block(small, None, stored, labels).arguments(term), **term.hyperparameters)
+        few = Block(small, None, stored, labels, block.numbers)
+        values = term.objective(*few.arguments(term), **term.hyperparameters)
         (gradient,) = torch.autograd.grad(values.sum(), small)
     z.mul_(gradient[:, last:]).scatter_(-1, topk.ids, gradient[:, :last])
     return values.detach()
 
 
-def _by_autograd(term: PointwiseTerm, block: Block) -> Tensor:
+def _by_autograd(term: PointwiseTerm, block: Block, slopes: "Slopes") -> Tensor:
     z = block.student_logits
     leaf = z.clone().requires_grad_()
     with torch.enable_grad():
-        given = Block(leaf, block.teacher_logits, block.teacher_topk, block.labels)
-        values = term.objective(*given.arguments(term), **term.hyperparameters)
+        given = Block(leaf, block.teacher_logits, block.teacher_topk, block.labels, block.numbers)
+        values = term.objective(*given.arguments(term), **given.options(term))
         if values.shape != z.shape[:1]:
             raise ObjectiveError(
                 f"a pointwise objective must return one value for each position, {tuple(z.shape[:1])}, "
                 f"got {tuple(values.shape)}."
             )
+        slopes.add(term, values)
         (gradient,) = torch.autograd.grad(values.sum(), leaf)
     z.copy_(gradient)
     return values.detach().float()

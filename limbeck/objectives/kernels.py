@@ -6,7 +6,8 @@ the values are those of the objectives' own files; tests hold both together.
 
 A kernel takes student logits z and teacher logits u [R, V] (float32, finite, already divided by
 the temperature, its own to overwrite), labels [R], and `spare`, which gives scratch tensors like
-z by number. It returns the values [R, 1] and leaves dL/dz in z.
+z by number; signals that come with the batch [R] follow. It returns the values [R, 1] and leaves
+dL/dz in z.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +23,8 @@ from limbeck.objectives.decoupled_kd import decoupled_kd
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.head_mass import head_threshold
 from limbeck.objectives.jsd import jsd
-from limbeck.objectives.outcomes import kl
+from limbeck.objectives.outcomes import entropy, kl
+from limbeck.objectives.policy_gradient import policy_gradient
 from limbeck.objectives.reverse_kl import reverse_kl
 from limbeck.objectives.skew_forward_kl import skew_forward_kl
 from limbeck.objectives.skew_reverse_kl import skew_reverse_kl
@@ -153,9 +155,12 @@ def _adaptive_kl(
     return share * forward + (1 - share) * reverse
 
 
-def _taid(z: Tensor, u: Tensor, labels: Tensor, spare: Spare, *, t: float) -> Tensor:
+def _taid(z: Tensor, u: Tensor, labels: Tensor, spare: Spare, *, t: float, compat: str = "paper") -> Tensor:
     torch.lerp(z, u, t, out=u)
-    return _forward_kl(z, u, labels, spare)
+    if compat == "paper":
+        return _forward_kl(z, u, labels, spare)
+    spread = entropy(u.log_softmax(-1)).unsqueeze(-1)
+    return _forward_kl(z, u, labels, spare) + spread
 
 
 def _decoupled_kd(z: Tensor, u: Tensor, labels: Tensor, spare: Spare, *, alpha: float, beta: float) -> Tensor:
@@ -173,6 +178,28 @@ def _decoupled_kd(z: Tensor, u: Tensor, labels: Tensor, spare: Spare, *, alpha: 
     return alpha * kl(log_p, log_q).unsqueeze(-1) + beta * rest
 
 
+def _policy_gradient(
+    z: Tensor,
+    u: Tensor,
+    labels: Tensor,
+    spare: Spare,
+    advantages: Tensor,
+    sampled_log_probs: Tensor,
+    *,
+    clip: float = 0.0,
+) -> Tensor:
+    label, advantage = labels.unsqueeze(-1), advantages.unsqueeze(-1)
+    at_label = z.gather(-1, label)
+    ratio = (at_label - _softmax(z, out=z) - sampled_log_probs.unsqueeze(-1)).exp()
+    value = slope = -advantage * ratio
+    if clip:
+        clipped = -advantage * ratio.clamp(1 - clip, 1 + clip)
+        slope = torch.where(value >= clipped, value, 0.0)
+        value = value.maximum(clipped)
+    z.mul_(-slope).scatter_add_(-1, label, slope)
+    return value
+
+
 KERNELS: Mapping[Callable[..., Any], Kernel] = {
     adaptive_kl: _adaptive_kl,
     alpha_divergence: _alpha_divergence,
@@ -180,6 +207,7 @@ KERNELS: Mapping[Callable[..., Any], Kernel] = {
     decoupled_kd: _decoupled_kd,
     forward_kl: _forward_kl,
     jsd: _jsd,
+    policy_gradient: _policy_gradient,
     reverse_kl: _reverse_kl,
     skew_forward_kl: _skew_forward_kl,
     skew_reverse_kl: _skew_reverse_kl,

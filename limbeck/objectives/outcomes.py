@@ -12,6 +12,7 @@ from torch import Tensor
 
 from limbeck.core.checks import check_choice, check_positive, check_same_shape
 from limbeck.core.errors import ObjectiveError
+from limbeck.core.precision import wide
 from limbeck.core.signals import TopK
 
 Tail = Literal["bucket", "renormalise"]
@@ -44,8 +45,8 @@ def outcomes(
     if isinstance(teacher_logits, TopK):
         return _over_stored(student_logits, teacher_logits, temperature, tail)
     check_same_shape(student_logits=student_logits, teacher_logits=teacher_logits)
-    log_q = (student_logits.float() / temperature).log_softmax(-1)
-    log_p = (teacher_logits.detach().float() / temperature).log_softmax(-1)
+    log_q = (wide(student_logits) / temperature).log_softmax(-1)
+    log_p = (wide(teacher_logits.detach()) / temperature).log_softmax(-1)
     return log_q, log_p
 
 
@@ -62,6 +63,12 @@ def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
     """KL(a || b) over the last dimension, in nats; an outcome without mass in a adds exactly 0."""
     a = log_a.exp()
     return (a * (log_a - log_b).masked_fill(a == 0, 0.0)).sum(-1)
+
+
+def entropy(log_a: Tensor) -> Tensor:
+    """Entropy of a over the last dimension, in nats."""
+    a = log_a.exp()
+    return -(a * log_a.masked_fill(a == 0, 0.0)).sum(-1)
 
 
 def log_mixture(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:
@@ -97,10 +104,10 @@ def _over_stored(student_logits: Tensor, topk: TopK, temperature: float, tail: T
             f"teacher top-k must be ids and log_probs {(*leading, 'K')} and log_tail {tuple(leading)}, got "
             f"{tuple(topk.ids.shape)}, {tuple(topk.log_probs.shape)} and {tuple(topk.log_tail.shape)}."
         )
-    log_p, log_tail = topk.log_probs.detach().float(), topk.log_tail.detach().float()
+    log_p, log_tail = wide(topk.log_probs.detach()), wide(topk.log_tail.detach())
     if tail == "renormalise":
         log_p, log_tail = log_p.log_softmax(-1), torch.full_like(log_tail, -math.inf)
-    s = student_logits.float()
+    s = wide(student_logits)
     # The bucket's student mass is summed over its own logits: 1 - sum(q) would lose it.
     log_q_tail = log_sum_exp(s.scatter(-1, topk.ids, -math.inf))
     log_q = torch.cat([s.gather(-1, topk.ids), log_q_tail.unsqueeze(-1)], -1) - s.logsumexp(-1, keepdim=True)

@@ -1,12 +1,13 @@
 """One sweep over rows: values and gradients of pointwise objectives, chunk by chunk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.core.signals import Head, TopK
-from limbeck.objectives.gradients import Block, PointwiseTerm, value_and_gradient
+from limbeck.objectives.gradients import Block, PointwiseTerm, Slopes, value_and_gradient
 
 # Sizes in bytes, of float32. On a CPU a chunk must be tall enough that reading the heads is cheap
 # beside multiplying them, and a block small enough to stay in the cache over all passes.
@@ -30,23 +31,32 @@ class Plan:
     teacher_hidden: Tensor | None
     teacher_head: Head | None
     teacher_topk: TopK | None
+    numbers: Mapping[str, Tensor]  # [N] each
     wants: tuple[bool, ...]  # gradients in hidden states, weight, bias
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Of learnt hyperparameters, each once."""
+        return list(dict.fromkeys(parameter for term in self.terms for parameter in term.parameters))
 
     def block(self, rows: Tensor, student_logits: Tensor, teacher_logits: Tensor | None) -> Block:
         """Signals of some rows."""
         topk = None if self.teacher_topk is None else TopK(*(part[rows] for part in self.teacher_topk))
-        return Block(student_logits, teacher_logits, topk, None if self.labels is None else self.labels[rows])
+        labels = None if self.labels is None else self.labels[rows]
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return Block(student_logits, teacher_logits, topk, labels, numbers)
 
 
 def sweep(hidden: Tensor, plan: Plan) -> tuple[Tensor, list[Tensor | None]]:
-    """Values [K, N] (0 where the weight is 0) and the wanted gradients in hidden states, weight and bias.
+    """Values [K, N] (0 where the weight is 0) and the wanted gradients.
 
     Args:
         hidden: [N, H] of the student.
         plan: everything else.
 
     Returns:
-        values in float32, and the gradients of sum(weights * values), in float32; None where unwanted.
+        values in float32, and the gradients of sum(weights * values) in hidden states, weight and bias
+        (None where unwanted), then in the parameters of learnt hyperparameters; all in float32.
     """
     return _Sweep(hidden, plan).run()
 
@@ -76,6 +86,7 @@ class _Sweep:
         self.z = hidden.new_empty(self.chunk_rows, vocabulary, dtype=torch.float32)
         self.u = None if plan.teacher_hidden is None else torch.empty_like(self.z)
         self.scratch: dict[int, Tensor] = {}
+        self.slopes = {p: torch.zeros_like(p, dtype=torch.float32) for p in plan.parameters}
         self.finite = _is_finite(plan.head.bias) and _is_finite(
             None if plan.teacher_head is None else plan.teacher_head.bias
         )
@@ -100,7 +111,7 @@ class _Sweep:
                 self._collect(z, h.float() * factors, factors, rows, d_hidden, d_weight, d_bias, start == 0)
         if d_weight is not None and not self.rows.numel():
             d_weight.zero_()
-        gradients = [d_hidden, d_weight, d_bias]
+        gradients = [d_hidden, d_weight, d_bias, *self.slopes.values()]
         if self.unit is not None:
             gradients = [None if gradient is None else gradient.mul_(self.unit) for gradient in gradients]
         return values, gradients
@@ -114,7 +125,7 @@ class _Sweep:
             block = plan.block(rows[part], z[part], None if u is None else u[part])
             slope = self._cap(block)
             if alone:
-                values[0, rows[part]] = self._one_term(plan.terms[0], block)
+                values[0, rows[part]] = self._one_term(0, block, rows[part])
             else:
                 self._add_terms(block, rows[part], values)
             if slope is not None:
@@ -122,9 +133,15 @@ class _Sweep:
         factors = self.weights[0, rows] if alone else torch.ones_like(rows, dtype=torch.float32)
         return (factors * plan.head.scale).unsqueeze(-1)
 
-    def _one_term(self, term: PointwiseTerm, block: Block) -> Tensor:
-        rows = block.student_logits.shape[0]
-        return value_and_gradient(term, block, lambda number: self._spare(number)[:rows], finite=self.finite)
+    def _one_term(self, k: int, block: Block, rows: Tensor) -> Tensor:
+        count = rows.numel()
+        return value_and_gradient(
+            self.plan.terms[k],
+            block,
+            lambda number: self._spare(number)[:count],
+            finite=self.finite,
+            slopes=Slopes(self.weights[k, rows], self.slopes),
+        )
 
     def _add_terms(self, block: Block, rows: Tensor, values: Tensor) -> None:
         total = torch.zeros_like(block.student_logits)
@@ -132,7 +149,7 @@ class _Sweep:
             inside = self.used[k, rows].nonzero().squeeze(-1)
             if inside.numel():
                 mine = block.at(inside, with_teacher=term.reads_teacher)
-                values[k, rows[inside]] = self._one_term(term, mine)
+                values[k, rows[inside]] = self._one_term(k, mine, rows[inside])
                 weights = self.weights[k, rows[inside]].unsqueeze(-1)
                 total.index_add_(0, inside, mine.student_logits.mul_(weights))
         block.student_logits.copy_(total)

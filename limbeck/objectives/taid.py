@@ -1,10 +1,12 @@
 """TAID: forward KL toward a target that slides from the student to the teacher."""
 
+from typing import Literal
+
 from torch import Tensor
 
-from limbeck.core.checks import check_fraction
+from limbeck.core.checks import check_choice, check_fraction
 from limbeck.core.signals import TopK
-from limbeck.objectives.outcomes import Tail, hinton_factor, kl, outcomes
+from limbeck.objectives.outcomes import Tail, entropy, hinton_factor, kl, outcomes
 
 
 def taid(
@@ -15,6 +17,7 @@ def taid(
     temperature: float = 1.0,
     temperature_squared: bool = False,
     tail: Tail = "bucket",
+    compat: Literal["paper", "released"] = "paper",
 ) -> Tensor:
     """KL(target || student) per position, with target = softmax(((1 - t) * sg(s) + t * z) / T).
 
@@ -32,6 +35,8 @@ def taid(
         temperature: T, softens both sides; above 0, and 1 with a TopK. The paper has none.
         temperature_squared: multiply by T^2.
         tail: with a TopK, "bucket" or "renormalise" (biased: no target outside the K ids).
+        compat: "released" adds the target's entropy to the value, a constant for autograd: what the
+            official code's schedule of t watches.
 
     Returns:
         [...], in nats; neither masked nor reduced.
@@ -42,11 +47,14 @@ def taid(
     Source:
         Shing et al. 2025, arXiv:2501.16937; parity with SakanaAI/TAID,
         `distil_losses/taid.py:TAID.compute_loss`, up to the target's entropy: the
-        official value is a cross-entropy, so it does not reach 0 (gradients agree).
+        official value is a cross-entropy (`compat`), so it does not reach 0; gradients agree.
     """
     check_fraction(t=t)
     log_q, log_p = outcomes(student_logits, teacher_logits, temperature=temperature, tail=tail)
-    return kl(_target(log_q.detach(), log_p, t), log_q) * hinton_factor(temperature, temperature_squared)
+    check_choice(("paper", "released"), compat=compat)
+    target = _target(log_q.detach(), log_p, t)
+    value = kl(target, log_q) if compat == "paper" else kl(target, log_q) + entropy(target)
+    return value * hinton_factor(temperature, temperature_squared)
 
 
 def _target(log_q: Tensor, log_p: Tensor, t: float) -> Tensor:

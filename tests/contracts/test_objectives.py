@@ -23,7 +23,9 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     "adaptive_kl": [{}, {"compat": "released", "mu": 0.7}],
     "taid": [{"t": 0.4}],
     "decoupled_kd": [{"alpha": 1.0, "beta": 2.0}],
+    "policy_gradient": [{}, {"clip": 0.2}],
 }
+BATCH_NUMBERS = {"advantages": -0.7, "sampled_log_probs": -1.5}
 ENTRIES = {name: e for name, e in catalogue("objectives").items() if set(e.positional) <= POINTWISE}
 CASES = [(name, options) for name in ENTRIES for options in OPTIONS.get(name, [{}])]
 DIVERGENCES = [case for case in CASES if "teacher_logits" in ENTRIES[case[0]].positional]
@@ -55,9 +57,14 @@ divergences = pytest.mark.parametrize(("name", "options"), DIVERGENCES)
 
 
 def call(name: str, s: Tensor, u: Tensor | TopK, options, labels: Tensor = LABELS) -> Tensor:
-    given = {"student_logits": s, "teacher_logits": u, "labels": labels}
+    given = {"student_logits": s, "teacher_logits": u, "labels": labels, **numbers(labels)}
     entry = ENTRIES[name]
     return entry.load()(*(given[signal] for signal in entry.positional), **options)
+
+
+def numbers(labels: Tensor) -> dict[str, Tensor]:
+    """Signals that come with the batch."""
+    return {name: torch.full(labels.shape, value) for name, value in BATCH_NUMBERS.items()}
 
 
 def gradient(name: str, s: Tensor, u: Tensor | TopK, options) -> Tensor:
@@ -216,7 +223,14 @@ def test_fused_equals_plain(name, options, stored):
     if "teacher_logits" not in reads:
         teacher = {}
     found = linear_objective(
-        ENTRIES[name].load(), hidden, weight, weights=weights, labels=LABELS, **teacher, **options
+        ENTRIES[name].load(),
+        hidden,
+        weight,
+        weights=weights,
+        labels=LABELS,
+        numbers=numbers(LABELS),
+        **teacher,
+        **options,
     )
     expected = (weights * call(name, hidden @ weight.T, u, options)).sum()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

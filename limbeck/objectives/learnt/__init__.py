@@ -1,0 +1,9 @@
+"""Hyperparameters that are learnt: modules that objectives own. This file is the list.
+
+A function here makes a module whose forward takes signals by name and returns hyperparameters by
+name. The engine trains it beside the student and drops it at export.
+"""
+
+from limbeck.objectives.learnt.temperature import temperature
+
+__all__ = ["temperature"]
