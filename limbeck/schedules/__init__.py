@@ -1,6 +1,6 @@
-"""Values that change while training: step -> value."""
+"""Values that change while training: curves of the step, rules that watch metrics. This file is the list."""
 
-from limbeck.schedules.curves import cosine, linear
-from limbeck.schedules.scheduled import Curve
+from limbeck.schedules.curves import cosine, linear, plateau
+from limbeck.schedules.feedback import adaptive_interpolation, adaptive_share
 
-__all__ = ["Curve", "cosine", "linear"]
+__all__ = ["adaptive_interpolation", "adaptive_share", "cosine", "linear", "plateau"]
