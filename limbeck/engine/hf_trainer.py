@@ -15,7 +15,7 @@ from transformers import Trainer, TrainingArguments
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Outputs
-from limbeck.engine.order import Order
+from limbeck.engine.order import Shuffles
 from limbeck.engine.party import Learner, Party
 
 
@@ -23,7 +23,7 @@ class _Entries(Dataset[int]):
     """Entry numbers in the order of `engine.order`; the source is asked while collating."""
 
     def __init__(self, entries: int, seed: int) -> None:
-        self._shuffled = Order(entries, seed).take(0, entries)
+        self._shuffled = Shuffles(entries, seed).take(0, entries)
 
     def __len__(self) -> int:
         return len(self._shuffled)

@@ -2,13 +2,14 @@
 
 One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> ask the teacher ->
 count units over all of them and all ranks -> for each party in turn: forward, terms, backward ->
-refuse what is not finite -> clip -> update -> schedules observe the reduced metrics, once.
+refuse what is not finite -> clip -> update -> watch (validation, in the steps that have it) ->
+schedules and followers observe the reduced metrics, once.
 """
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import Interrupted, NotFiniteError, RowError
 from limbeck.core.outputs import Outputs
 from limbeck.core.seeds import seed_everything
+from limbeck.core.term import Follower, value_at
 from limbeck.engine.checkpoint import (
     load_checkpoint,
     load_schedule_states,
@@ -31,12 +33,13 @@ from limbeck.engine.checkpoint import (
 )
 from limbeck.engine.interruption import Interruption
 from limbeck.engine.optimizer import make_optimizer, make_scheduler
-from limbeck.engine.order import Order, micro_batches, steps_of
+from limbeck.engine.order import Order, Shuffles, micro_batches, steps_of
 from limbeck.engine.party import Learner, Party
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
 
 Answer = Callable[[Batch], Outputs]
-Prepare = Callable[[Sequence[Batch], int], list[Batch]]
+Prepare = Callable[[Sequence[Batch], int, int], list[Batch]]
+Watch = Callable[[int], Mapping[str, float]]
 
 _RATE_STEPS = 20  # tokens per second are averaged over this many steps
 _NAMED_ROWS = 8
@@ -49,6 +52,9 @@ def train(
     answer: Answer | None,
     folder: Path,
     prepare: Prepare | None = None,
+    watch: Watch | None = None,
+    order: Order | None = None,
+    followers: Mapping[str, Follower] | None = None,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> TrainResult:
     """Train one or more parties on a source; continues by itself from `folder/checkpoint`.
@@ -58,8 +64,13 @@ def train(
         source: entries (rows or packs) to learn from.
         answer: asks the teacher about a micro-batch on the engine's device; None without one.
         folder: gets `metrics.jsonl` and `checkpoint/`.
-        prepare: makes a step's micro-batches out of those drawn (micro-batches, step); units are
-            counted on what it returns.
+        prepare: makes a step's micro-batches out of those drawn (micro-batches, step, total steps);
+            units are counted on what it returns.
+        watch: measures something after step n (counted from 1), or nothing: metric -> value, equal
+            on all ranks.
+        order: which entries a step learns from; None: shuffles of all entries.
+        followers: whoever else observes metrics and has a state to keep, by name (an order that
+            follows the metrics, rollouts with a replay buffer).
         on_step: sees every finished step (main process only).
 
     Raises:
@@ -67,7 +78,20 @@ def train(
         NotFiniteError: a loss or gradient was not finite; the update was not made.
         RowError: a step found nothing to learn from.
     """
-    return _Training(parties, source, answer, prepare, folder).run(on_step)
+    order = order or Shuffles(len(source), parties[0].settings.seed)
+    around = _Around(answer, prepare, watch, order, dict(followers or {}))
+    return _Training(parties, source, around, folder).run(on_step)
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What surrounds a step."""
+
+    answer: Answer | None
+    prepare: Prepare | None
+    watch: Watch | None
+    order: Order
+    followers: Mapping[str, Follower]
 
 
 @dataclass
@@ -78,9 +102,16 @@ class _Seat:
     learner: torch.nn.Module
     optimizer: Any
     scheduler: LambdaLR
+    learnt: tuple[torch.nn.Module, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     grad_norm: float = 0.0
     learning_rate: float = 0.0
+
+    @property
+    def trained(self) -> list[torch.nn.Parameter]:
+        """Parameters of the party itself."""
+        apart = {parameter for module in self.learnt for parameter in module.parameters()}
+        return [parameter for parameter in self.learner.parameters() if parameter not in apart]
 
 
 class _Training:
@@ -88,12 +119,11 @@ class _Training:
         self,
         parties: Sequence[Party],
         source: Source,
-        answer: Answer | None,
-        prepare: Prepare | None,
+        around: _Around,
         folder: Path,
     ) -> None:
         self.settings = parties[0].settings
-        self.source, self.answer, self.prepare, self.folder = source, answer, prepare, folder
+        self.source, self.around, self.folder = source, around, folder
         # Some parameters get no gradient when an objective reads inner layers only.
         inner = any(not term.pointwise for party in parties for term in party.criterion.terms)
         self.accelerator = Accelerator(
@@ -107,10 +137,10 @@ class _Training:
             self.settings.per_device_train_batch_size * self.settings.gradient_accumulation_steps * ranks
         )
         self.total_steps = steps_of(self.settings, len(source), ranks)
-        self.order = Order(len(source), self.settings.seed)
         seed_everything(self.settings.seed, "engine", self.accelerator.process_index)
         self.seats = [self._seat(party) for party in parties]
         self.done, self.tokens, self.seconds, self.last_loss = 0, 0, 0.0, float("nan")
+        self.watched: dict[str, float] = {}
 
     def run(self, on_step: Callable[[StepReport], None] | None) -> TrainResult:
         self._resume()
@@ -125,7 +155,8 @@ class _Training:
                 rates.append((self.tokens - tokens_before, time.perf_counter() - started))
                 self.seconds += rates[-1][1]
                 report = self._report(rates)
-                if metrics is not None and (self.done % self.settings.logging_steps == 0 or self._finished):
+                due = self.done % self.settings.logging_steps == 0 or self._finished or report.watched
+                if metrics is not None and due:
                     metrics.append(report)
                 if main and on_step is not None:
                     on_step(report)
@@ -149,23 +180,27 @@ class _Training:
             self._learn(seat, window, answers)
         for seat in seats:
             self._update(seat)
+        self.watched = dict(self.around.watch(self.done + 1)) if self.around.watch else {}
+        self._observe(seats)
         self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
         self.done += 1
         self.last_loss = self.seats[0].metrics["loss"]
 
     def _window(self) -> list[Batch]:
-        entries = self.order.take(self.done * self.step_entries, self.step_entries)
+        entries = self.around.order.take(self.done * self.step_entries, self.step_entries)
         size = self.settings.per_device_train_batch_size
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         mine = micro_batches(entries, size, rank=rank, ranks=ranks)
         window = [self.source.batch(indices).to(self.accelerator.device) for indices in mine]
-        return window if self.prepare is None else self.prepare(window, self.done)
+        if self.around.prepare is None:
+            return window
+        return self.around.prepare(window, self.done, self.total_steps)
 
     def _ask(self, batch: Batch) -> Outputs | None:
-        if self.answer is None:
+        if self.around.answer is None:
             return None
         with torch.no_grad(), self.accelerator.autocast():
-            return self.answer(batch)
+            return self.around.answer(batch)
 
     def _learn(self, seat: _Seat, window: Sequence[Batch], answers: Sequence[Outputs | None]) -> None:
         """Gradients of one party over the whole window, clipped and checked."""
@@ -187,12 +222,22 @@ class _Training:
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             losses.append(loss.detach())
             means += parts
-        norm = self.accelerator.clip_grad_norm_(
-            seat.learner.parameters(), self.settings.max_grad_norm or float("inf")
-        )
+        self._scale_learnt(seat)
+        limit = self.settings.max_grad_norm or float("inf")
+        for module in seat.learnt:
+            self.accelerator.clip_grad_norm_(module.parameters(), limit)
+        norm = self.accelerator.clip_grad_norm_(seat.trained, limit)
         self._keep_metrics(seat, torch.stack(losses), means)
         seat.grad_norm = float(norm)
         self._refuse_unless_finite(seat, window, losses)
+
+    def _scale_learnt(self, seat: _Seat) -> None:
+        for term in seat.party.criterion.terms:
+            if term.learnt is not None:
+                scale = value_at(term.learnt.gradient_scale, self.done, self.total_steps)
+                for parameter in term.learnt.module.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(scale)
 
     def _keep_metrics(self, seat: _Seat, losses: Tensor, means: Tensor) -> None:
         reduced = self._sum(torch.cat([losses.sum()[None], means.to(losses.dtype)])).tolist()
@@ -216,9 +261,15 @@ class _Training:
         seat.learning_rate = float(seat.scheduler.get_last_lr()[0])
         seat.optimizer.step()
         seat.scheduler.step()
-        for term in seat.party.criterion.terms:
-            for schedule in term.schedules.values():
-                schedule.observe(self.done, seat.metrics)
+
+    def _observe(self, seats: Sequence[_Seat]) -> None:
+        for seat in seats:
+            for term in seat.party.criterion.terms:
+                metrics = {**seat.metrics, **self.watched, "own": seat.metrics[term.name]}
+                for schedule in term.schedules.values():
+                    schedule.observe(self.done, self.total_steps, metrics)
+        for follower in self.around.followers.values():
+            follower.observe(self.done, self.total_steps, {**self.seats[0].metrics, **self.watched})
 
     # State: seats, checkpoints, trackers, sums over ranks.
 
@@ -227,10 +278,12 @@ class _Training:
             party.model.gradient_checkpointing_enable()  # type: ignore[operator]
         party.model.train()
         learner = Learner(party)
-        optimizer = make_optimizer(learner, party.settings)
+        learnt = [term.learnt for term in party.criterion.terms if term.learnt is not None]
+        learner.learnt.to(self.accelerator.device)
+        optimizer = make_optimizer(party.model, party.settings, learnt)
         scheduler = make_scheduler(optimizer, party.settings, self.total_steps)
         learner, optimizer = self.accelerator.prepare(learner, optimizer)
-        return _Seat(party, learner, optimizer, scheduler)
+        return _Seat(party, learner, optimizer, scheduler, tuple(one.module for one in learnt))
 
     @property
     def _shape(self) -> dict[str, int]:
@@ -246,6 +299,8 @@ class _Training:
         for seat, kept in zip(self.seats, state["seats"], strict=True):
             seat.scheduler.load_state_dict(kept["scheduler"])
             load_schedule_states(seat.party.criterion.terms, kept["schedules"])
+        for name, follower in self.around.followers.items():
+            follower.load_state_dict(state["followers"][name])
 
     def _save_if_due(self, interrupted: bool) -> None:
         every = self.settings.save_steps
@@ -263,6 +318,7 @@ class _Training:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "last_loss": self.last_loss,
+            "followers": {name: one.state_dict() for name, one in self.around.followers.items()},
         }
         save_checkpoint(
             self.accelerator, self.folder / "checkpoint", {**state, "shape": self._shape, "seats": seats}
@@ -280,7 +336,9 @@ class _Training:
         student = self.seats[0]
         tokens, seconds = (sum(column) for column in zip(*rates, strict=True))
         if self.settings.report_to:
-            self.accelerator.log({**student.metrics, "learning_rate": student.learning_rate}, self.done)
+            self.accelerator.log(
+                {**student.metrics, **self.watched, "learning_rate": student.learning_rate}, self.done
+            )
         return StepReport(
             step=self.done,
             total_steps=self.total_steps,
@@ -291,6 +349,7 @@ class _Training:
             tokens=self.tokens,
             seconds=self.seconds,
             tokens_per_second=tokens / seconds,
+            watched=self.watched,
         )
 
     def _sum(self, values: Tensor) -> Tensor:

@@ -1,22 +1,35 @@
 """Optimizer and learning rate of a party."""
 
+from collections.abc import Sequence
+
 from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
+from limbeck.core.term import Learnt
 from limbeck.core.training import TrainingSettings
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSettings) -> AdamW:
-    """AdamW; matrices decay, vectors (norms, biases) do not."""
+def make_optimizer(model: nn.Module, settings: TrainingSettings, learnt: Sequence[Learnt] = ()) -> AdamW:
+    """AdamW; matrices decay, vectors (norms, biases) and learnt hyperparameters do not.
+
+    Args:
+        model: what is trained.
+        settings: learning rate and moments.
+        learnt: modules of objectives, each with its own learning rate.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    apart = [
+        {"params": list(one.module.parameters()), "lr": one.learning_rate, "weight_decay": 0.0}
+        for one in learnt
+    ]
     groups = [
         {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
     ]
     return AdamW(
-        [group for group in groups if group["params"]],
+        [group for group in [*groups, *apart] if group["params"]],
         lr=settings.learning_rate,
         betas=(settings.adam_beta1, settings.adam_beta2),
         eps=settings.adam_epsilon,

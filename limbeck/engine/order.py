@@ -1,12 +1,20 @@
 """Which entries a step learns from: a function of the seed and the step alone."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from limbeck.core.seeds import generator
 from limbeck.core.training import TrainingSettings
 
 
-class Order:
+class Order(Protocol):
+    """Which entries a step learns from."""
+
+    def take(self, start: int, count: int) -> list[int]:
+        """`count` entries from position `start` of an endless stream; positions never go back."""
+
+
+class Shuffles:
     """An endless stream of entries: one shuffle of all of them after another.
 
     A step takes the next entries of the stream, so it is always full: when an epoch does not

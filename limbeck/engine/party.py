@@ -71,7 +71,7 @@ class Party:
 
 
 class Learner(nn.Module):
-    """Model and terms in one module: what is wrapped for several ranks must hold the whole loss.
+    """Model, terms and what terms learn in one module: what is wrapped must hold the whole loss.
 
     Hidden states and head are read, and the objective computed, inside this forward; outside
     the wrapper, gradients of the ranks would not be synchronised.
@@ -82,6 +82,8 @@ class Learner(nn.Module):
         self.model = party.model
         self.reader = party.reader
         self.criterion = party.criterion
+        learnt = [(term.name, term.learnt) for term in party.criterion.terms]
+        self.learnt = nn.ModuleDict({name: one.module for name, one in learnt if one is not None})
 
     def forward(self, batch: Batch, teacher: Outputs | None, **moment: Any) -> tuple[Tensor, Tensor]:
         """The party's part of the loss on one micro-batch, and of the means of its terms."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -20,6 +20,7 @@ class StepReport:
         tokens: read so far by the student, on all ranks.
         seconds: spent so far, earlier sessions of a resumed training included.
         tokens_per_second: over the last steps.
+        watched: what was measured after this step (a validation loss, distances); empty in most.
     """
 
     step: int
@@ -31,6 +32,7 @@ class StepReport:
     tokens: int
     seconds: float
     tokens_per_second: float
+    watched: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,4 +59,5 @@ class MetricsFile:
     def append(self, report: StepReport) -> None:
         """Write one step."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(report)) + "\n")
+            line = {name: value for name, value in asdict(report).items() if name != "watched" or value}
+            file.write(json.dumps(line) + "\n")

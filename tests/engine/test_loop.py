@@ -61,7 +61,7 @@ def test_the_loss_is_the_mean_over_all_learnt_tokens_of_the_step(tmp_path: Path)
 
 def test_units_are_counted_after_preparation(tmp_path: Path) -> None:
     # Preparation leaves one learnt token a row; a count taken before it would divide by about seven.
-    def keep_one(window: list[Batch], step: int) -> list[Batch]:
+    def keep_one(window, step, total_steps) -> list[Batch]:
         return [replace(batch, targets=first_only(batch.targets)) for batch in window]
 
     def first_only(targets: torch.Tensor) -> torch.Tensor:
@@ -107,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_rows(tm
 
 
 def test_a_step_without_anything_to_learn_names_its_rows(tmp_path: Path) -> None:
-    def nothing(window: list[Batch], step: int) -> list[Batch]:
+    def nothing(window, step, total_steps) -> list[Batch]:
         return [replace(batch, targets=torch.full_like(batch.targets, IGNORE)) for batch in window]
 
     with pytest.raises(RowError, match=r"step 1 must have something to learn from.*row-"):

@@ -1,23 +1,23 @@
 """Which rows a step sees."""
 
 from limbeck.core.training import TrainingSettings
-from limbeck.engine.order import Order, micro_batches, steps_of
+from limbeck.engine.order import Shuffles, micro_batches, steps_of
 
 
 def test_every_epoch_sees_every_entry_once() -> None:
-    order = Order(7, seed=3)
+    order = Shuffles(7, seed=3)
     first, second = order.take(0, 7), order.take(7, 7)
     assert sorted(first) == sorted(second) == list(range(7))
     assert first != second
 
 
 def test_the_stream_is_the_same_however_it_is_cut() -> None:
-    whole = Order(7, seed=3).take(0, 30)
-    order = Order(7, seed=3)
+    whole = Shuffles(7, seed=3).take(0, 30)
+    order = Shuffles(7, seed=3)
     assert [order.take(start, 5) for start in range(0, 30, 5)] == [
         whole[start : start + 5] for start in range(0, 30, 5)
     ]
-    assert Order(7, seed=3).take(11, 4) == whole[11:15]
+    assert Shuffles(7, seed=3).take(11, 4) == whole[11:15]
 
 
 def test_ranks_share_a_step_without_overlap() -> None:
