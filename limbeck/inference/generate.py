@@ -95,19 +95,19 @@ def generate(
         ModelError: a prompt and its completion do not fit the context of the model.
     """
     ids = tokenizer_or_ids if isinstance(tokenizer_or_ids, TokenIds) else TokenIds.of(tokenizer_or_ids)
-    _check(model, prompts, max_new_tokens, sampling_temperature, top_p)
+    check_request(model, prompts, max_new_tokens, sampling_temperature, top_p)
     config = _clean_config(ids, max_new_tokens, sampling_temperature, top_p)
     processors = LogitsProcessorList([] if vocabulary is None else [_OnlyFirst(vocabulary)])
     completions: dict[int, Completion] = {}
     with _evaluating(model, config) as plain:
-        for batch in _batches([len(prompt) for prompt in prompts], max_new_tokens, batch_tokens):
-            inputs = _left_padded(
+        for batch in length_batches([len(prompt) for prompt in prompts], max_new_tokens, batch_tokens):
+            inputs = left_padded(
                 [prompts[place] for place in batch], ids.pad, next(plain.parameters()).device
             )
             with _seeded(derived_seed(seed, "generate", len(completions)), inputs["input_ids"].device):
                 written = plain.generate(**inputs, generation_config=config, logits_processor=processors)
             # A causal model repeats the prompt, a seq2seq model its start token.
-            skipped = 1 if _is_seq2seq(plain) else inputs["input_ids"].shape[1]
+            skipped = 1 if is_seq2seq(plain) else inputs["input_ids"].shape[1]
             for place, row in zip(batch, written[:, skipped:].tolist(), strict=True):
                 completions[place] = _completion(row, ids.eos)
             if progress is not None:
@@ -115,13 +115,14 @@ def generate(
     return [completions[place] for place in range(len(prompts))]
 
 
-def _check(
+def check_request(
     model: nn.Module,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     sampling_temperature: float,
     top_p: float,
 ) -> None:
+    """Refuse settings out of range, empty prompts, and prompts whose completion leaves the context."""
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens must be at least 1, got {max_new_tokens}.")
     if not 0 <= sampling_temperature < float("inf"):
@@ -137,7 +138,7 @@ def _check(
             f" ({len(empty)} such in all). Start them with the tokenizer's first token."
         )
     context, longest = _context(model), max(map(len, prompts), default=0)
-    needed = longest if _is_seq2seq(model) else longest + max_new_tokens
+    needed = longest if is_seq2seq(model) else longest + max_new_tokens
     if context is not None and needed > context:
         raise ModelError(
             f"prompt and new tokens must fit the context of {context} tokens, got {longest} + "
@@ -145,7 +146,8 @@ def _check(
         )
 
 
-def _is_seq2seq(model: Any) -> bool:
+def is_seq2seq(model: Any) -> bool:
+    """Whether the model has an encoder apart."""
     return bool(getattr(model.config, "is_encoder_decoder", False))
 
 
@@ -176,7 +178,7 @@ def _evaluating(model: Any, config: GenerationConfig) -> Iterator[Any]:
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     stored, modes = plain.generation_config, [(module, module.training) for module in model.modules()]
     start = config.decoder_start_token_id
-    if start is None and _is_seq2seq(plain):
+    if start is None and is_seq2seq(plain):
         config.decoder_start_token_id = stored.decoder_start_token_id
         if config.decoder_start_token_id is None:
             config.decoder_start_token_id = plain.config.decoder_start_token_id
@@ -210,7 +212,7 @@ class _OnlyFirst(LogitsProcessor):
         return scores
 
 
-def _batches(lengths: Sequence[int], new: int, batch_tokens: int) -> Iterator[list[int]]:
+def length_batches(lengths: Sequence[int], new: int, batch_tokens: int) -> Iterator[list[int]]:
     """Places of prompts, longest first, so that too large a batch fails at once and padding is small."""
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
@@ -222,7 +224,8 @@ def _batches(lengths: Sequence[int], new: int, batch_tokens: int) -> Iterator[li
         yield batch
 
 
-def _left_padded(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, Tensor]:
+def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, Tensor]:
+    """`input_ids` and `attention_mask` [B, T], padding on the left."""
     longest = max(map(len, prompts))
     padded = [[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
     mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]

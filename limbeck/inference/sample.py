@@ -1,0 +1,201 @@
+"""Rollouts: completions drawn from a causal model, or token by token from a mixture of it and a guide.
+
+Beside `generate`, which leaves decoding to transformers: here rows that have stopped leave the
+batch, and two models can write together.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.core.errors import ConfigError, ModelError
+from limbeck.core.seeds import derived_seed
+from limbeck.inference.generate import (
+    BATCH_TOKENS,
+    Completion,
+    TokenIds,
+    check_request,
+    is_seq2seq,
+    left_padded,
+    length_batches,
+)
+
+_STOPPED_SHARE = 0.25  # of the rows held: from here on it is worth copying the cache without them
+
+
+def sample(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    *,
+    tokenizer_or_ids: Any,
+    max_new_tokens: int,
+    sampling_temperature: float = 1.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    batch_tokens: int = BATCH_TOKENS,
+    vocabulary: int | None = None,
+    guide: nn.Module | None = None,
+    guide_share: float = 0.0,
+    progress: Callable[[float], None] | None = None,
+) -> list[Completion]:
+    """Draw one completion for every prompt, each token from (1 - guide_share) * model + guide_share * guide.
+
+    Repeats with the same seed, prompts and `batch_tokens`; no global generator is touched, and
+    models are put back into the mode they were in.
+
+    Args:
+        model: causal.
+        prompts: token ids of each prompt, without padding.
+        tokenizer_or_ids: a tokenizer, or `TokenIds`; without an end token, completions always run to
+            `max_new_tokens`.
+        max_new_tokens: at most this many new tokens, the end token included.
+        sampling_temperature: divides both models' logits; 0 takes the likeliest token.
+        top_p: draws from the smallest set of tokens with this probability.
+        seed: of the draws.
+        batch_tokens: bound of rows x (longest prompt + `max_new_tokens`) in a batch.
+        vocabulary: ids from here on are never written; None: all may be.
+        guide: another causal model over the same vocabulary (MiniLLM's teacher).
+        guide_share: its share in every token's distribution, in [0, 1].
+        progress: called with the share of prompts that is done.
+
+    Returns:
+        One completion for each prompt, in order; nothing follows an end token.
+
+    Raises:
+        ConfigError: a setting is out of range, or a prompt is empty.
+        ModelError: a prompt and its completion do not fit the context, or a model is not causal.
+
+    Source:
+        Mixing by token: Gu et al. 2024, arXiv:2306.08543, section 2.2 (alpha 0.2).
+    """
+    ids = tokenizer_or_ids if isinstance(tokenizer_or_ids, TokenIds) else TokenIds.of(tokenizer_or_ids)
+    check_request(model, prompts, max_new_tokens, sampling_temperature, top_p)
+    if not 0 <= guide_share <= 1 or (guide_share > 0 and guide is None):
+        raise ConfigError(f"guide_share must lie in [0, 1], and be 0 without a guide, got {guide_share}.")
+    models = [(model, 1 - guide_share)] + (
+        [(guide, guide_share)] if guide is not None and guide_share else []
+    )
+    if any(is_seq2seq(one) for one, _ in models):
+        raise ModelError("rollouts need causal models, got one with an encoder. Use a generate step.")
+    completions: dict[int, Completion] = {}
+    with _resting([one for one, _ in models]), torch.no_grad():
+        for batch in length_batches([len(prompt) for prompt in prompts], max_new_tokens, batch_tokens):
+            device = next(model.parameters()).device
+            random = torch.Generator(device=device)
+            random.manual_seed(derived_seed(seed, "sample", len(completions)))
+            writers = [_Writer(one, share, vocabulary) for one, share in models]
+            draw = _Draw(sampling_temperature, top_p, random)
+            inputs = left_padded([prompts[place] for place in batch], ids.pad, device)
+            rows = _write(writers, inputs, ids.eos, max_new_tokens, draw)
+            completions.update(zip(batch, rows, strict=True))
+            if progress is not None:
+                progress(len(completions) / len(prompts))
+    return [completions[place] for place in range(len(prompts))]
+
+
+def _write(
+    writers: Sequence["_Writer"],
+    inputs: dict[str, Tensor],
+    eos: tuple[int, ...],
+    max_new_tokens: int,
+    draw: "_Draw",
+) -> list[Completion]:
+    tokens, mask = inputs["input_ids"], inputs["attention_mask"]
+    rows: list[list[int]] = [[] for _ in range(len(tokens))]
+    stopped = [False] * len(tokens)
+    held = list(range(len(tokens)))  # the rows that the cache still has, stopped ones among them
+    ends = torch.tensor(eos, device=tokens.device, dtype=torch.long)
+    # Rows of one length need no mask, and attention is faster without.
+    padded = bool((mask == 0).any())
+    for _ in range(max_new_tokens):
+        tokens = draw(writers, tokens, mask, padded=padded)
+        for place, token, ended in zip(held, tokens.tolist(), torch.isin(tokens, ends).tolist(), strict=True):
+            if not stopped[place]:
+                rows[place].append(token)
+                stopped[place] = ended
+        kept = [number for number, place in enumerate(held) if not stopped[place]]
+        if not kept:
+            break
+        if len(kept) <= (1 - _STOPPED_SHARE) * len(held):
+            chosen = torch.tensor(kept, device=tokens.device)
+            held, tokens, mask = [held[number] for number in kept], tokens[chosen], mask[chosen]
+            for writer in writers:
+                writer.keep(chosen)
+        tokens, mask = tokens[:, None], torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+    return [Completion(row, end) for row, end in zip(rows, stopped, strict=True)]
+
+
+class _Writer:
+    """One model with its cache."""
+
+    def __init__(self, model: Any, share: float, vocabulary: int | None) -> None:
+        self.model, self.share, self.vocabulary = model, share, vocabulary
+        self.cache: Any = None
+        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+        takes = inspect.signature(plain.forward).parameters
+        self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+
+    def logits(self, tokens: Tensor, mask: Tensor, *, padded: bool) -> Tensor:
+        """[B, V] scores of the token that follows."""
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
+        answer = self.model(
+            input_ids=tokens,
+            attention_mask=mask if padded else None,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            **self.last_only,
+        )
+        self.cache = answer.past_key_values
+        logits: Tensor = answer.logits[:, -1, : self.vocabulary]
+        return logits.float()
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget the other rows."""
+        self.cache.batch_select_indices(rows)
+
+
+class _Draw:
+    """Draws the next token of every row."""
+
+    def __init__(self, sampling_temperature: float, top_p: float, random: torch.Generator) -> None:
+        self.sampling_temperature, self.top_p, self.random = sampling_temperature, top_p, random
+
+    def __call__(self, writers: Sequence[_Writer], tokens: Tensor, mask: Tensor, *, padded: bool) -> Tensor:
+        warmth = self.sampling_temperature or 1.0
+        scores = [writer.logits(tokens, mask, padded=padded) / warmth for writer in writers]
+        if len(writers) == 1 and not self.sampling_temperature:
+            return scores[0].argmax(-1)
+        probabilities = sum(
+            writer.share * score.softmax(-1) for writer, score in zip(writers, scores, strict=True)
+        )
+        assert isinstance(probabilities, Tensor)
+        if not self.sampling_temperature:
+            return probabilities.argmax(-1)
+        if self.top_p < 1:
+            probabilities = _nucleus(probabilities, self.top_p)
+        return torch.multinomial(probabilities, 1, generator=self.random).squeeze(-1)
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Without the tokens outside the smallest set of probability `top_p`; not normalised."""
+    ordered, order = probabilities.sort(-1, descending=True)
+    before = ordered.cumsum(-1) - ordered
+    return probabilities.scatter(-1, order, ordered.masked_fill(before >= top_p, 0.0))
+
+
+@contextmanager
+def _resting(models: Sequence[nn.Module]) -> Iterator[None]:
+    """Models without dropout, and in their modes again afterwards."""
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

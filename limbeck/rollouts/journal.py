@@ -1,0 +1,49 @@
+"""What was written since the last checkpoint, on disk: a killed step does not write it again."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from limbeck.rollouts.written import Written
+
+
+class Journal:
+    """A folder with one file for each part of each step's rollouts, whole or absent.
+
+    A resumed training comes to the same weights, so what was written from them still holds.
+
+    Args:
+        folder: of one rank.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, step: int, part: int) -> list[Written] | None:
+        """What was kept, or None."""
+        path = self._path(step, part)
+        if not path.is_file():
+            return None
+        return [Written(**fields) for fields in torch.load(path, weights_only=True)]
+
+    def keep(self, step: int, part: int, written: Sequence[Written]) -> None:
+        """Keep one part."""
+        path = self._path(step, part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".part")
+        with beside.open("wb") as file:
+            torch.save([{**vars(one), "numbers": dict(one.numbers)} for one in written], file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+
+    def forget_before(self, step: int) -> None:
+        """Drop what no resumed training can ask for."""
+        for path in self._folder.glob("*-*.pt"):
+            if int(path.name.split("-")[0]) < step:
+                path.unlink()
+
+    def _path(self, step: int, part: int) -> Path:
+        return self._folder / f"{step:08d}-{part:04d}.pt"

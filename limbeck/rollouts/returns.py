@@ -1,0 +1,74 @@
+"""Advantages of sampled tokens from the gap between teacher and student."""
+
+import torch
+from torch import Tensor
+
+from limbeck.core.rollouts import Advantages
+
+
+def rewards_to_go(rewards: Tensor, learnt: Tensor, discount: float) -> Tensor:
+    """R_t = r_t + discount * R_next over the learnt positions of each row.
+
+    Args:
+        rewards: [B, T].
+        learnt: [B, T], True where a token was sampled; others are skipped, not counted.
+        discount: gamma, in [0, 1].
+
+    Returns:
+        [B, T], 0 where nothing was sampled.
+    """
+    total, found = rewards.new_zeros(len(rewards)), torch.zeros_like(rewards)
+    for t in reversed(range(rewards.shape[1])):
+        total = torch.where(learnt[:, t], rewards[:, t] + discount * total, total)
+        found[:, t] = torch.where(learnt[:, t], total, 0.0)
+    return found
+
+
+def advantages(rewards: Tensor, learnt: Tensor, settings: Advantages) -> Tensor:
+    """How much better than the student expects each sampled token is, before whitening.
+
+    Args:
+        rewards: [B, T], log p(y_t) - log q(y_t) in nats.
+        learnt: [B, T], True where a token was sampled.
+        settings: see `Advantages`.
+
+    Returns:
+        [B, T], 0 where nothing was sampled.
+
+    Source:
+        Gu et al. 2024, arXiv:2306.08543, equation 6, and microsoft/LMOps,
+        `minillm/losses.py:Loss._get_advantages_and_returns`: the official code sums from t on
+        (`return_from="t"`), which counts the single-step part twice beside its own exact term;
+        and tinker-cookbook, `distillation/train_on_policy.py:incorporate_kl_penalty` (t, discount 0).
+    """
+    rewards = rewards / settings.reward_scale
+    if settings.reward_limit:
+        rewards = rewards.clamp(-settings.reward_limit, settings.reward_limit)
+    found = rewards_to_go(rewards, learnt, settings.discount)
+    left = rewards_to_go(torch.ones_like(rewards), learnt, 1.0)
+    if settings.return_from == "t+1":
+        found, left = _next(found, learnt), left - 1
+    if settings.length_normalised:
+        found = found / left.clamp_min(1)
+    return torch.where(learnt, found, 0.0)
+
+
+def whitened(values: Tensor, learnt: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 over the learnt positions; the official code counts padding in."""
+    chosen = values[learnt]
+    if chosen.numel() < 2:  # a single number has no deviation
+        return torch.zeros_like(values)
+    spread = chosen.std(correction=0).clamp_min(_LEAST_SPREAD)
+    return torch.where(learnt, (values - chosen.mean()) / spread, 0.0)
+
+
+def _next(values: Tensor, learnt: Tensor) -> Tensor:
+    """The value at the next learnt position of each row; 0 after the last."""
+    following, found = values.new_zeros(len(values)), torch.zeros_like(values)
+    for t in reversed(range(values.shape[1])):
+        found[:, t] = following
+        following = torch.where(learnt[:, t], values[:, t], following)
+    return found
+
+
+_LEAST_SPREAD = 1e-8

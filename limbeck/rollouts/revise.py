@@ -1,0 +1,105 @@
+"""Sequence correction and regeneration: the teacher mends one token, the student writes on from there."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from limbeck.core.outputs import Outputs
+from limbeck.core.reader import project
+from limbeck.inference.sample import sample
+from limbeck.rollouts.written import Written, put_together
+
+if TYPE_CHECKING:
+    from limbeck.rollouts.writers import Writers
+
+_CHUNK = 2**20  # logits of each model held at a time
+
+
+def revise(
+    written: Sequence[Written],
+    prompt_lengths: Sequence[int],
+    *,
+    writers: "Writers",
+    room: int,
+    seed: int,
+    options: dict[str, Any],
+) -> list[Written]:
+    """Each completion with its worst token replaced by the teacher's, and written anew from there.
+
+    The worst is the position where KL(teacher || student) is largest among those where the
+    teacher's likeliest token is another than the one that stands there. A completion that the
+    teacher agrees with everywhere stays as it is; one whose new token is the end stops there.
+
+    Args:
+        written: completions of the student.
+        prompt_lengths: tokens that are not theirs.
+        writers: student and teacher.
+        room: most tokens of a completion.
+        seed: of what is written anew.
+        options: of `inference.sample`.
+
+    Source:
+        Liu et al. 2024, arXiv:2407.10068 (SCRG), section 3.1; no official code is known.
+    """
+    places, tokens = _worst(written, writers)
+    kept = list(written)
+    starts: list[tuple[int, tuple[int, ...]]] = []
+    for line, (one, place, token) in enumerate(zip(written, places, tokens, strict=True)):
+        if place is None:
+            continue
+        prefix = (*one.ids[:place], token)
+        prompt = prefix[: prompt_lengths[line]]
+        kept[line] = one.answered(prompt, prefix[len(prompt) :], one.source)
+        if token not in writers.ids.eos and len(prefix) - len(prompt) < room:
+            starts.append((line, prefix))
+    if starts:
+        left = [room - (len(prefix) - prompt_lengths[line]) for line, prefix in starts]
+        rest = sample(
+            writers.student, [prefix for _, prefix in starts], max_new_tokens=max(left), seed=seed, **options
+        )
+        for (line, prefix), more, limit in zip(starts, rest, left, strict=True):
+            prompt = prefix[: prompt_lengths[line]]
+            answer = (*prefix[len(prompt) :], *more.ids[:limit])
+            kept[line] = written[line].answered(prompt, answer, written[line].source)
+    return kept
+
+
+@torch.no_grad()
+def _worst(written: Sequence[Written], writers: "Writers") -> tuple[list[int | None], list[int]]:
+    """For each completion the index of its worst token, None without any, and the teacher's token there."""
+    assert writers.ask_teacher is not None
+    device = next(writers.student.parameters()).device
+    batch = put_together(written, writers.ids.pad, device)
+    assert batch.targets is not None and batch.learnt is not None
+    learnt = batch.learnt
+    gap, best = _gaps(writers.ask_student(batch), writers.ask_teacher(batch), learnt)
+    differs = best != batch.targets[learnt]
+    spread = torch.full(learnt.shape, -torch.inf, device=device)
+    spread = spread.masked_scatter(learnt, torch.where(differs, gap, -torch.inf))
+    tokens = torch.zeros_like(batch.targets).masked_scatter(learnt, best)
+    top, place = spread.max(1)
+    chosen = tokens.gather(1, place[:, None]).squeeze(1)
+    # Position t predicts token t + 1.
+    found = zip(top.tolist(), place.tolist(), strict=True)
+    return [None if value == -torch.inf else t + 1 for value, t in found], chosen.tolist()
+
+
+def _gaps(student: Outputs, teacher: Outputs, learnt: Tensor) -> tuple[Tensor, Tensor]:
+    """KL(teacher || student) [N], and the teacher's likeliest token [N]."""
+    sides = [(one.hidden if one.logits is None else one.logits, one.head) for one in (student, teacher)]
+    rows = [source[learnt] for source, _ in sides if source is not None]
+    head = sides[0][1]
+    size = max(1, _CHUNK // (rows[0].shape[-1] if head is None else len(head.weight)))
+    gaps, best = [], []
+    for start in range(0, len(rows[0]), size):
+        log_q, log_p = (
+            (part[start : start + size] if head is None else project(part[start : start + size], head))
+            .float()
+            .log_softmax(-1)
+            for part, (_, head) in zip(rows, sides, strict=True)
+        )
+        gaps.append((log_p.exp() * (log_p - log_q)).sum(-1))
+        best.append(log_p.argmax(-1))
+    return torch.cat(gaps), torch.cat(best)
