@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
+from limbeck.recipes.check_training import needs_teacher_beside, training_problems
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 
-PARTS = ("train", "heldout")
+PARTS = ("train", "validation", "heldout")
 _OUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _NEED_TEACHER = frozenset({"fidelity"})
 
@@ -26,6 +27,7 @@ def check(recipe: Recipe) -> list[Problem]:
         problems += _model_problems(step, where, earlier, later)
         if isinstance(step, Train):
             problems += _objective_problems(step, where)
+            problems += training_problems(step, where)
         if isinstance(step, Evaluate):
             problems += _metric_problems(step, where)
     return problems
@@ -44,10 +46,22 @@ def models_of(step: Step) -> dict[str, str]:
         found[f"student.{form}"] = step.student.origin
     if isinstance(step, Generate | Train | Evaluate) and step.teacher is not None:
         found["teacher.model"] = step.teacher.model
+    if isinstance(step, Train) and step.watch is not None:
+        found |= {f"watch.distances.{name}": word for name, word in step.watch.distances.items()}
     if isinstance(step, Evaluate):
         found["model"] = step.model
         if step.baseline is not None:
             found["baseline"] = step.baseline
+    return found
+
+
+def rows_of(step: Step) -> dict[str, str]:
+    """The rows a step names: path inside the step -> `rows.train`, `written`."""
+    found = {"rows": step.rows} if isinstance(step, Generate | Train | Evaluate) else {}
+    if isinstance(step, Train) and step.corpus is not None:
+        found["corpus"] = step.corpus
+    if isinstance(step, Train) and step.watch is not None:
+        found["watch.rows"] = step.watch.rows
     return found
 
 
@@ -90,26 +104,29 @@ def _out_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[P
 def _rows_problems(
     step: Step, where: str, earlier: Sequence[Step], later: Sequence[Step]
 ) -> Iterator[Problem]:
-    if not isinstance(step, Generate | Train | Evaluate):
-        return
-    path, (out, _, part) = f"{where}.rows", step.rows.partition(".")
-    made = rows_maker(step.rows, earlier)
-    if made is None:
-        yield Problem(path, _unknown_rows(step.rows, out, earlier, later))
-        return
-    source = earlier[made]
-    if part == "heldout" and not isinstance(step, Evaluate):
-        yield Problem(path, f"must not be held-out rows, got '{step.rows}'. Take {out}.train.")
-    if isinstance(source, Load) and part == "heldout" and source.heldout == 0:
-        yield Problem(
-            path, f"has no rows, because steps.{made}.load.heldout is 0. Set it above 0, for example 0.05."
-        )
+    for inner, rows in rows_of(step).items():
+        path, (out, _, part) = f"{where}.{inner}", rows.partition(".")
+        made = rows_maker(rows, earlier)
+        if made is None:
+            yield Problem(path, _unknown_rows(rows, out, earlier, later))
+            continue
+        source = earlier[made]
+        if part == "heldout" and not isinstance(step, Evaluate):
+            yield Problem(path, f"must not be held-out rows, got '{rows}'. Take {out}.{_instead(inner)}.")
+        if isinstance(source, Load) and part in ("heldout", "validation") and not getattr(source, part):
+            yield Problem(
+                path, f"has no rows, because steps.{made}.load.{part} is 0. Set it above 0, for example 0.05."
+            )
+
+
+def _instead(inner: str) -> str:
+    return "validation" if inner == "watch.rows" else "train"
 
 
 def _unknown_rows(rows: str, out: str, earlier: Sequence[Step], later: Sequence[Step]) -> str:
     same = next((step for step in earlier if step.out == out), None)
     if isinstance(same, Load):
-        return f"must be {out}.train or {out}.heldout, got '{rows}'."
+        return f"must be {out}.train, {out}.validation or {out}.heldout, got '{rows}'."
     if isinstance(same, Generate):
         return f"must be '{out}': rows that a teacher wrote have no parts, got '{rows}'."
     if same is not None:
@@ -155,7 +172,7 @@ def _objective_problems(step: Train, where: str) -> Iterator[Problem]:
                     f"objective {step.objective[place].name} reads {' and '.join(signals)}: "
                     "give the step a teacher.",
                 )
-    elif not any(readers.values()):
+    elif not any(readers.values()) and not needs_teacher_beside(step):
         names = ", ".join(term.name for term in step.objective)
         reading = [
             name
@@ -167,12 +184,6 @@ def _objective_problems(step: Train, where: str) -> Iterator[Problem]:
             f"is read by no objective (got {names}): leave the teacher out, or add one that reads it: "
             f"{', '.join(reading)}.",
         )
-    for place, term in enumerate(step.objective):
-        if term.on is not None and step.task != "two_task":
-            yield Problem(
-                f"{where}.objective.{place}.on",
-                f"needs `task: two_task` in the step, got on: {term.on} with task: {step.task}.",
-            )
 
 
 def _metric_problems(step: Evaluate, where: str) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from limbeck.core.config import Config, validate
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
+from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.text import read_yaml, write_yaml
@@ -28,6 +29,7 @@ class Load(Config):
     split: str | None = Field(default=None, description="split of a hub data set")
     limit: int | None = Field(default=None, ge=1)
     heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
+    validation: float = Field(default=0.0, ge=0, description="of the other rows, for what training watches")
     seed: int = 0
 
 
@@ -57,6 +59,34 @@ class Generate(Config):
     seed: int = 0
 
 
+class Watch(Config):
+    """What is measured while training, on rows apart: metrics that schedules and figures can follow."""
+
+    rows: str
+    every: int = Field(default=100, ge=1, description="optimizer steps")
+    loss: bool = Field(default=True, description="validation_loss: the terms that learn from data")
+    distances: dict[str, str] = Field(
+        default_factory=dict, description="name: model; mean divergence between that model and the student"
+    )
+    divergence: Literal["forward_kl", "reverse_kl", "jsd"] = Field(
+        default="forward_kl", description="of the distances; forward_kl is KL(model || student)"
+    )
+    written_by: Literal["data", "student"] = Field(
+        default="data", description="whose answers distances are measured on; student: fresh ones"
+    )
+    perplexities_by: str | None = Field(default=None, description="column of domains; also of the teacher")
+    limit: int = Field(default=64, ge=1, description="rows looked at")
+    max_new_tokens: int = Field(default=64, ge=1, description="of the student's answers")
+
+
+class Domains(Config):
+    """Draw rows by domain, more of those where the student lags behind its teacher (DDK)."""
+
+    column: str = "domain"
+    smoothing: float = Field(default=0.5, ge=0, le=1, description="alpha: share of the gaps against uniform")
+    limit: float = Field(default=5.0, gt=1, description="largest ratio of perplexities that is believed")
+
+
 class Train(TrainingSettings):
     """Train a student on rows against a sum of objectives."""
 
@@ -71,6 +101,10 @@ class Train(TrainingSettings):
         default="default", description="two_task: predict the label, explain the rationale"
     )
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
+    rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
+    corpus: str | None = Field(default=None, description="rows each step also learns from, group corpus")
+    watch: Watch | None = Field(default=None, description="what is measured while training")
+    domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
 
 
 class Evaluate(Config):

@@ -82,33 +82,79 @@ class Layers(Config):
         return self
 
 
+class Learnt(Config):
+    """A module that learns hyperparameters of a term: its fields here, and beside them its own options."""
+
+    module: str
+    learning_rate: float = Field(default=1e-3, gt=0)
+    gradient_scale: float | Options = Field(default=1.0, description="negative: against the student")
+    options: Options = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold_options(cls, value: Any) -> Any:
+        return folded(cls, value)
+
+    @model_serializer
+    def _unfold_options(self) -> dict[str, Any]:
+        fixed = {"learning_rate": self.learning_rate, "gradient_scale": self.gradient_scale}
+        return {"module": self.module, **fixed, **self.options}
+
+    @model_validator(mode="after")
+    def _is_known(self) -> "Learnt":
+        modules = catalogue("objectives/learnt")
+        if self.module not in modules:
+            raise ValueError(unknown("module", self.module, modules))
+        wrong = [
+            unknown("option", key, modules[self.module].keywords)
+            for key in self.options
+            if key not in modules[self.module].keywords
+        ]
+        wrong += [f"gradient_scale: {problem}" for problem in schedule_problems(self.gradient_scale)]
+        if wrong:
+            raise ValueError(" ".join(wrong))
+        return self
+
+
+def folded(kind: type[Config], value: Any) -> Any:
+    """Plain data with the keys that `kind` does not know moved into `options`."""
+    if not isinstance(value, dict) or "options" in value:
+        return value
+    known = {key: item for key, item in value.items() if key in kind.model_fields}
+    return known | {"options": {key: item for key, item in value.items() if key not in known}}
+
+
 class Term(Config):
-    """One summand of the loss: `{name, weight, on, layers}` and the objective's own hyperparameters.
+    """One summand of the loss: its fields here, and beside them the objective's own hyperparameters.
 
     Every number may be a schedule: `{schedule: linear, start: 0, stop: 1}`.
     """
 
     name: str
     weight: float | Options = 1.0
-    on: Literal["label", "rationale"] | None = Field(default=None, description="task of `task: two_task`")
+    on: str | None = Field(default=None, description="task of `task`, or source of `rollouts`; all if none")
+    mean: Literal["token", "sequence"] = Field(
+        default="token", description="sequence: each sequence counts alike, however long"
+    )
+    weighted_by: str | None = Field(default=None, description="weights of units: importance, uncertainty")
+    learnt: Learnt | None = Field(default=None, description="hyperparameters that a module learns")
     layers: Layers | None = None
     options: Options = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
     def _fold_options(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if not isinstance(value, dict) or "options" in value:
-            return value
-        known = {key: item for key, item in value.items() if key in cls.model_fields}
-        return known | {"options": {key: item for key, item in value.items() if key not in known}}
+        return folded(cls, {"name": value} if isinstance(value, str) else value)
 
     @model_serializer
     def _unfold_options(self) -> dict[str, Any]:
-        fixed = {"name": self.name, "weight": self.weight, "on": self.on}
-        layers = {"layers": self.layers.model_dump(mode="json")} if self.layers else {}
-        return {key: value for key, value in fixed.items() if value is not None} | layers | self.options
+        fixed = {"name": self.name, "weight": self.weight, "on": self.on, "weighted_by": self.weighted_by}
+        if self.mean != "token":
+            fixed["mean"] = self.mean
+        for key in ("layers", "learnt"):
+            value = getattr(self, key)
+            fixed[key] = value.model_dump(mode="json") if value else None
+        return {key: value for key, value in fixed.items() if value is not None} | self.options
 
     @model_validator(mode="after")
     def _is_bound(self) -> "Term":
@@ -134,7 +180,7 @@ class Term(Config):
         found += [
             f"{self.name}: hyperparameter '{key}' is required and has no default."
             for key, default in entry.keywords.items()
-            if default == REQUIRED and key not in self.options
+            if default == REQUIRED and key not in self.options and self.learnt is None
         ]
         for key, value in {"weight": self.weight, **self.options}.items():
             found += [f"{key}: {problem}" for problem in schedule_problems(value)]

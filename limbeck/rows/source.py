@@ -112,9 +112,18 @@ class PackedSource:
     """
 
     def __init__(
-        self, rendered: Dataset, rendering: Rendering, max_length: int, seed: int, pad_id: int = 0
+        self,
+        rendered: Dataset,
+        rendering: Rendering,
+        max_length: int,
+        seed: int,
+        pad_id: int = 0,
+        *,
+        apart: Sequence[str] | None = None,
     ) -> None:
         """Pack the rows of `rows.render.render` into entries of at most `max_length` tokens.
+
+        Rows whose entries in `apart` differ never share a pack.
 
         Raises:
             ConfigError: the rendering is not for a causal model.
@@ -127,7 +136,7 @@ class PackedSource:
         self.rendering = rendering
         self._rows = PaddedSource(rendered, rendering, pad_id)
         self._pad_id = pad_id
-        self.packs = pack(self._rows.lengths, max_length, seed)
+        self.packs = _packs(self._rows.lengths, max_length, seed, apart)
         self.lengths: list[int] = [sum(self._rows.lengths[row] for row in one) for one in self.packs]
 
     def __len__(self) -> int:
@@ -166,6 +175,19 @@ class PackedSource:
             group_names=self.rendering.group_names,
             packed_tokens=sum(self.lengths[index] for index in indices),
         )
+
+
+def _packs(
+    lengths: Sequence[int], max_length: int, seed: int, apart: Sequence[str] | None
+) -> list[list[int]]:
+    if apart is None:
+        return pack(lengths, max_length, seed)
+    found = []
+    for name in sorted(set(apart)):
+        rows = [row for row, own in enumerate(apart) if own == name]
+        packed = pack([lengths[row] for row in rows], max_length, seed)
+        found += [[rows[place] for place in one] for one in packed]
+    return found
 
 
 def _tensor(array: NDArray[Any] | None) -> Tensor | None:

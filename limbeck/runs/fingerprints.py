@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.core.fingerprint import fingerprint, fingerprint_path
 from limbeck.core.models import model_fingerprint
-from limbeck.recipes.check import maker, models_of, rows_maker
+from limbeck.recipes.check import maker, models_of, rows_maker, rows_of
 from limbeck.recipes.model import Load, Recipe, Step
 from limbeck.rows.read import STANDARD_LIBRARY
 from limbeck.rows.standard_library import standard_library_files
@@ -51,8 +51,7 @@ def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict
         if made is None and word not in known:
             known[word] = model_fingerprint(located(word))
         reads[word] = known[word] if made is None else marks[made].value
-    rows = getattr(step, "rows", None)
-    if rows is not None:
+    for rows in rows_of(step).values():
         made = rows_maker(rows, earlier)
         assert made is not None, "checked with the recipe"
         reads[rows] = marks[made].value

@@ -69,12 +69,20 @@ def rendering_of(
 
 
 def training_source(
-    rendered: Dataset, rendering: Rendering, step: Train, tokenizer: Any, config: Any
+    rendered: Dataset,
+    rendering: Rendering,
+    step: Train,
+    tokenizer: Any,
+    config: Any,
+    apart: Sequence[str] | None = None,
 ) -> Source:
-    """What the engine draws from: packs for causal models, rows otherwise, pairs of tasks for `two_task`."""
+    """What the engine draws from: packs for causal models, rows otherwise, pairs of tasks for `two_task`.
+
+    Rows stay alone, too, where rollouts take their places; those of different `apart` share no pack.
+    """
     pad = int(tokenizer.pad_token_id)
-    if step.packing and rendering.model_kind == "causal":
-        return PackedSource(rendered, rendering, step.max_length, step.seed, pad)
+    if step.packing and rendering.model_kind == "causal" and step.rollouts is None:
+        return PackedSource(rendered, rendering, step.max_length, step.seed, pad, apart=apart)
     padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))
     if not rendering.group_names:
         return padded

@@ -16,7 +16,7 @@ from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind, load_tokenizer
 from limbeck.evaluation.evaluate import METRICS
-from limbeck.recipes.check import PARTS, maker, path_of
+from limbeck.recipes.check import PARTS, maker, path_of, rows_of
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.classes import label_names
 from limbeck.rows.load import load_rows
@@ -24,6 +24,7 @@ from limbeck.rows.rendering import Rendering
 from limbeck.rows.split import split_rows
 from limbeck.runs.collect import Problems
 from limbeck.runs.models import Shape, labelled_shape, made_shape, read_shape
+from limbeck.runs.rollouts import check_room
 from limbeck.runs.sources import Renderer, heldout_source, rendering_of, training_source
 from limbeck.runs.terms import build_terms, try_term
 from limbeck.teachers import shared_vocabulary
@@ -59,19 +60,24 @@ def survey(recipe: Recipe, tell: Callable[[str], None] = lambda text: None) -> S
     return _Surveyor(recipe, tell).survey()
 
 
-def loaded(step: Load) -> tuple[Dataset, Dataset]:
-    """The rows of a load step: to learn from, and held out.
+def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
+    """The rows of a load step: to learn from, to watch while training, and held out.
 
     Raises:
         ConfigError, RowError: see `load_rows` and `split_rows`.
     """
     rows = load_rows(step.path, columns=step.columns, split=step.split, limit=step.limit)
-    if step.heldout >= 1 and step.heldout != int(step.heldout):
-        raise ConfigError(
-            Problem("heldout", f"must be a share below 1 or a whole number, got {step.heldout}.")
-        )
-    heldout = int(step.heldout) if step.heldout >= 1 else step.heldout
-    return split_rows(rows, heldout, step.seed)
+    for part in ("heldout", "validation"):
+        value = getattr(step, part)
+        if value >= 1 and value != int(value):
+            raise ConfigError(Problem(part, f"must be a share below 1 or a whole number, got {value}."))
+    others, heldout = split_rows(rows, _number_or_share(step.heldout), step.seed)
+    train, validation = split_rows(others, _number_or_share(step.validation), step.seed)
+    return train, validation, heldout
+
+
+def _number_or_share(value: float) -> float | int:
+    return int(value) if value >= 1 else value
 
 
 def classes(parts: tuple[Dataset, ...]) -> tuple[str, ...]:
@@ -107,21 +113,22 @@ class _Surveyor:
         return self.seen
 
     def _load(self, place: int, step: Load) -> None:
-        train, heldout = loaded(step)
+        parts = loaded(step)
         read = {
             rows.partition(".")[2]: place
             for place, other in enumerate(self.seen.recipe.steps)
-            if (rows := getattr(other, "rows", "")).partition(".")[0] == step.out
+            for rows in rows_of(other).values()
+            if rows.partition(".")[0] == step.out
         }
-        for part, rows in zip(PARTS, (train, heldout), strict=True):
+        for part, rows in zip(PARTS, parts, strict=True):
             if len(rows) == 0 and part in read:
                 reader = path_of(read[part], self.seen.recipe.steps[read[part]])
                 raise ConfigError(
                     Problem(
-                        "heldout",
+                        part if part != "train" else "heldout",
                         f"must leave at least one row in {step.out}.{part}, which {reader} reads, got "
-                        f"{step.heldout:g} of {len(train) + len(heldout)} rows. Set heldout to another "
-                        "share or number of rows; equal rows always stay on one side.",
+                        f"{step.heldout:g} held out of {sum(map(len, parts))} rows. Set another share or "
+                        "number of rows; equal rows always stay on one side.",
                     )
                 )
             self.seen.rows[f"{step.out}.{part}"] = rows
@@ -175,8 +182,15 @@ class _Surveyor:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
             rendered = self._render(step.rows, student, rendering)
             self._check_positions(rendered, student, teacher)
+            self._check_rollouts(where, step, kind, rendered, student, teacher)
             source = training_source(rendered, rendering, step, self._tokenizer(student), student.config)
             self.seen.entries[place] = _size(source)
+        for word in step.watch.distances.values() if step.watch else ():
+            other = self._shape(word, f"{where}.watch.distances")
+            if other is not None:
+                with problems.at(f"{where}.watch.distances"):
+                    self._check_vocabulary(place, student, other)
+        self._check_domains(where, step)
 
     def _evaluate(self, place: int, step: Evaluate) -> None:
         where = path_of(place, step)
@@ -282,6 +296,34 @@ class _Surveyor:
                         f"{longest} tokens. Set max_length={shape.positions}.",
                     )
                 )
+
+    def _check_rollouts(
+        self,
+        where: str,
+        step: Train,
+        kind: ModelKind,
+        rendered: Dataset,
+        student: Shape,
+        teacher: Shape | None,
+    ) -> None:
+        if step.rollouts is None:
+            return
+        with self.seen.problems.at(where):
+            if kind != "causal":
+                raise ConfigError(Problem("rollouts", f"need a causal student, got {kind}."))
+            known = [shape.positions for shape in (student, teacher) if shape and shape.positions]
+            check_room(step, rendered, min(known, default=None))
+
+    def _check_domains(self, where: str, step: Train) -> None:
+        """Every column that names domains must be there, in both parts."""
+        wanted = {} if step.domains is None else {"domains.column": (step.domains.column, step.rows)}
+        if step.watch is not None and step.watch.perplexities_by is not None:
+            wanted["watch.perplexities_by"] = (step.watch.perplexities_by, step.watch.rows)
+        for inner, (column, rows) in wanted.items():
+            found = self.seen.rows[rows].column_names if rows in self.seen.rows else [column]
+            if column not in found:
+                message = f"must name a column of {rows}, got '{column}'.{did_you_mean(column, found)}"
+                self.seen.problems.note(ConfigError(Problem(inner, message)), where)
 
     def _tokenizer(self, shape: Shape) -> Any:
         if shape.tokenizer not in self._tokenizers:

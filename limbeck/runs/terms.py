@@ -9,10 +9,12 @@ from torch import Tensor
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, UserError
-from limbeck.core.signals import QKV
-from limbeck.core.term import LayerMap, Term
+from limbeck.core.signals import BATCH_SIGNALS, QKV
+from limbeck.core.term import LayerMap, Learnt, Term
+from limbeck.core.units import Unit
+from limbeck.objectives.gradients import learnt_values
 from limbeck.recipes import parts
-from limbeck.schedules import Curve
+from limbeck.schedules.scheduled import scheduled
 
 _STEPS = 10  # of the trial: schedules are tried at their first and last step
 _ROWS, _TOKENS, _CLASSES = 2, 4, 5
@@ -30,13 +32,21 @@ def build_terms(terms: Sequence[parts.Term]) -> list[Term]:
                 name=name if seen[name] == 1 else f"{name}_{seen[name]}",
                 objective=catalogue("objectives")[term.name].load(),
                 signals=term.signals,
-                weight=_value(term.weight),
-                hyperparameters={key: _value(value) for key, value in term.options.items()},
+                weight=scheduled(term.weight),
+                hyperparameters={key: scheduled(value) for key, value in term.options.items()},
                 on=term.on,
                 layers=None if term.layers is None else LayerMap(term.layers.student, term.layers.teacher),
+                mean=Unit(term.mean),
+                weighted_by=term.weighted_by,
+                learnt=None if term.learnt is None else _learnt(term.learnt),
             )
         )
     return built
+
+
+def _learnt(part: parts.Learnt) -> Learnt:
+    module = catalogue("objectives/learnt")[part.module].load()(**part.options)
+    return Learnt(module, part.learning_rate, scheduled(part.gradient_scale))
 
 
 def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
@@ -51,7 +61,9 @@ def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
             weight = term.weight_at(step, _STEPS)
             if not -float("inf") < weight < float("inf"):
                 raise ConfigError(f"weight must be finite, got {weight}.")
-            term.objective(*(signals[name] for name in term.signals), **term.hyperparameters_at(step, _STEPS))
+            module = None if term.learnt is None else term.learnt.module
+            options = {**term.hyperparameters_at(step, _STEPS), **learnt_values(module, signals)}
+            term.objective(*(signals[name] for name in term.signals), **options)
         except UserError as error:
             raise ConfigError([Problem(term.name, problem.message) for problem in error.problems]) from None
         except (TypeError, ValueError, RuntimeError) as error:
@@ -59,13 +71,6 @@ def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
             raise ConfigError(
                 Problem(term.name, f"cannot be computed with {_options(term)}: {first}")
             ) from None
-
-
-def _value(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    options = {key: item for key, item in value.items() if key != "schedule"}
-    return Curve(catalogue("schedules")[value["schedule"]].load(), options)
 
 
 def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, Any]:
@@ -81,6 +86,7 @@ def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, A
         "student_logits": numbers(_ROWS, _CLASSES),
         "teacher_logits": numbers(_ROWS, _CLASSES),
         "labels": torch.arange(_ROWS),
+        **{name: numbers(_ROWS) for name in BATCH_SIGNALS},
         "student_states": numbers(_ROWS, layers, _TOKENS, student_width),
         "teacher_states": numbers(_ROWS, layers, _TOKENS, teacher_width),
         "student_qkv": qkv(student_width),

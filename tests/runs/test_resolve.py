@@ -118,5 +118,5 @@ def test_a_missing_recipe_file_is_answered_with_the_nearest(tmp_path):
 
 def test_checks_between_steps_are_made_on_the_changed_recipe():
     assert problems("word_kd", *GIVEN, "steps.1.train.rows=rows.trian") == [
-        "steps.1.train.rows: must be rows.train or rows.heldout, got 'rows.trian'."
+        "steps.1.train.rows: must be rows.train, rows.validation or rows.heldout, got 'rows.trian'."
     ]

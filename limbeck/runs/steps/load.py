@@ -1,4 +1,4 @@
-"""`load`: read rows, check them, hold some out, keep both parts as Arrow."""
+"""`load`: read rows, check them, hold some out, keep all parts as Arrow."""
 
 from limbeck.recipes.check import PARTS
 from limbeck.recipes.model import Load
@@ -8,7 +8,7 @@ from limbeck.runs.survey import loaded
 
 
 def load(step: Load, work: Work) -> Made:
-    """Write `train/` and `heldout/` into the step's folder."""
+    """Write `train/`, `validation/` and `heldout/` into the step's folder."""
     names = [f"{step.out}.{part}" for part in PARTS]
     if all(name in work.seen_rows for name in names):
         parts = [work.seen_rows[name] for name in names]
@@ -18,4 +18,5 @@ def load(step: Load, work: Work) -> Made:
         for part, rows in zip(PARTS, parts, strict=True):
             rows.save_to_disk(str(work.folder / part))
     ranks.wait()
-    return Made(notes=(f"{len(parts[0]):,} rows to learn from, {len(parts[1]):,} held out.",))
+    watched = f"{len(parts[1]):,} to watch, " if len(parts[1]) else ""
+    return Made(notes=(f"{len(parts[0]):,} rows to learn from, {watched}{len(parts[2]):,} held out.",))

@@ -13,6 +13,7 @@ from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.sources import rendering_of, training_source
+from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.terms import build_terms
@@ -38,15 +39,30 @@ def train(step: Train, work: Work) -> Made:
     if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
         notes.append("Rows were padded: a model here does not keep packed rows apart.")
-    source = training_source(rendered, rendering, settings, tokenizer, student.config)
+    domains = None
+    if step.domains is not None:
+        domains = domains_of(work.rows(step.rows), rendered, step.domains.column)
+    source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
     trained = _with_adapters(student, step)
     criterion = Criterion(build_terms(step.objective), fused=step.fused)
-    party = Party("student", trained, Reader(trained, vocabulary).probe(), criterion, _settings(settings))
+    reader = Reader(trained, vocabulary).probe()
+    party = Party("student", trained, reader, criterion, _settings(settings))
+    beside = Beside(step, work, trained, reader, teacher, tokenizer, rendering)
+    rollouts = beside.rollouts(source)
+    if rollouts is not None and tokenizer.eos_token_id is None:
+        notes.append("The tokenizer has no end token: rollouts always run to max_new_tokens.")
+    order = beside.order(domains, source)
+    followers = {"rollouts": rollouts, "order": order}
+    needs = criterion.teacher_needs
     result = run_engine(
         [party],
         source,
-        answer=None if teacher is None else lambda batch: teacher.answer(batch, criterion.teacher_needs),
+        answer=(lambda batch: teacher.answer(batch, needs)) if teacher is not None and needs else None,
         folder=work.folder,
+        prepare=rollouts,
+        watch=beside.watcher(criterion.terms),
+        order=order,
+        followers={name: one for name, one in followers.items() if one is not None},
         on_step=lambda report: _tell(work, report),
     )
     if ranks.is_main():

@@ -1,0 +1,94 @@
+"""Checks inside a train step: terms, rollouts, watch and domains go together."""
+
+from collections.abc import Iterator
+
+from limbeck.core.errors import Problem
+from limbeck.core.rollouts import SOURCES
+from limbeck.core.signals import BATCH_SIGNALS
+from limbeck.recipes.model import Train
+from limbeck.recipes.parts import Term, schedule_problems
+
+GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("chosen", "rejected")}
+"""Groups that terms can learn `on`, by `task`."""
+
+IMPORTANCE = "importance"
+"""A weight of units that rollouts give: student over the policy that wrote, token by token."""
+
+UNCERTAINTIES = ("uncertainty", "certainty")
+"""Weights of units that follow from the student's own class scores."""
+
+
+def training_problems(step: Train, where: str) -> Iterator[Problem]:
+    """What does not go together in a train step."""
+    for place, term in enumerate(step.objective):
+        yield from _term_problems(step, term, f"{where}.objective.{place}")
+    if step.rollouts is not None:
+        yield from _rollout_problems(step, f"{where}.rollouts")
+    if step.corpus is not None and step.rollouts is None:
+        yield Problem(f"{where}.corpus", "goes with rollouts: without, load the rows together.")
+    if step.domains is not None and (step.watch is None or step.watch.perplexities_by is None):
+        yield Problem(
+            f"{where}.domains",
+            f"needs to know where the student lags: add watch: {{rows: rows.validation, perplexities_by: "
+            f"{step.domains.column}}}.",
+        )
+    if step.domains is not None and step.rollouts is not None:
+        yield Problem(f"{where}.domains", "cannot go with rollouts yet: leave one of them out.")
+    if step.watch is not None and step.teacher is None and step.watch.perplexities_by is not None:
+        yield Problem(f"{where}.watch.perplexities_by", "compares with a teacher: give the step a teacher.")
+
+
+def needs_teacher_beside(step: Train) -> bool:
+    """Whether a teacher is needed though no objective reads it."""
+    rollouts = step.rollouts
+    writes = rollouts is not None and (rollouts.teacher != 0 or rollouts.guide_share or rollouts.corrections)
+    judges = rollouts is not None and (
+        rollouts.advantages is not None or any(map(reads_numbers, step.objective))
+    )
+    return bool(writes or judges or (step.watch is not None and step.watch.perplexities_by is not None))
+
+
+def groups_of(step: Train) -> tuple[str, ...]:
+    """Words that `on` may say in this step."""
+    return SOURCES if step.rollouts is not None else GROUPS[step.task]
+
+
+def reads_numbers(term: Term) -> bool:
+    """Whether a term needs sampled tokens to be judged."""
+    return bool(set(term.signals) & set(BATCH_SIGNALS)) or term.weighted_by == IMPORTANCE
+
+
+def _term_problems(step: Train, term: Term, where: str) -> Iterator[Problem]:
+    groups = groups_of(step)
+    if term.on is not None and term.on not in groups:
+        allowed = f"must be one of {', '.join(groups)}" if groups else "needs `task` or `rollouts`"
+        yield Problem(f"{where}.on", f"{allowed}, got on: {term.on} with task: {step.task}.")
+    numbers = set(term.signals) & set(BATCH_SIGNALS)
+    judged = step.rollouts is not None and step.rollouts.advantages is not None
+    if numbers and not judged:
+        yield Problem(
+            where,
+            f"{term.name} reads {' and '.join(sorted(numbers))}: give the step rollouts with advantages.",
+        )
+    if term.weighted_by is not None and term.weighted_by not in (IMPORTANCE, *UNCERTAINTIES):
+        allowed = ", ".join((IMPORTANCE, *UNCERTAINTIES))
+        yield Problem(f"{where}.weighted_by", f"must be one of {allowed}, got '{term.weighted_by}'.")
+    if step.rollouts is not None and term.on != "student" and (numbers or term.weighted_by == IMPORTANCE):
+        yield Problem(f"{where}.on", f"must be student: only the student's tokens are judged, got {term.on}.")
+
+
+def _rollout_problems(step: Train, where: str) -> Iterator[Problem]:
+    rollouts = step.rollouts
+    assert rollouts is not None
+    shares = {"student": rollouts.student, "teacher": rollouts.teacher}
+    if rollouts.replay is not None:
+        shares["replay.fresh"] = rollouts.replay.fresh
+    for name, value in shares.items():
+        yield from (Problem(f"{where}.{name}", problem) for problem in schedule_problems(value))
+        watches = isinstance(value, dict) and value.get("schedule") == "adaptive_share"
+        if watches and (step.watch is None or not step.watch.loss):
+            yield Problem(f"{where}.{name}", "watches validation_loss: add watch: {rows: rows.validation}.")
+    if needs_teacher_beside(step) and step.teacher is None:
+        yield Problem(where, "lets a teacher write or judge: give the step a teacher.")
+    if step.task != "default":
+        yield Problem(where, f"goes with task: default, got {step.task}.")

@@ -1,0 +1,65 @@
+"""Rows drawn by domain: an order of entries that follows the gaps between student and teacher."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limbeck.core.seeds import derived_seed, generator
+from limbeck.recipes.model import Domains
+from limbeck.schedules.domain_weights import chosen, first_weights, next_weights
+
+_GAP = "gap_"
+
+
+class DomainRows:
+    """The engine's order, and a follower: weights are equal until the first gaps are measured.
+
+    Args:
+        entry_domains: domain of each entry of the source.
+        settings: how gaps become weights.
+        seed: of all draws.
+    """
+
+    def __init__(self, entry_domains: Sequence[str], settings: Domains, seed: int) -> None:
+        self._entries = {
+            name: [entry for entry, domain in enumerate(entry_domains) if domain == name]
+            for name in sorted(set(entry_domains))
+        }
+        self._settings, self._seed = settings, seed
+        self.weights = {name: 1 / len(self._entries) for name in self._entries}
+        self._measured = False
+        self._drawn = dict.fromkeys(self._entries, 0)
+        self._shuffled: dict[str, tuple[int, list[int]]] = {}
+
+    def take(self, start: int, count: int) -> list[int]:
+        """The next `count` entries; `start` only goes forward."""
+        return [self._next(position) for position in range(start, start + count)]
+
+    def _next(self, position: int) -> int:
+        name = chosen(self.weights, derived_seed(self._seed, "domain", position) / 2**63)
+        turn, place = divmod(self._drawn[name], len(self._entries[name]))
+        self._drawn[name] += 1
+        if name not in self._shuffled or self._shuffled[name][0] != turn:
+            order = generator(self._seed, "domain order", name, turn).permutation(self._entries[name])
+            self._shuffled[name] = (turn, order.tolist())
+        return self._shuffled[name][1][place]
+
+    def observe(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> None:
+        """New weights, where the gaps of all domains were measured."""
+        gaps = {name: metrics[_GAP + name] for name in self._entries if _GAP + name in metrics}
+        if len(gaps) < len(self._entries):
+            return
+        limit, smoothing = self._settings.limit, self._settings.smoothing
+        if self._measured:
+            self.weights = next_weights(self.weights, gaps, smoothing=smoothing, limit=limit)
+        else:
+            self.weights = first_weights(gaps, limit)
+        self._measured = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, and how far each domain was drawn."""
+        return {"weights": self.weights, "drawn": self._drawn, "measured": self._measured}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.weights, self._drawn = dict(state["weights"]), dict(state["drawn"])
+        self._measured = bool(state["measured"])

@@ -1,0 +1,114 @@
+"""Rollouts of a train step: who writes, from which prompts, and what terms need of it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.reader import Reader
+from limbeck.core.rollouts import Replay
+from limbeck.inference.generate import TokenIds
+from limbeck.recipes.check_training import reads_numbers
+from limbeck.recipes.model import Train
+from limbeck.rollouts import Rollouts, Writers
+from limbeck.rollouts.prepare import corpus_reader
+from limbeck.runs import ranks
+from limbeck.schedules.scheduled import scheduled
+from limbeck.teachers import LocalTeacher
+
+_DISTRIBUTION = Needs(distribution=True)
+
+
+def make_rollouts(
+    step: Train,
+    *,
+    student: Any,
+    reader: Reader,
+    teacher: LocalTeacher | None,
+    tokenizer: Any,
+    source: Source,
+    corpus: Source | None,
+    folder: Path,
+) -> Rollouts | None:
+    """The engine's preparation for a train step with rollouts; None without."""
+    settings = step.rollouts
+    if settings is None:
+        return None
+    fresh = (settings.replay or Replay()).fresh
+    shares = {"student": settings.student, "teacher": settings.teacher, "fresh": fresh}
+    writers = Writers(
+        student=student,
+        ask_student=lambda batch: read_at_rest(student, reader, batch),
+        teacher=None if teacher is None else teacher.model,
+        ask_teacher=None if teacher is None else lambda batch: teacher.answer(batch, _DISTRIBUTION),
+        ids=TokenIds.of(tokenizer),
+        vocabulary=reader.vocabulary or len(tokenizer),
+    )
+    state = ranks.state()
+    return Rollouts(
+        settings,
+        shares={name: scheduled(value) for name, value in shares.items()},
+        writers=writers,
+        folder=folder / "rollouts",
+        seed=step.seed,
+        needs_scores=any(reads_numbers(term) for term in step.objective),
+        prompts=source,
+        corpus=None
+        if corpus is None
+        else corpus_reader(corpus, step.per_device_train_batch_size, step.seed + state.process_index),
+        rank=(state.process_index, state.num_processes),
+    )
+
+
+@torch.no_grad()
+def read_at_rest(model: Any, reader: Reader, batch: Batch) -> Outputs:
+    """What a model says of a batch without dropout; its modes stay as they were."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        return reader.read(batch.inputs, _DISTRIBUTION)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def check_room(step: Train, rendered: Dataset, positions: int | None) -> None:
+    """Refuse rollouts that would leave the context.
+
+    Args:
+        step: with rollouts.
+        rendered: its rows.
+        positions: of the smaller context of student and teacher; None: no end is known.
+
+    Raises:
+        ConfigError: the longest prompt and `max_new_tokens` do not fit.
+    """
+    if step.rollouts is None or positions is None:
+        return
+    longest = max(
+        (prompt_length(is_target, step.rollouts.prompt_tokens) for is_target in rendered["is_target"]),
+        default=0,
+    )
+    room = positions - longest
+    if room < step.rollouts.max_new_tokens:
+        raise ConfigError(
+            Problem(
+                "rollouts.max_new_tokens",
+                f"must be at most {max(room, 0)}: prompts have up to {longest} tokens and the models "
+                f"{positions} positions, got {step.rollouts.max_new_tokens}. Shorten completions or prompts.",
+            )
+        )
+
+
+def prompt_length(is_target: list[bool], at_least: int) -> int:
+    """Tokens before the last learnt stretch of a row, or `at_least` of them where that is more."""
+    start = len(is_target)
+    while start and not is_target[start - 1]:
+        start -= 1
+    while start and is_target[start - 1]:
+        start -= 1
+    return max(start, min(at_least, len(is_target) - 1))

@@ -1,0 +1,109 @@
+"""What goes on beside a training: rollouts, a corpus, what is watched, rows drawn by domain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from datasets import Dataset
+
+from limbeck.core.batch import Source
+from limbeck.core.outputs import Needs
+from limbeck.core.reader import Reader
+from limbeck.core.term import Term
+from limbeck.inference.generate import TokenIds
+from limbeck.recipes.model import Train
+from limbeck.rollouts import Rollouts
+from limbeck.rows.rendering import Rendering
+from limbeck.rows.source import PackedSource, PaddedSource
+from limbeck.runs.domains import DomainRows
+from limbeck.runs.rollouts import make_rollouts
+from limbeck.runs.steps.work import Work
+from limbeck.runs.watch import Watcher
+from limbeck.teachers import LocalTeacher
+
+_DISTRIBUTION = Needs(distribution=True)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A train step with its models, as far as what goes on beside it needs them."""
+
+    step: Train
+    work: Work
+    student: Any
+    reader: Reader
+    teacher: LocalTeacher | None
+    tokenizer: Any
+    rendering: Rendering
+
+    def rollouts(self, source: Source) -> Rollouts | None:
+        """The step's rollouts, or None."""
+        corpus = None
+        if self.step.corpus is not None:
+            rows = self._rendered(self.step.corpus, replace(self.rendering, loss_on="all"))
+            corpus = PaddedSource(rows, self.rendering, self._pad)
+        return make_rollouts(
+            self.step,
+            student=self.student,
+            reader=self.reader,
+            teacher=self.teacher,
+            tokenizer=self.tokenizer,
+            source=source,
+            corpus=corpus,
+            folder=self.work.folder,
+        )
+
+    def watcher(self, terms: Sequence[Term]) -> Watcher | None:
+        """What the step watches, or None."""
+        settings, teacher = self.step.watch, self.teacher
+        if settings is None:
+            return None
+        rows = self.work.rows(settings.rows)
+        rendered = self._rendered(settings.rows, self.rendering)
+        column = settings.perplexities_by
+        rollouts = self.step.rollouts
+        others = {name: self._model(word) for name, word in settings.distances.items()}
+        return Watcher(
+            settings=settings,
+            source=PaddedSource(rendered, self.rendering, self._pad),
+            row_domains=None if column is None else domains_of(rows, rendered, column),
+            student=self.student,
+            reader=self.reader,
+            terms=terms,
+            answer=None if teacher is None else partial(teacher.answer, needs=_DISTRIBUTION),
+            others={name: partial(model.answer, needs=_DISTRIBUTION) for name, model in others.items()},
+            ids=TokenIds.of(self.tokenizer),
+            vocabulary=self.reader.vocabulary or len(self.tokenizer),
+            prompt_tokens=rollouts.prompt_tokens if rollouts else _PROMPT_TOKENS,
+        )
+
+    def order(self, domains: Sequence[str] | None, source: Source) -> DomainRows | None:
+        """Rows drawn by domain, or None; `domains` are those of the rendered rows."""
+        settings = self.step.domains
+        if settings is None or domains is None:
+            return None
+        packs = source.packs if isinstance(source, PackedSource) else [[row] for row in range(len(source))]
+        return DomainRows([domains[one[0]] for one in packs], settings, self.step.seed)
+
+    def _model(self, word: str) -> LocalTeacher:
+        if self.teacher is not None and self.step.teacher is not None and word == self.step.teacher.model:
+            return self.teacher
+        model = self.work.load_model(word, self.rendering.model_kind)
+        return LocalTeacher(model, self.reader.vocabulary or len(self.tokenizer)).to(self.work.device)
+
+    def _rendered(self, reference: str, rendering: Rendering) -> Dataset:
+        return self.work.renderer.render(reference, self.work.rows(reference), self.tokenizer, rendering)
+
+    @property
+    def _pad(self) -> int:
+        return int(self.tokenizer.pad_token_id)
+
+
+def domains_of(rows: Dataset, rendered: Dataset, column: str) -> list[str]:
+    """The domain of each rendered row, by the id of the row it was made of."""
+    known = dict(zip(rows["id"], rows[column], strict=True))
+    return [str(known[row_id]) for row_id in rendered["row_id"]]
+
+
+_PROMPT_TOKENS = 16  # of plain text rows, where no rollouts say it

@@ -1,0 +1,146 @@
+"""What a training watches: validation loss, distances to models, perplexities by domain."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.catalogue import catalogue
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.reader import Reader
+from limbeck.core.signals import BATCH_SIGNALS
+from limbeck.core.term import Term
+from limbeck.inference.generate import TokenIds
+from limbeck.inference.sample import sample
+from limbeck.objectives.criterion import Criterion
+from limbeck.recipes.model import Watch
+from limbeck.rollouts.written import put_together, taken_apart
+from limbeck.runs.rollouts import read_at_rest
+
+Answer = Callable[[Batch], Outputs]
+_DISTRIBUTION = Needs(distribution=True)
+_READ = 16  # rows of a batch
+_FROM_DATA = (None, "data", "corpus")
+
+
+@dataclass
+class Watcher:
+    """Called after every step; measures every `settings.every` of them, and after the first.
+
+    Attributes:
+        settings: what is measured.
+        source: padded rows to look at.
+        row_domains: domain of each of them, or None.
+        student: the model in training, and its reader.
+        terms: of the training.
+        answer: asks the teacher, or None.
+        others: name of a distance -> asks that model.
+        ids: end and padding tokens.
+        prompt_tokens: prompt of plain text rows.
+    """
+
+    settings: Watch
+    source: Source
+    row_domains: Sequence[str] | None
+    student: Any
+    reader: Reader
+    terms: Sequence[Term]
+    answer: Answer | None
+    others: Mapping[str, Answer]
+    ids: TokenIds
+    vocabulary: int
+    prompt_tokens: int
+
+    def __call__(self, step: int) -> dict[str, float]:
+        """Metric -> value; nothing in the steps between."""
+        if step % self.settings.every and step != 1:
+            return {}
+        count = min(self.settings.limit, len(self.source))
+        batches = [list(range(k, min(k + _READ, count))) for k in range(0, count, _READ)]
+        found: dict[str, float] = {}
+        if self.settings.loss:
+            found |= self._loss(batches, step)
+        if self.others:
+            found |= self._distances(batches, step)
+        if self.row_domains is not None:
+            found |= self._perplexities(self.row_domains, batches)
+        return found
+
+    def _loss(self, batches: Sequence[list[int]], step: int) -> dict[str, float]:
+        terms = [replace(term, on=None, weighted_by=None) for term in self.terms if _learns_from_data(term)]
+        criterion = Criterion(terms or [_divergence("forward_kl")])
+        return {"validation_loss": self._mean(criterion, self.answer, map(self._read, batches), step)}
+
+    def _distances(self, batches: Sequence[list[int]], step: int) -> dict[str, float]:
+        read = [self._read(part) for part in batches]
+        if self.settings.written_by == "student":
+            read = [self._answered(batch, step) for batch in read]
+        criterion = Criterion([_divergence(self.settings.divergence)])
+        return {name: self._mean(criterion, ask, read, step) for name, ask in self.others.items()}
+
+    def _perplexities(self, domains: Sequence[str], batches: Sequence[list[int]]) -> dict[str, float]:
+        entropy = Criterion([_divergence("cross_entropy")])
+        entries = [entry for part in batches for entry in part]
+        found = {}
+        for domain in sorted(set(domains)):
+            mine = [entry for entry in entries if domains[entry] == domain]
+            parts = [mine[k : k + _READ] for k in range(0, len(mine), _READ)]
+            if not parts or self.answer is None:
+                continue
+            student = self._mean(entropy, None, map(self._read, parts), 0)
+            teacher = self._mean(entropy, None, map(self._read, parts), 0, subject=self.answer)
+            found[f"perplexity_{domain}"] = math.exp(student)
+            found[f"gap_{domain}"] = math.exp(student - teacher)
+        return found
+
+    def _read(self, entries: list[int]) -> Batch:
+        return self.source.batch(entries).to(next(self.student.parameters()).device)
+
+    def _answered(self, batch: Batch, step: int) -> Batch:
+        """The batch's prompts with fresh answers of the student."""
+        rows = taken_apart(batch)
+        prompts = [row.prompt(self.prompt_tokens) for row in rows]
+        drawn = sample(
+            self.student,
+            prompts,
+            tokenizer_or_ids=self.ids,
+            max_new_tokens=self.settings.max_new_tokens,
+            seed=step,
+            vocabulary=self.vocabulary,
+        )
+        answers = zip(rows, prompts, drawn, strict=True)
+        written = [row.answered(prompt, one.ids, "student") for row, prompt, one in answers]
+        return put_together(written, self.ids.pad, batch.inputs["input_ids"].device)
+
+    @torch.no_grad()
+    def _mean(
+        self,
+        criterion: Criterion,
+        teacher: Answer | None,
+        batches: Any,
+        step: int,
+        *,
+        subject: Answer | None = None,
+    ) -> float:
+        """The criterion's mean over all units of the batches."""
+        kept = list(batches)
+        counts = torch.stack([criterion.counts(batch) for batch in kept]).sum(0)
+        total = 0.0
+        for batch in kept:
+            said = subject(batch) if subject else read_at_rest(self.student, self.reader, batch)
+            asked = teacher(batch) if teacher is not None and criterion.teacher_needs else None
+            loss, _ = criterion(said, asked, batch, counts=counts, step=step, total_steps=max(step, 1))
+            total += float(loss)
+        return total
+
+
+def _learns_from_data(term: Term) -> bool:
+    return term.on in _FROM_DATA and not set(term.signals) & set(BATCH_SIGNALS) and term.pointwise
+
+
+def _divergence(name: str) -> Term:
+    entry = catalogue("objectives")[name]
+    return Term(name, entry.load(), entry.positional)
