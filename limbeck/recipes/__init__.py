@@ -1,31 +1,50 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
+from limbeck.recipes.ctkd import ctkd
+from limbeck.recipes.ddk import ddk
+from limbeck.recipes.distillm import distillm
+from limbeck.recipes.distillm2 import distillm2
+from limbeck.recipes.gkd import gkd
+from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
-from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Train
-from limbeck.recipes.parts import Layers, Student, Teacher, Term
+from limbeck.recipes.model import Build, Domains, Evaluate, Generate, Load, Recipe, Train, Watch
+from limbeck.recipes.on_policy import on_policy
+from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
+from limbeck.recipes.taid import taid
 from limbeck.recipes.word_kd import word_kd
 
 __all__ = [
     "Build",
+    "Domains",
     "Evaluate",
     "Generate",
     "Layers",
+    "Learnt",
     "Load",
     "Recipe",
     "Student",
     "Teacher",
     "Term",
     "Train",
+    "Watch",
+    "ctkd",
+    "ddk",
+    "distillm",
+    "distillm2",
+    "gkd",
+    "minillm",
     "minilm",
+    "on_policy",
     "pkd",
     "quickstart",
     "seq_kd",
     "sft",
     "step_by_step",
+    "taid",
     "word_kd",
 ]

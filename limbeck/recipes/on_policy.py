@@ -1,0 +1,74 @@
+"""On-policy distillation as policy gradient: the teacher scores the tokens that the student samples.
+
+Thinking Machines 2025; thinking-machines-lab/tinker-cookbook, `distillation/train_on_policy.py`.
+Every sampled token has the advantage log p - log q, its own share of the reverse KL; no look-ahead
+(discount 0), no clipping, one update for each batch. Departures:
+
+- log-probabilities of the student come from the trainer's own forward, not from the sampler;
+- `signal="full"` takes the reverse KL over the whole vocabulary instead of the sampled token: the
+  same gradient in expectation without the noise of sampling, where the teacher's logits are at hand;
+- learning rate and batch are ours: the cookbook trains LoRA of rank 128 at 1e-4 with groups of 4.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from limbeck.core.rollouts import Advantages, RolloutSettings
+from limbeck.recipes.comparison import Comparison
+from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.parts import Term
+
+
+def on_policy(
+    *,
+    teacher: str,
+    student: StudentLike,
+    data: str,
+    signal: Literal["sampled", "full"] = "sampled",
+    discount: Share = 0.0,
+    max_new_tokens: int = 128,
+    sampling_temperature: float = 1.0,
+    columns: Columns | None = None,
+    heldout: float = 0.05,
+    baseline: bool = True,
+    sft_steps: Annotated[int, Field(ge=0)] = 0,
+    learning_rate: float = 1e-4,
+    num_train_epochs: float = 3.0,
+    max_steps: int = -1,
+    per_device_train_batch_size: int = 32,
+    max_length: int = 512,
+    seed: int = 0,
+) -> Recipe:
+    """Reverse KL at the tokens of the student's own samples, as a policy gradient.
+
+    discount above 0 adds what follows a token to its advantage: at 1 the gradient is that of the
+    whole sequence's reverse KL.
+    """
+    common = Comparison(
+        teacher=teacher,
+        student=student,
+        data=data,
+        columns=columns,
+        heldout=heldout,
+        baseline=baseline,
+        sft_steps=sft_steps,
+        settings={
+            "learning_rate": learning_rate,
+            "num_train_epochs": num_train_epochs,
+            "max_steps": max_steps,
+            "per_device_train_batch_size": per_device_train_batch_size,
+            "max_length": max_length,
+            "seed": seed,
+        },
+    )
+    term = Term(name="reverse_kl", on="student")
+    if signal == "sampled":
+        term = Term(name="policy_gradient", on="student")
+    rollouts = RolloutSettings(
+        max_new_tokens=max_new_tokens,
+        sampling_temperature=sampling_temperature,
+        advantages=Advantages(discount=discount) if signal == "sampled" else None,
+    )
+    return common.recipe("on_policy", (term,), rollouts=rollouts)
