@@ -51,11 +51,12 @@ class Generate(Config):
     rows: str
     max_new_tokens: int = Field(default=256, ge=1)
     prompt_tokens: int = Field(
-        default=16, ge=1, description="of plain text rows: their first tokens are prompts"
+        default=16, ge=1, description="of plain text: what each window of it begins with"
     )
     sampling_temperature: float = Field(default=1.0, ge=0, description="0: greedy")
     top_p: float = Field(default=1.0, gt=0, le=1)
     samples: int = Field(default=1, ge=1, description="completions of each prompt")
+    limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
     seed: int = 0
 
 

@@ -30,7 +30,7 @@ def sft(
             Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
             Train(
                 out="student",
-                student=student if isinstance(student, Student) else Student(model=student),
+                student=Student.model_validate(student),
                 rows="rows.train",
                 objective=(Term(name="cross_entropy"),),
                 learning_rate=learning_rate,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+FINISHED = "finished"
+"""Column of rows that a model wrote: whether it ended by itself."""
+
 _TEMPLATE_ADVICE = "Set loss_on: last_assistant (or all), or give the tokenizer another chat_template."
 
 
@@ -94,7 +97,7 @@ def pieces_of(
     for row in rows:
         messages = messages_of(row, kind)
         if kind is Kind.TEXT:
-            pieces.append(Piece(row["id"], [Segment(row["text"], True, ends=True)]))
+            pieces.append(Piece(row["id"], [Segment(row["text"], True, ends=_is_finished(row))]))
         elif messages is not None:
             # The end of a preference row is what was chosen: earlier turns are context.
             loss_on = "last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on
@@ -114,7 +117,7 @@ def pieces_of(
                 notes[f"prompts given the separator {rendering.separator!r}"] += prompt != exchange.prompt
                 segments = [
                     Segment(prompt, rendering.loss_on == "all"),
-                    Segment(exchange.target, True, ends=True),
+                    Segment(exchange.target, True, ends=_is_finished(row)),
                 ]
                 pieces.append(Piece(exchange.row_id, segments, exchange.group))
     if kind is Kind.PREFERENCE:
@@ -160,6 +163,11 @@ def messages_of(row: Row, kind: Kind) -> list[Mapping[str, Any]] | None:
     if isinstance(chosen, str):
         return [*before, {"role": "assistant", "content": chosen}]
     return list(chosen) if chosen[0]["role"] != "assistant" else [*before, *chosen]
+
+
+def _is_finished(row: Row) -> bool:
+    """False for an answer that its writer was stopped in: its end is not taught."""
+    return bool(row.get(FINISHED, True))
 
 
 def separated(prompt: str, answer: str, separator: str) -> str:

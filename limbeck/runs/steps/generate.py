@@ -11,9 +11,10 @@ from datasets import Dataset
 from limbeck.core.errors import RowError
 from limbeck.core.files import write_text
 from limbeck.core.models import ModelKind, read_config
-from limbeck.core.seeds import derived_seed
+from limbeck.core.seeds import derived_seed, generator
 from limbeck.inference import generate as inference
 from limbeck.recipes.model import Generate
+from limbeck.rows.causal import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.rendering import Rendering
@@ -51,38 +52,78 @@ def generate(step: Generate, work: Work) -> Made:
 def _write(step: Generate, work: Work) -> Made:
     kind = work.kind("auto", step.teacher.model)
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.teacher.model)
-    prompts = _prompts(rows, step, kind, tokenizer, read_config(work.model_place(step.teacher.model)))
+    asked = _asked(rows, step, kind, tokenizer, work)
     model = None
     parts = work.folder / "parts"
     count = _Count()
     written: list[dict[str, Any]] = []
     row_kind = kind_of(rows.column_names)
-    jobs = [(place, sample) for place in range(len(rows)) for sample in range(step.samples)]
+    jobs = [(one, sample) for one in asked for sample in range(step.samples)]
     for start in range(0, len(jobs), _ROWS_PER_PART):
         chosen = jobs[start : start + _ROWS_PER_PART]
         part = parts / f"{start:08d}.jsonl"
         if not part.is_file():
             model = model if model is not None else work.load_model(step.teacher.model, kind)
             _write_part(
-                part, model, [prompts[place] for place, _ in chosen], start, len(jobs), step, tokenizer, work
+                part, model, [one.prompt for one, _ in chosen], start, len(jobs), step, tokenizer, work
             )
         answers = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
-        for (place, sample), answer in zip(chosen, answers, strict=True):
+        for (one, sample), answer in zip(chosen, answers, strict=True):
             text = tokenizer.decode(answer["ids"], skip_special_tokens=True)
             count.tokens += len(answer["ids"])
             if not text.strip():
                 count.empty += 1
                 continue
             count.kept, count.cut = count.kept + 1, count.cut + (not answer["stopped"])
-            row_id = rows[place]["id"] + (f"~{sample}" if step.samples > 1 else "")
             if row_kind is Kind.TEXT:
-                whole = [*prompts[place], *answer["ids"]]
-                text = tokenizer.decode(whole, skip_special_tokens=True)
-            written.append({**_answered(rows[place], row_kind, text), "id": row_id})
+                text = tokenizer.decode([*one.prompt, *answer["ids"]], skip_special_tokens=True)
+            row_id = one.row_id + (f"~{sample}" if step.samples > 1 else "")
+            row = _answered(rows[one.place], row_kind, text)
+            written.append({**row, "id": row_id, FINISHED: answer["stopped"]})
     if not written:
         raise RowError(f"the teacher must write at least one completion, got {len(jobs)} empty ones.")
     Dataset.from_list(written).save_to_disk(str(work.folder / "rows"))
     return Made(tokens=count.tokens, notes=_notes(count, step))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A prompt, and the row it is from."""
+
+    row_id: str
+    place: int
+    prompt: list[int]
+
+
+def _asked(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, work: Work) -> list[_Asked]:
+    if kind_of(rows.column_names) is Kind.TEXT and kind == "causal":
+        found = _windows(rows, step, tokenizer, work)
+    else:
+        config = read_config(work.model_place(step.teacher.model))
+        prompts = _prompts(rows, step, kind, tokenizer, config)
+        ids = zip(rows["id"], prompts, strict=True)
+        found = [_Asked(row_id, place, prompt) for place, (row_id, prompt) in enumerate(ids)]
+    if step.limit is None or step.limit >= len(found):
+        return found
+    chosen = generator(step.seed, "prompts").permutation(len(found))[: step.limit]
+    return [found[place] for place in sorted(chosen)]
+
+
+def _windows(rows: Dataset, step: Generate, tokenizer: Any, work: Work) -> list[_Asked]:
+    """Text is gone through in windows as long as prompt and answer: each begins with a prompt."""
+    rendering = Rendering(model_kind="causal", max_length=step.prompt_tokens + step.max_new_tokens)
+    rendered = work.renderer.render(step.rows, rows, tokenizer, rendering)
+    places = {row_id: place for place, row_id in enumerate(rows["id"])}
+    columns = zip(rendered["row_id"], rendered["input_ids"], strict=True)
+    whole = [(row_id, ids) for row_id, ids in columns if len(ids) > step.prompt_tokens or "#" not in row_id]
+    return [
+        _Asked(row_id, places[_of_window(row_id, places)], list(ids[: step.prompt_tokens]))
+        for row_id, ids in whole
+    ]
+
+
+def _of_window(row_id: str, places: Mapping[str, int]) -> str:
+    return row_id if row_id in places else row_id.rpartition("#")[0]
 
 
 def _write_part(
@@ -111,9 +152,6 @@ def _write_part(
 
 
 def _prompts(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, config: Any) -> list[list[int]]:
-    if kind_of(rows.column_names) is Kind.TEXT and kind == "causal":
-        ids = tokenizer(list(rows["text"]), verbose=False)["input_ids"]
-        return [list(one[: step.prompt_tokens]) for one in ids]
     positions = getattr(config.get_text_config(), "max_position_embeddings", None) or _NO_LIMIT
     room = positions if kind == "seq2seq" else positions - step.max_new_tokens
     rendered = render_prompts(rows, tokenizer, Rendering(model_kind=kind, max_length=room))
@@ -141,7 +179,9 @@ def _answered(row: Mapping[str, Any], kind: Kind, text: str) -> dict[str, Any]:
 def _notes(count: _Count, step: Generate) -> tuple[str, ...]:
     notes = [f"{count.kept:,} completions, {count.tokens:,} tokens."]
     if count.cut:
-        notes.append(f"{count.cut:,} completions were cut at max_new_tokens {step.max_new_tokens}.")
+        notes.append(
+            f"{count.cut:,} completions were cut at {step.max_new_tokens} tokens; their end is not taught."
+        )
     if count.empty:
         notes.append(f"{count.empty:,} empty completions were left out.")
     return tuple(notes)
