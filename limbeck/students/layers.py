@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from limbeck.core.errors import ModelError
-from limbeck.core.models import quiet_transformers
+from limbeck.students.rebuild import rebuilt
 
 _DEPTH_FIELDS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers")
 _DECODER_DEPTH_FIELDS = ("decoder_layers", "num_decoder_layers")
@@ -74,7 +74,16 @@ def keep_layers(
         raise ModelError(f"decoder_keep must be None for {type(model).__name__}; it has one stack of layers.")
     else:
         weights = _cut(model, model, keep, weights, config, _DEPTH_FIELDS, "keep")
-    return _rebuilt(model, config, weights)
+    return _refilled(model, config, weights)
+
+
+def layers_of(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of a model with one stack of them, in order.
+
+    Raises:
+        ModelError: they cannot be told from its structure.
+    """
+    return _layers_of(model, model.config.get_text_config(), _DEPTH_FIELDS)
 
 
 def _cut(
@@ -88,30 +97,28 @@ def _cut(
 ) -> dict[str, Tensor]:
     """Cut one stack: shorten `config` in place, return the weights under their new names."""
     text = config.get_text_config()
-    depth = next((getattr(text, field) for field in fields if hasattr(text, field)), None)
-    blocks = [
-        (name, module)
-        for name, module in _outermost_lists(stack)
-        if depth is not None and len(module) == depth
-    ]
-    if depth is None or len(blocks) != 1:
+    layers = _layers_of(stack, text, fields)
+    depth = len(layers)
+    _check_keep(keep, depth, argument)
+    _shorten(text, depth, keep, fields)
+    prefix = next(name for name, module in model.named_modules() if module is layers) + "."
+    return _renamed(weights, prefix, keep)
+
+
+def _layers_of(stack: nn.Module, config: PreTrainedConfig, fields: Sequence[str]) -> nn.ModuleList:
+    depth = next((getattr(config, field) for field in fields if hasattr(config, field)), None)
+    blocks = [module for module in _outermost_lists(stack) if depth is not None and len(module) == depth]
+    if len(blocks) != 1:
         raise ModelError(
             f"model must have one list of {depth or 'its'} layers to cut, got {len(blocks)} in "
             f"{type(stack).__name__}. Cut this architecture by hand and load the result."
         )
-    _check_keep(keep, depth, argument)
-    _shorten(text, depth, keep, fields)
-    prefix = next(name for name, module in model.named_modules() if module is blocks[0][1]) + "."
-    return _renamed(weights, prefix, keep)
+    return blocks[0]
 
 
-def _outermost_lists(stack: nn.Module) -> list[tuple[str, nn.ModuleList]]:
+def _outermost_lists(stack: nn.Module) -> list[nn.ModuleList]:
     lists = [(name, module) for name, module in stack.named_modules() if isinstance(module, nn.ModuleList)]
-    return [
-        (name, module)
-        for name, module in lists
-        if not any(name.startswith(f"{other}.") for other, _ in lists)
-    ]
+    return [module for name, module in lists if not any(name.startswith(f"{other}.") for other, _ in lists)]
 
 
 def _check_keep(keep: Sequence[int], depth: int, argument: str) -> None:
@@ -149,7 +156,7 @@ def _renamed(weights: Mapping[str, Tensor], prefix: str, keep: Sequence[int]) ->
     return renamed
 
 
-def _rebuilt(
+def _refilled(
     model: PreTrainedModel, config: PreTrainedConfig, weights: Mapping[str, Tensor]
 ) -> PreTrainedModel:
     kind: Any = type(model)
@@ -165,10 +172,4 @@ def _rebuilt(
             f"{', '.join(strange[:_NAMED])}; {type(model).__name__} builds some layers differently. "
             "Keep the first layer, and every so many as the pattern of its layers repeats."
         )
-    copied = {name: weight.detach().clone() for name, weight in filled.items()}
-    with quiet_transformers():
-        student = kind.from_pretrained(None, config=config, state_dict=copied, dtype=model.dtype)
-    student.name_or_path = student.config.name_or_path = model.config.name_or_path
-    if model.can_generate():
-        student.generation_config = copy.deepcopy(model.generation_config)
-    return student.to(model.device).train(model.training)
+    return rebuilt(model, config, filled)
