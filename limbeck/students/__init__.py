@@ -2,6 +2,24 @@
 
 from limbeck.students.adapters import add_lora, merge_lora
 from limbeck.students.fresh import fresh
+from limbeck.students.importance import Importance, measure_importance
 from limbeck.students.layers import evenly_spaced, keep_layers
+from limbeck.students.prune import prune
+from limbeck.students.sizes import PrunedSizes, pruned_config, sizes_from_ratio, sizes_from_words
+from limbeck.students.width import keep_units
 
-__all__ = ["add_lora", "evenly_spaced", "fresh", "keep_layers", "merge_lora"]
+__all__ = [
+    "Importance",
+    "PrunedSizes",
+    "add_lora",
+    "evenly_spaced",
+    "fresh",
+    "keep_layers",
+    "keep_units",
+    "measure_importance",
+    "merge_lora",
+    "prune",
+    "pruned_config",
+    "sizes_from_ratio",
+    "sizes_from_words",
+]

@@ -19,8 +19,8 @@ def test_below_its_range_the_teacher_stays_two_and_a_half_times_the_student():
 
 
 def test_the_nearest_teacher_is_nearest_by_ratio():
-    # Wanted: 2.498 * 100 - 11.498 = 238.3 million. 130 is a factor of 1.83 off, 420 one of 1.76, though 130 is
-    # nearer by difference.
+    # Wanted: 2.498 * 100 - 11.498 = 238.3 million. 130 is off by a factor of 1.83 and 420 by one of 1.76,
+    # though 130 is nearer by difference.
     assert (
         suggest_teacher(100 * MILLION, {"s": 130 * MILLION, "m": 420 * MILLION, "xl": 1500 * MILLION}) == "m"
     )
