@@ -14,6 +14,10 @@ STUDENTS = {
         "cut: DIR_OR_ID, layers: 6",
         "Some layers of a model, weights and all: a number, evenly spaced, or a list.",
     ),
+    "prune": (
+        "prune: DIR_OR_ID, ratio: 0.6",
+        "The parts of a causal model that matter most on a few rows: a share pruned away, or sizes.",
+    ),
     "fresh": (
         "fresh: DIR_OR_ID, sizes: {...}",
         "New weights in the shape of a model, with some sizes changed.",

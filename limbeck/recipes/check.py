@@ -42,8 +42,7 @@ def models_of(step: Step) -> dict[str, str]:
     """The models a step names: path inside the step -> folder, id or out."""
     found: dict[str, str] = {}
     if isinstance(step, Build | Train):
-        form = next(name for name in ("model", "cut", "fresh") if getattr(step.student, name) is not None)
-        found[f"student.{form}"] = step.student.origin
+        found[f"student.{step.student.form}"] = step.student.origin
     if isinstance(step, Generate | Train | Evaluate) and step.teacher is not None:
         found["teacher.model"] = step.teacher.model
     if isinstance(step, Train) and step.watch is not None:
@@ -58,6 +57,8 @@ def models_of(step: Step) -> dict[str, str]:
 def rows_of(step: Step) -> dict[str, str]:
     """The rows a step names: path inside the step -> `rows.train`, `written`."""
     found = {"rows": step.rows} if isinstance(step, Generate | Train | Evaluate) else {}
+    if isinstance(step, Build) and step.rows is not None:
+        found["rows"] = step.rows
     if isinstance(step, Train) and step.corpus is not None:
         found["corpus"] = step.corpus
     if isinstance(step, Train) and step.watch is not None:
@@ -104,6 +105,8 @@ def _out_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[P
 def _rows_problems(
     step: Step, where: str, earlier: Sequence[Step], later: Sequence[Step]
 ) -> Iterator[Problem]:
+    if isinstance(step, Build | Train):
+        yield from _pruning_problems(step, where)
     for inner, rows in rows_of(step).items():
         path, (out, _, part) = f"{where}.{inner}", rows.partition(".")
         made = rows_maker(rows, earlier)
@@ -121,6 +124,24 @@ def _rows_problems(
 
 def _instead(inner: str) -> str:
     return "validation" if inner == "watch.rows" else "train"
+
+
+def _pruning_problems(step: Build | Train, where: str) -> Iterator[Problem]:
+    prunes = step.student.prune is not None
+    if isinstance(step, Train):
+        if prunes:
+            yield Problem(
+                f"{where}.student",
+                f"must be model, cut or fresh in a train step, got prune: {step.student.prune}. Prune in a "
+                "step `build` before it, and name that step's out here.",
+            )
+    elif prunes and step.rows is None:
+        yield Problem(f"{where}.rows", "must name rows to prune by, got none. For example rows: rows.train.")
+    elif not prunes and step.rows is not None:
+        yield Problem(
+            f"{where}.rows",
+            f"is read only to prune, got '{step.rows}' with {step.student.form}. Leave it out.",
+        )
 
 
 def _unknown_rows(rows: str, out: str, earlier: Sequence[Step], later: Sequence[Step]) -> str:

@@ -1,5 +1,6 @@
 """The parts recipes are made of: students, teachers, terms and schedules as frozen data."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
@@ -11,9 +12,21 @@ from limbeck.core.signals import SIGNALS
 
 Options = dict[str, Any]
 
+FORMS = ("model", "cut", "prune", "fresh")
+"""The ways to come by a student; each names a model."""
+
+PRUNED = (
+    "num_hidden_layers",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+)
+"""Sizes that pruning can change."""
+
 
 class Student(Config):
-    """Where the student comes from: `model`, or a `cut` or a `fresh` copy of the shape of another.
+    """Where the student comes from: `model`, or cut, pruned or new in the shape of another.
 
     A model is a folder, a hub id, or the `out` of an earlier step.
     """
@@ -22,6 +35,13 @@ class Student(Config):
     cut: str | None = Field(default=None, description="some `layers` of this model, weights and all")
     layers: int | tuple[int, ...] | None = Field(
         default=None, description="how many, evenly spaced, or which"
+    )
+    prune: str | None = Field(
+        default=None, description="the most important parts of this model, down to `sizes` or by `ratio`"
+    )
+    ratio: float | None = Field(default=None, gt=0, lt=1, description="share of the parameters pruned away")
+    importance: Literal["gradient", "activation"] | None = Field(
+        default=None, description="what hidden units, heads and neurons are pruned by; gradient if not said"
     )
     fresh: str | None = Field(
         default=None, description="new weights in the shape of this model, with `sizes`"
@@ -34,20 +54,45 @@ class Student(Config):
         return {"model": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _is_one_of_three(self) -> "Student":
-        given = [name for name in ("model", "cut", "fresh") if getattr(self, name) is not None]
+    def _is_one_form(self) -> "Student":
+        given = [name for name in FORMS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"must have exactly one of model, cut, fresh, got {given or 'none'}.")
+            raise ValueError(f"must have exactly one of {', '.join(FORMS)}, got {given or 'none'}.")
         if (self.cut is not None) != (self.layers is not None):
             raise ValueError("cut and layers go together, for example {cut: DIR, layers: 3}.")
-        if self.sizes and self.fresh is None:
+        if self.sizes and self.fresh is None and self.prune is None:
             raise ValueError("sizes go with fresh, for example {fresh: DIR, sizes: {hidden_size: 128}}.")
+        problems = list(self._pruning_problems())
+        if problems:
+            raise ValueError(" ".join(problems))
         return self
+
+    @property
+    def form(self) -> str:
+        """Which of `FORMS` it is."""
+        return next(name for name in FORMS if getattr(self, name) is not None)
 
     @property
     def origin(self) -> str:
         """The model that the student is, or is made from."""
-        return self.model or self.cut or self.fresh or ""
+        return str(getattr(self, self.form))
+
+    def _pruning_problems(self) -> Iterator[str]:
+        if self.prune is None:
+            for name in ("ratio", "importance"):
+                if getattr(self, name) is not None:
+                    yield f"{name} goes with prune, for example {{prune: DIR, ratio: 0.6}}."
+            return
+        if bool(self.sizes) == (self.ratio is not None):
+            yield (
+                "prune goes with either sizes or ratio, for example {prune: DIR, ratio: 0.6} or "
+                "{prune: DIR, sizes: {num_hidden_layers: 6}}."
+            )
+        for name, size in self.sizes.items():
+            if name not in PRUNED:
+                yield f"sizes: {unknown('size', name, PRUNED)}"
+            elif not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                yield f"sizes.{name} must be a whole number, at least 1, got {size!r}."
 
     @model_serializer
     def _short(self) -> dict[str, Any]:

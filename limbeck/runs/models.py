@@ -18,7 +18,14 @@ from limbeck.core.models import (
     read_config,
 )
 from limbeck.recipes.parts import Student
-from limbeck.students import evenly_spaced, fresh
+from limbeck.students import (
+    PrunedSizes,
+    evenly_spaced,
+    fresh,
+    pruned_config,
+    sizes_from_ratio,
+    sizes_from_words,
+)
 
 _ASSETS = "assets/"
 _DEPTH, _ENCODER_DEPTH = "num_hidden_layers", "encoder_layers"
@@ -86,9 +93,12 @@ def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape
     """The shape of the student that `student` describes, made from `origin`.
 
     Raises:
-        ModelError: layers that are not there, or sizes that do not go together.
+        ModelError: layers that are not there, sizes that do not go together, or a model that cannot be
+            pruned.
     """
     kind = kind or origin.kind
+    if student.prune is not None:
+        return _pruned_shape(student, origin, kind)
     if student.model is not None:
         return Shape(origin.config, kind, origin.tokenizer, origin.parameters)
     if student.cut is not None:
@@ -100,6 +110,31 @@ def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape
     with torch.device("meta"):
         made = fresh(origin.config, sizes, seed=0, kind=kind or "encoder")
     return Shape(made.config, kind, origin.tokenizer, count_parameters(made))
+
+
+def pruned_sizes(student: Student, config: PreTrainedConfig) -> PrunedSizes:
+    """What pruning leaves of the model that `config` describes.
+
+    Raises:
+        ModelError: sizes above the model's, heads that do not make whole groups, or an architecture that
+            cannot be cut this way.
+    """
+    if student.ratio is not None:
+        return sizes_from_ratio(config, student.ratio)
+    return sizes_from_words(config, student.sizes)
+
+
+def _pruned_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
+    if kind != "causal":
+        raise ModelError(
+            Problem(
+                "prune",
+                f"must be a causal model, whose loss says what matters, got {kind or 'another'}. "
+                "Take some of its layers with {cut: DIR, layers: ...}.",
+            )
+        )
+    config = pruned_config(origin.config, pruned_sizes(student, origin.config))
+    return Shape(config, kind, origin.tokenizer, estimate_parameters(config, kind))
 
 
 def labelled_shape(shape: Shape, label_names: Sequence[str]) -> Shape:

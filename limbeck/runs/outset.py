@@ -11,11 +11,11 @@ from typing import Any
 
 from limbeck.assets import asset_names
 from limbeck.core.errors import ConfigError, ModelError, Problem, UserError
+from limbeck.recipes.parts import FORMS
 from limbeck.rows.problems import missing_data
 from limbeck.runs.folder import RunFolder
 
 _NAMED = 4  # folders in a message
-_ORIGINS = ("model", "cut", "fresh")
 _ASSETS = "assets/"
 
 
@@ -108,7 +108,7 @@ def _origins(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield "model", value
     elif isinstance(value, dict):
-        yield from ((key, value[key]) for key in _ORIGINS if isinstance(value.get(key), str))
+        yield from ((key, value[key]) for key in FORMS if isinstance(value.get(key), str))
 
 
 def _near(path: Path, place: Path) -> str:

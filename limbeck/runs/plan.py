@@ -15,6 +15,7 @@ from limbeck.recipes.check import path_of
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.models import Shape
+from limbeck.runs.sources import ENTRIES
 from limbeck.runs.survey import Survey, survey
 
 _FLOAT = 4  # bytes of a float32
@@ -127,22 +128,34 @@ def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
         what = f"{step.path}: {sizes[0]:,} rows, {sizes[1]:,} held out"
         return PlannedStep(place, "load", step.out, what, rows=sum(sizes), disk=stored)
     if isinstance(step, Build):
-        shape = seen.models.get(step.out)
-        size = shape.parameters if shape else 0
-        return PlannedStep(
-            place,
-            "build",
-            step.out,
-            _made(step),
-            parameters=size or None,
-            disk=size * _FLOAT,
-            memory=size * _FLOAT,
-        )
+        return _planned_build(place, step, seen, speed)
     if isinstance(step, Generate):
         return _planned_generation(place, step, seen, speed)
     if isinstance(step, Train):
         return _planned_training(place, step, seen, speed)
     return _planned_evaluation(place, step, seen, speed)
+
+
+def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> PlannedStep:
+    shape, origin = seen.models.get(step.out), seen.models.get(step.student.origin)
+    size = shape.parameters if shape else 0
+    memory, seconds, tokens = size * _FLOAT, None, None
+    if step.student.prune is not None and origin is not None:
+        # The whole model is read forwards and, for gradients of activations only, half backwards.
+        tokens = seen.entries.get(place, (0, 0))[1] or None
+        memory += _FLOAT * (origin.parameters + _kept(origin, ENTRIES * step.max_length))
+        seconds = None if tokens is None else (_FORWARD + _BACKWARD / 2) * origin.parameters * tokens / speed
+    return PlannedStep(
+        place,
+        "build",
+        step.out,
+        _made(step),
+        parameters=size or None,
+        tokens=tokens,
+        memory=memory,
+        disk=size * _FLOAT,
+        seconds=seconds,
+    )
 
 
 def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) -> PlannedStep:
@@ -239,6 +252,9 @@ def _made(step: Build) -> str:
     if student.cut is not None:
         return f"{student.cut}, layers {student.layers}"
     sizes = ", ".join(f"{name} {value}" for name, value in student.sizes.items())
+    if student.prune is not None:
+        share = f"{student.ratio:.0%} of its parameters away" if student.ratio is not None else sizes
+        return f"{student.prune} pruned by {step.rows}, {share}"
     return f"new weights, shape of {student.fresh}" + (f", {sizes}" if sizes else "")
 
 

@@ -25,7 +25,13 @@ from limbeck.rows.split import split_rows
 from limbeck.runs.collect import Problems
 from limbeck.runs.models import Shape, labelled_shape, made_shape, read_shape
 from limbeck.runs.rollouts import check_room
-from limbeck.runs.sources import Renderer, heldout_source, rendering_of, training_source
+from limbeck.runs.sources import (
+    Renderer,
+    calibration_source,
+    heldout_source,
+    rendering_of,
+    training_source,
+)
 from limbeck.runs.terms import build_terms, try_term
 from limbeck.teachers import shared_vocabulary
 
@@ -135,8 +141,15 @@ class _Surveyor:
 
     def _build(self, place: int, step: Build) -> None:
         origin = self._shape(step.student.origin, f"{path_of(place, step)}.student")
-        if origin is not None:
+        if origin is None:
+            return
+        with self.seen.problems.at(f"{path_of(place, step)}.student"):
             self.seen.models[step.out] = made_shape(step.student, origin, None)
+        if step.rows in self.seen.rows:
+            tokenizer = self._tokenizer(origin)
+            source, entries = calibration_source(self.seen.rows[step.rows], step, tokenizer)
+            self._check_longest(max((source.lengths[entry] for entry in entries), default=0), origin)
+            self.seen.entries[place] = len(entries), sum(source.lengths[entry] for entry in entries)
 
     def _generate(self, place: int, step: Generate) -> None:
         where = path_of(place, step)
@@ -286,7 +299,9 @@ class _Surveyor:
         self.seen.vocabularies[place] = shared.note
 
     def _check_positions(self, rendered: Dataset, *shapes: Shape | None) -> None:
-        longest = max((len(ids) for ids in rendered["input_ids"]), default=0)
+        self._check_longest(max((len(ids) for ids in rendered["input_ids"]), default=0), *shapes)
+
+    def _check_longest(self, longest: int, *shapes: Shape | None) -> None:
         for shape in shapes:
             if shape is not None and shape.positions is not None and longest > shape.positions:
                 raise ConfigError(

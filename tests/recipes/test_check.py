@@ -122,6 +122,89 @@ def test_a_step_that_refers_to_nothing_useful_is_refused(steps, expected):
     assert problems_of(HEAD + steps) == [expected]
 
 
+def build(student: str, **changes: str) -> str:
+    fields = {"out": "start", "student": student, **changes}
+    return "  - build: {" + ", ".join(f"{key}: {value}" for key, value in fields.items()) + "}\n"
+
+
+PRUNE = "{prune: T, ratio: 0.6}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (
+            build(PRUNE),
+            "steps.1.build.rows: must name rows to prune by, got none. For example rows: rows.train.",
+        ),
+        (
+            build(PRUNE, rows="rows.heldout"),
+            "steps.1.build.rows: must not be held-out rows, got 'rows.heldout'. Take rows.train.",
+        ),
+        (
+            build(PRUNE, rows="rows.trian"),
+            "steps.1.build.rows: must be rows.train, rows.validation or rows.heldout, got 'rows.trian'.",
+        ),
+        (
+            build("{cut: T, layers: 2}", rows="rows.train"),
+            "steps.1.build.rows: is read only to prune, got 'rows.train' with cut. Leave it out.",
+        ),
+        (
+            train(student=PRUNE),
+            "steps.1.train.student: must be model, cut or fresh in a train step, got prune: T. Prune in a step "
+            "`build` before it, and name that step's out here.",
+        ),
+        (
+            build("{prune: T, ratio: 1.5}", rows="rows.train"),
+            "steps.1.build.student.ratio: must be less than 1, got 1.5.",
+        ),
+        (
+            build("{prune: T, ratio: 0}", rows="rows.train"),
+            "steps.1.build.student.ratio: must be greater than 0, got 0.",
+        ),
+        (
+            build("{prune: T}", rows="rows.train"),
+            "steps.1.build.student: prune goes with either sizes or ratio, for example {prune: DIR, ratio: 0.6} or "
+            "{prune: DIR, sizes: {num_hidden_layers: 6}}.",
+        ),
+        (
+            build("{prune: T, sizes: {hiden_size: 8, intermediate_size: 1.5}}", rows="rows.train"),
+            "steps.1.build.student: sizes: unknown size 'hiden_size'. Did you mean 'hidden_size'? "
+            "sizes.intermediate_size must be a whole number, at least 1, got 1.5.",
+        ),
+        (
+            build("{cut: T, layers: 2, ratio: 0.5}"),
+            "steps.1.build.student: ratio goes with prune, for example {prune: DIR, ratio: 0.6}.",
+        ),
+        (
+            build("{prune: T, cut: T, layers: 1, ratio: 0.5}"),
+            "steps.1.build.student: must have exactly one of model, cut, prune, fresh, got ['cut', 'prune'].",
+        ),
+    ],
+)
+def test_a_student_that_cannot_be_pruned_as_said_is_refused(steps, expected):
+    assert problems_of(HEAD + steps) == [expected]
+
+
+def test_a_pruned_student_survives_yaml_and_others_name_no_rows_to_prune_by():
+    text = (
+        HEAD + build(PRUNE, rows="rows.train", calibration_rows="8") + build("{cut: T, layers: 2}", out="b")
+    )
+    recipe = Recipe.from_yaml(text)
+    assert check(recipe) == []
+    assert Recipe.from_yaml(recipe.to_yaml()) == recipe
+    pruned, cut = (step["build"] for step in recipe.to_data()["steps"][1:])
+    assert pruned == {
+        "out": "start",
+        "student": {"prune": "T", "ratio": 0.6},
+        "rows": "rows.train",
+        "calibration_rows": 8,
+        "max_length": 256,
+        "seed": 0,
+    }
+    assert cut == {"out": "b", "student": {"cut": "T", "layers": 2}, "seed": 0}
+
+
 def test_an_evaluation_on_rows_that_are_not_held_out_is_refused():
     text = HEAD.replace("d.jsonl", "d.jsonl, heldout: 0")
     steps = "  - evaluate: {model: S, rows: rows.heldout, metrics: [speed]}\n"
