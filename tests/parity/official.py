@@ -259,3 +259,16 @@ LOGIT_MSE = Official(
     ],
 )
 """MAKD, Bert_KD.ipynb:KDMSELoss, alpha = 1."""
+
+README_UNCERTAINTY = [0.683525562286377, 0.7424265742301941, 0.8511726260185242]
+"""DynamicKD, README.md:dynamic_kd_loss, `instance_weight` of STUDENT. It has 1e-6 in its logarithm."""
+
+FIVE_STUDENTS = torch.tensor([[10.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [-0.5, 0.0]])
+"""Scores of five examples over two classes."""
+
+LEAST_SURE = [1, 4, 2]
+"""DynamicKD, models/student.py:get_sorted_indices of FIVE_STUDENTS, selection_ratio 0.6: equal for the
+strategies entropy, margin and confidence."""
+
+SUREST = [0, 3, 2]
+"""The same function, entropy-r and confidence-r."""
