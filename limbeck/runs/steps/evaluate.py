@@ -109,4 +109,4 @@ def _description(word: str, work: Work) -> str:
 def _task(step: Evaluate, work: Work) -> Any:
     made = maker(step.model, work.earlier)
     trained = None if made is None else work.recipe.steps[made]
-    return trained.task if isinstance(trained, Train) else "default"
+    return "two_task" if isinstance(trained, Train) and trained.task == "two_task" else "default"
