@@ -272,3 +272,24 @@ strategies entropy, margin and confidence."""
 
 SUREST = [0, 3, 2]
 """The same function, entropy-r and confidence-r."""
+
+# Two pairs of answers: summed log-probabilities and lengths.
+CHOSEN, CHOSEN_LENGTHS = [-30.0, -12.0], [20, 6]
+REJECTED, REJECTED_LENGTHS = [-45.0, -8.0], [25, 16]
+
+REDI = {0.8: [0.06, 1.6], 1.0: [-0.3, 1.5]}
+"""reinforcement-distillation, trl/trl/trainer/dpo2_trainer.py:dpo_loss with loss_type "reinforce",
+reinforce_chosen_coef = 1; by reinforce_rejected_coef."""
+
+REDI_SLOPES = ([-0.025, -0.0833333], [0.016, 0.025])
+"""Slopes of the mean over the two pairs, in each summed log-probability, for 0.8."""
+
+REFERENCE = ([-33.0, -11.0], [-40.0, -9.5])
+"""Summed log-probabilities of chosen and rejected answers under a reference."""
+
+DPO = ([0.371101, 0.825939], [-0.0310026, -0.0562176])
+"""The same function with loss_type "sigmoid", beta = 0.1: values, and slopes in the chosen sums."""
+
+SIMPO = ([0.913015, 4.01815], [-1.1973754, -1.9640275])
+"""trl, experimental/cpo/cpo_trainer.py:cpo_loss with loss_type "simpo", beta = 2, simpo_gamma = 1, of the
+mean log-probabilities: values, and slopes in the chosen means."""
