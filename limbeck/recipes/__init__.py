@@ -1,7 +1,10 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
+from limbeck.recipes.akl import akl
+from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
 from limbeck.recipes.ddk import ddk
+from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
 from limbeck.recipes.gkd import gkd
@@ -32,8 +35,11 @@ __all__ = [
     "Term",
     "Train",
     "Watch",
+    "akl",
+    "cost_effective",
     "ctkd",
     "ddk",
+    "decoupled_kd",
     "distillm",
     "distillm2",
     "gkd",

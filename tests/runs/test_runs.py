@@ -149,6 +149,32 @@ def test_pkd_tunes_its_teacher_first(world, tmp_path):
     assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
 
 
+@pytest.mark.parametrize("recipe", ["akl", "decoupled_kd"])
+def test_a_divergence_is_compared_with_forward_kl_by_name(world, tmp_path, recipe):
+    done = run(
+        recipe, tmp_path / "run", teacher=str(world / "teacher"), student=str(world / "student"),
+        data=str(world / "answers.jsonl"), **{"steps.3.evaluate.metrics": ["fidelity"]},
+    )  # fmt: skip
+    assert names(done.evaluation) == ["forward", "student", "teacher"]
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["phase"] for line in lines] == ["forward", "forward", "student", "student"]
+
+
+def test_cost_effective_learns_scores_of_a_tuned_teacher_and_then_labels(world, tmp_path):
+    done = run(
+        "cost_effective", tmp_path / "run", teacher=str(world / "bert"),
+        student={"cut": str(world / "bert"), "layers": 2}, data=str(world / "labels.jsonl"),
+        **{"steps.7.evaluate.metrics": ["classification"]},
+    )  # fmt: skip
+    student = AutoModelForSequenceClassification.from_pretrained(done.student)
+    assert (student.config.num_hidden_layers, student.config.num_labels) == (2, 3)
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    terms = {line["phase"]: sorted(line["terms"]) for line in lines}
+    assert terms["scored"] == ["corrected_mse", "cross_entropy"]
+    assert terms["student"] == terms["undistilled"] == ["cross_entropy"]
+    assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
+
+
 def test_a_run_ends_with_a_report_and_a_card(world, tmp_path, real_report):
     done = run(
         "sft", tmp_path / "run", student=str(world / "student"), data=str(world / "answers.jsonl"),

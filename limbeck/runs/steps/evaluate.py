@@ -71,7 +71,7 @@ def _subjects(
     if step.teacher is not None:
         words.append(("teacher", "teacher", step.teacher.model))
     if step.baseline is not None:
-        words.append(("undistilled", "baseline", step.baseline))
+        words.append((_baseline_name(step.baseline, work), "baseline", step.baseline))
     words.append(("student", "student", step.model))
     models = {name: work.load_model(word, kind, names) for name, _, word in words}
     vocabulary = None
@@ -93,6 +93,14 @@ def _subjects(
         )
         for name, role, word in words
     ]
+
+
+def _baseline_name(word: str, work: Work) -> str:
+    """`undistilled`, or the `out` of a baseline that learnt from a teacher as well."""
+    made = maker(word, work.earlier)
+    step = None if made is None else work.recipe.steps[made]
+    distilled = isinstance(step, Train) and step.teacher is not None and word not in ("teacher", "student")
+    return word if distilled else "undistilled"
 
 
 def _description(word: str, work: Work) -> str:
