@@ -293,3 +293,42 @@ DPO = ([0.371101, 0.825939], [-0.0310026, -0.0562176])
 SIMPO = ([0.913015, 4.01815], [-1.1973754, -1.9640275])
 """trl, experimental/cpo/cpo_trainer.py:cpo_loss with loss_type "simpo", beta = 2, simpo_gamma = 1, of the
 mean log-probabilities: values, and slopes in the chosen means."""
+
+LOSSES = [2.0, 1.5, 1.4, 1.45, 1.3]
+"""Losses of consecutive steps, from step 0 on."""
+
+TAID_TRACES = {
+    (100, 5e-4, 0.99): [0.4, 0.406, 0.412, 0.418, 0.424],
+    (100_000, 5e-4, 0.99): [0.4, 0.40015, 0.4003, 0.400451, 0.400601],
+    (100_000, 0.2, 0.5): [0.4, 0.463745, 0.519938, 0.568666, 0.613238],
+}
+"""TAID, src/distil_losses/taid.py:TAID.update_t: t after each of LOSSES, from 0.4 to 1; by
+(num_train_steps, alpha, beta). In the first the line decides alone."""
+
+VALIDATION_LOSSES = [1.0, 1.05, 1.2, 1.1, 1.31]
+DISTILLM_SHARES = [0.0, 0.0, 0.1, 0.1, 0.2]
+"""distillm, finetune.py (adaptive_threshold), loss_eps = 0.1: the share after each of VALIDATION_LOSSES,
+the first of which is the one before training."""
+
+REWARDS = torch.tensor([[-1.2, 0.4, -0.5, 0.3], [-0.6, 0.2, 0.0, 0.0]])
+SAMPLED = torch.tensor([[True, True, True, True], [True, True, False, False]])
+ADVANTAGES = [[-0.25350940, 0.06525000, -0.10750000, 0.30000001], [-0.20500001, 0.20000000, 0.0, 0.0]]
+"""LMOps, minillm/minillm/losses.py:Loss._get_advantages_and_returns of REWARDS, gamma = 0.95, without
+whitening."""
+
+WHOLE_REWARDS = torch.tensor([[-1.2, 0.4, -0.5, 0.3], [-0.6, 0.2, 0.9, -0.1]])
+WHITENED = [[-1.450147, -0.098311, -0.830931, 0.897247], [-0.039455, 0.98878, 1.331941, -0.799124]]
+"""The same function of WHOLE_REWARDS, all tokens sampled, with whitening. It runs in one process, where
+the code takes the deviation of 7 degrees of freedom; in several processes it divides by 8."""
+
+NEW_LOG_PROBS = torch.tensor([[-1.0, -0.5, -2.0, -0.3], [-0.7, -1.1, 0.0, 0.0]])
+OLD_LOG_PROBS = torch.tensor([[-1.4, -0.4, -2.1, -0.9], [-0.6, -1.5, 0.0, 0.0]])
+IMPORTANCE = torch.tensor([[1.0, 0.8, 1.1, 0.9], [1.2, 1.0, 1.0, 1.0]])
+POLICY_LOSS = 0.0140392529
+POLICY_SLOPES = [[0.06303193, -0.00787209, 0.02178108, 0.0], [0.03709834, 0.0, 0.0, 0.0]]
+"""LMOps, minillm/minillm/losses.py:Loss._pg_loss with ADVANTAGES, cliprange = 0.2: the mean over tokens and
+its slopes in NEW_LOG_PROBS."""
+
+TEACHER_REWARDS = [-2.095657, -3.047480, -1.334142]
+"""LMOps, minillm/minillm/reward.py:Reward.reward_fn of a teacher that answers TEACHER at three positions
+and is asked for LABELS."""

@@ -84,6 +84,7 @@ def test_adaptive_kl_is_dskds_by_the_paper_and_akl_py_as_released():
 def test_taid_is_the_official_loss_without_the_targets_entropy(t, expected):
     entropy = Categorical(logits=(1 - t) * STUDENT + t * TEACHER).entropy()
     agree(taid, expected, entropy=entropy, t=t)
+    agree(taid, expected, t=t, compat="released")
 
 
 def test_decoupled_kd_is_taids_port():
