@@ -8,8 +8,8 @@ import torch
 from limbeck.core.errors import ObjectiveError
 from limbeck.core.signals import Head, TopK
 from limbeck.objectives import clipped_kl, cross_entropy, forward_kl
-from limbeck.objectives.clip_network import ClipNetwork
-from limbeck.objectives.fused import linear_objective
+from limbeck.objectives.fused import PointwiseTerm, linear_objective, linear_terms
+from limbeck.objectives.learnt import clip_window
 from tests.objectives.worked import P, Q, logits, top, value_and_gradient
 
 # Stretches from the bottom: .05, .05 to .2, .2 to .5, .5 to 1.
@@ -138,7 +138,7 @@ def test_the_bounds_gradient_is_the_slope_of_the_weighted_divergence(renormalise
 
 
 def test_the_network_starts_nearly_open_and_never_closes():
-    network = ClipNetwork(floor=0.4)
+    network = clip_window(floor=0.4)
     s, z = logits(2, 5, 50, seed=0), logits(2, 5, 50, seed=1)
     bounds = network(s, z)
     assert bounds["low"].shape == (2, 5)
@@ -151,7 +151,7 @@ def test_the_network_starts_nearly_open_and_never_closes():
 
 
 def test_the_network_learns_through_the_loss_and_narrows_a_window_that_costs():
-    network = ClipNetwork()
+    network = clip_window()
     s, z, labels = logits(20, 50, seed=0), 2 * logits(20, 50, seed=1), torch.arange(20)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
     values = []
@@ -163,6 +163,25 @@ def test_the_network_learns_through_the_loss_and_narrows_a_window_that_costs():
         optimizer.step()
         values.append(loss.item())
     assert values[-1] < 0.9 * values[0]
+
+
+def test_learnt_bounds_through_the_fused_head_equal_the_plain_ones():
+    network = clip_window(floor=0.2)
+    torch.nn.init.normal_(network.layers[-1].weight, generator=torch.Generator().manual_seed(0))
+    hidden, weight = logits(5, 6, seed=2).requires_grad_(), logits(30, 6, seed=3).requires_grad_()
+    u, weights, labels = 2 * logits(5, 30, seed=4), logits(5, seed=5), torch.arange(5)
+    inputs = [hidden, weight, *network.parameters()]
+    found, _ = linear_terms(
+        [PointwiseTerm(clipped_kl, {}, network)], hidden, Head(weight), weights=weights[None], labels=labels,
+        teacher_hidden=u, teacher_head=Head(torch.eye(30)),
+    )  # fmt: skip
+    scores = hidden @ weight.T
+    expected = (weights * clipped_kl(scores, u, labels, **network(scores.detach(), u))).sum()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    for ours, plain in zip(
+        torch.autograd.grad(found, inputs), torch.autograd.grad(expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

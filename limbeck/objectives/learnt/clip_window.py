@@ -13,36 +13,39 @@ from limbeck.objectives.outcomes import outcomes
 _OPEN = 4.0  # sigmoid(4) = 0.98: training begins with nearly the whole distribution
 
 
-class ClipNetwork(nn.Module):
-    """(student, teacher) at a position -> the bounds of `clipped_kl` there.
+def clip_window(*, top: int = 8, width: int = 32, floor: float = 0.5) -> "ClipWindow":
+    """`low` and `high` of `clipped_kl` at every position, from both distributions there.
 
     It reads the teacher's `top` largest probabilities, the student's probabilities of the same
     outcomes, both normalised entropies and the total variation; two linear layers make a width and a
-    place of the window from them. The width is at least `floor`: the divergence over a window is
-    smallest when the window holds one outcome, and nothing would be learnt there.
+    place of the window from them. The window is nearly open at first. Its width is at least `floor`: the
+    divergence over a window is smallest when the window holds one outcome, and nothing is learnt there.
+
+    Args:
+        top: how many of the teacher's likeliest outcomes are read, at least 1.
+        width: of the hidden layer, at least 1.
+        floor: least width of the window, a share of mass in (0, 1).
+
+    Raises:
+        ObjectiveError: a size is below 1, or floor is outside its range.
 
     Source:
         Liu et al. 2024 (MGSR), arXiv:2407.10068, f_sub: a perceptron on both distributions that gives
         an upper and a lower bound, trained by the same loss. Its inputs, sizes and what keeps the window
         open are not said there; these are ours.
     """
+    check_inside_fraction(floor=floor)
+    for name, size in (("top", top), ("width", width)):
+        if size < 1:
+            raise ObjectiveError(f"{name} must be at least 1, got {size}.")
+    return ClipWindow(top, width, floor)
 
-    def __init__(self, *, top: int = 8, width: int = 32, floor: float = 0.5) -> None:
-        """New weights; the window is nearly open at first.
 
-        Args:
-            top: how many of the teacher's likeliest outcomes are read, at least 1.
-            width: of the hidden layer, at least 1.
-            floor: least width of the window, a share of mass in (0, 1).
+class ClipWindow(nn.Module):
+    """See `clip_window`."""
 
-        Raises:
-            ObjectiveError: a size is below 1, or floor is outside its range.
-        """
+    def __init__(self, top: int, width: int, floor: float) -> None:
         super().__init__()
-        check_inside_fraction(floor=floor)
-        for name, size in (("top", top), ("width", width)):
-            if size < 1:
-                raise ObjectiveError(f"{name} must be at least 1, got {size}.")
         self.top, self.floor = top, floor
         self.layers = nn.Sequential(nn.Linear(2 * top + 3, width), nn.GELU(), nn.Linear(width, 2))
         last = self.layers[-1]
