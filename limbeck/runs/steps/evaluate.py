@@ -96,11 +96,10 @@ def _subjects(
 
 
 def _baseline_name(word: str, work: Work) -> str:
-    """`undistilled`, or the `out` of a baseline that learnt from a teacher as well."""
+    """The `out` of the training that made it; `undistilled` for a model as it is."""
     made = maker(word, work.earlier)
-    step = None if made is None else work.recipe.steps[made]
-    distilled = isinstance(step, Train) and step.teacher is not None and word not in ("teacher", "student")
-    return word if distilled else "undistilled"
+    trained = made is not None and isinstance(work.recipe.steps[made], Train)
+    return word if trained and word not in ("teacher", "student") else "undistilled"
 
 
 def _description(word: str, work: Work) -> str:
