@@ -15,6 +15,7 @@ from limbeck.recipes.on_policy import on_policy
 from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
+from limbeck.recipes.redi import redi
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
@@ -48,6 +49,7 @@ __all__ = [
     "on_policy",
     "pkd",
     "quickstart",
+    "redi",
     "seq_kd",
     "sft",
     "step_by_step",

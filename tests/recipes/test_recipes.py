@@ -31,6 +31,8 @@ SHIPPED = {
     "cost_effective tuned": recipes.cost_effective(
         teacher="T", student=CUT, data="d.jsonl", teacher_is_tuned=True, smoothing=0.1, alpha=1.0
     ),
+    "redi": recipes.redi(student="S", data="d.jsonl"),
+    "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
     "pkd tuned": recipes.pkd(teacher="T", data="d.jsonl", teacher_is_tuned=True, match="last"),
 }
@@ -75,6 +77,19 @@ def test_a_divergence_is_compared_with_forward_kl_all_else_equal(name, terms):
     compared, student = (step.model_dump(exclude={"out", "objective"}) for step in trained)
     assert compared == student
     assert [term.weight for term in trained[0].objective] == [term.weight for term in trained[1].objective]
+
+
+def test_redi_lowers_wrong_answers_by_alpha_and_its_baseline_does_not():
+    trained = {step.out: step for step in SHIPPED["redi"].steps if isinstance(step, Train)}
+    assert [(term.on, term.weight, term.mean) for term in trained["student"].objective] == [
+        ("chosen", 1.0, "sequence"),
+        ("rejected", -0.8, "sequence"),
+    ]
+    baseline, student = (
+        trained[name].model_dump(exclude={"out", "objective"}) for name in ("right_only", "student")
+    )
+    assert baseline == student
+    assert trained["right_only"].objective == trained["student"].objective[:1]
 
 
 def test_cost_effective_learns_scores_then_labels_and_its_baseline_labels_twice():
