@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "adaptive_kl": {},
     "taid": {"t": 0.4},
     "decoupled_kd": {"alpha": 1.0, "beta": 1.0},
+    "clipped_kl": {"low": 0.05, "high": 1.0},
+    "logit_mse": {},
+    "corrected_mse": {},
     "cross_entropy": {},
     "forward_kl/topk": {},
 }
@@ -107,7 +111,7 @@ def plain(name: str, x: Inputs) -> None:
         arguments.append(x.topk)
     elif name != "cross_entropy":
         arguments.append(x.ht @ x.wt.T)
-    if name in ("cross_entropy", "decoupled_kd"):
+    if "labels" in signature(function).parameters:
         arguments.append(x.labels)
     _backward((x.weights * function(*arguments, **options)).sum(), x)
 

@@ -7,10 +7,13 @@ named `teacher_*` is always a constant; `teacher_logits` may be a `core.signals.
 
 from limbeck.objectives.adaptive_kl import adaptive_kl
 from limbeck.objectives.alpha_divergence import alpha_divergence
+from limbeck.objectives.clipped_kl import clipped_kl
+from limbeck.objectives.corrected_mse import corrected_mse
 from limbeck.objectives.cross_entropy import cross_entropy
 from limbeck.objectives.decoupled_kd import decoupled_kd
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.jsd import jsd
+from limbeck.objectives.logit_mse import logit_mse
 from limbeck.objectives.patient import patient
 from limbeck.objectives.policy_gradient import policy_gradient
 from limbeck.objectives.relation_kl import relation_kl
@@ -24,10 +27,13 @@ from limbeck.objectives.total_variation import total_variation
 __all__ = [
     "adaptive_kl",
     "alpha_divergence",
+    "clipped_kl",
+    "corrected_mse",
     "cross_entropy",
     "decoupled_kd",
     "forward_kl",
     "jsd",
+    "logit_mse",
     "patient",
     "policy_gradient",
     "relation_kl",

@@ -18,11 +18,14 @@ from torch import Tensor
 
 from limbeck.objectives.adaptive_kl import adaptive_kl
 from limbeck.objectives.alpha_divergence import alpha_divergence
+from limbeck.objectives.clipped_kl import clipped_kl, window_thresholds
+from limbeck.objectives.corrected_mse import corrected_mse, inverse_weight
 from limbeck.objectives.cross_entropy import cross_entropy
 from limbeck.objectives.decoupled_kd import decoupled_kd
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.head_mass import head_threshold
 from limbeck.objectives.jsd import jsd
+from limbeck.objectives.logit_mse import logit_mse
 from limbeck.objectives.outcomes import entropy, kl
 from limbeck.objectives.policy_gradient import policy_gradient
 from limbeck.objectives.reverse_kl import reverse_kl
@@ -200,13 +203,59 @@ def _policy_gradient(
     return value
 
 
+def _clipped_kl(
+    z: Tensor,
+    u: Tensor,
+    labels: Tensor,
+    spare: Spare,
+    *,
+    low: float,
+    high: float,
+    renormalise: bool = True,
+    softness: float = 1.0,
+) -> Tensor:
+    p = spare(1)
+    _softmax(u, out=p)
+    least, greatest = window_thresholds(p, low, high)
+    dropped = ((p < least) | (p > greatest)).scatter_(-1, labels.unsqueeze(-1), False)
+    difference = torch.sub(u, z, out=spare(0))
+    u.masked_fill_(dropped, -torch.inf)
+    if renormalise:
+        z.masked_fill_(dropped, -torch.inf)
+    lse_q, lse_p = _softmax(z, out=z), _softmax(u, out=u)
+    value = _dot(u, difference, out=difference) - lse_p + lse_q
+    z.sub_(u)
+    return value
+
+
+def _logit_mse(z: Tensor, u: Tensor, labels: Tensor, spare: Spare) -> Tensor:
+    z.sub_(u)
+    value = torch.mul(z, z, out=u).mean(-1, keepdim=True)
+    z.mul_(2 / z.shape[-1])
+    return value
+
+
+def _corrected_mse(z: Tensor, u: Tensor, labels: Tensor, spare: Spare, *, smoothing: float = 0.0) -> Tensor:
+    label, weight = labels.unsqueeze(-1), spare(0)
+    z.sub_(u).add_(1)
+    log_p = u.gather(-1, label) - _softmax(u, out=weight)
+    weight.mul_(1 - smoothing).add_(smoothing / z.shape[-1])
+    at_label = z.gather(-1, label)
+    total = torch.mul(z, z, out=u).mul_(weight).sum(-1, keepdim=True)
+    z.mul_(weight).scatter_add_(-1, label, torch.full_like(at_label, -1.0)).mul_(2 / z.shape[-1])
+    return (total - 2 * at_label + inverse_weight(log_p, smoothing, z.shape[-1])) / z.shape[-1]
+
+
 KERNELS: Mapping[Callable[..., Any], Kernel] = {
     adaptive_kl: _adaptive_kl,
     alpha_divergence: _alpha_divergence,
+    clipped_kl: _clipped_kl,
+    corrected_mse: _corrected_mse,
     cross_entropy: _cross_entropy,
     decoupled_kd: _decoupled_kd,
     forward_kl: _forward_kl,
     jsd: _jsd,
+    logit_mse: _logit_mse,
     policy_gradient: _policy_gradient,
     reverse_kl: _reverse_kl,
     skew_forward_kl: _skew_forward_kl,

@@ -1,7 +1,10 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
+from limbeck.recipes.akl import akl
+from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
 from limbeck.recipes.ddk import ddk
+from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
 from limbeck.recipes.gkd import gkd
@@ -12,6 +15,7 @@ from limbeck.recipes.on_policy import on_policy
 from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
+from limbeck.recipes.redi import redi
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
@@ -32,8 +36,11 @@ __all__ = [
     "Term",
     "Train",
     "Watch",
+    "akl",
+    "cost_effective",
     "ctkd",
     "ddk",
+    "decoupled_kd",
     "distillm",
     "distillm2",
     "gkd",
@@ -42,6 +49,7 @@ __all__ = [
     "on_policy",
     "pkd",
     "quickstart",
+    "redi",
     "seq_kd",
     "sft",
     "step_by_step",

@@ -114,8 +114,9 @@ class Train(TrainingSettings):
     rows: str
     objective: tuple[Term, ...] = Field(min_length=1)
     model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
-    task: Literal["default", "two_task"] = Field(
-        default="default", description="two_task: predict the label, explain the rationale"
+    task: Literal["default", "two_task", "preference"] = Field(
+        default="default",
+        description="two_task: predict the label, explain the rationale; preference: chosen and rejected",
     )
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")

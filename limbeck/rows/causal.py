@@ -12,7 +12,7 @@ from limbeck.rows.chat import Segment, TemplateError, chat_segments
 from limbeck.rows.exchange import exchanges
 from limbeck.rows.kinds import Kind
 from limbeck.rows.problems import LongPrompt
-from limbeck.rows.rendering import Rendering
+from limbeck.rows.rendering import Rendering, example_suffix
 from limbeck.rows.tokens import Ids, encode, encode_with_offsets, end_id, opening_ids
 
 if TYPE_CHECKING:
@@ -95,22 +95,18 @@ def pieces_of(
     """
     pieces = []
     for row in rows:
-        messages = messages_of(row, kind)
         if kind is Kind.TEXT:
             pieces.append(Piece(row["id"], [Segment(row["text"], True, ends=_is_finished(row))]))
-        elif messages is not None:
-            # The end of a preference row is what was chosen: earlier turns are context.
-            loss_on = "last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on
+        elif messages_of(row, kind) is not None:
             try:
-                segments = chat_segments(messages, tokenizer, loss_on=loss_on, tools=row.get("tools"))
+                conversations = _conversations(row, kind, tokenizer, rendering)
             except TemplateError as error:
                 problems.append(Problem(f"row {row['id']}", f"{error}. {_TEMPLATE_ADVICE}"))
                 continue
-            joined = tokenizer.chat_template is not None
-            notes["conversations given an end token that the chat template lacks"] += (
-                joined and segments[-1].ends
+            notes["conversations given an end token that the chat template lacks"] += sum(
+                piece.joined and piece.segments[-1].ends for piece in conversations
             )
-            pieces.append(Piece(row["id"], segments, joined=joined))
+            pieces += conversations
         else:
             for exchange in exchanges(row, kind, rendering, tokenizer.eos_token or ""):
                 prompt = separated(exchange.prompt, exchange.target, rendering.separator)
@@ -120,7 +116,7 @@ def pieces_of(
                     Segment(exchange.target, True, ends=_is_finished(row)),
                 ]
                 pieces.append(Piece(exchange.row_id, segments, exchange.group))
-    if kind is Kind.PREFERENCE:
+    if kind is Kind.PREFERENCE and rendering.task != "preference":
         notes["rejected answers not learnt from"] += len(rows)
     return pieces
 
@@ -151,18 +147,18 @@ def encoded(pieces: Sequence[Piece], tokenizer: "PreTrainedTokenizerBase") -> li
     return examples
 
 
-def messages_of(row: Row, kind: Kind) -> list[Mapping[str, Any]] | None:
-    """The conversation of a row, the chosen answer of a preference at its end; None without turns."""
+def messages_of(row: Row, kind: Kind, answer: str = "chosen") -> list[Mapping[str, Any]] | None:
+    """The conversation of a row, that answer of a preference at its end; None without turns."""
     if kind is Kind.MESSAGES:
         return list(row["messages"])
     if kind is not Kind.PREFERENCE or (isinstance(row.get("prompt"), str) and isinstance(row["chosen"], str)):
         return None
     before = row.get("messages") or row.get("prompt") or []
     before = [{"role": "user", "content": before}] if isinstance(before, str) else list(before)
-    chosen = row["chosen"]
-    if isinstance(chosen, str):
-        return [*before, {"role": "assistant", "content": chosen}]
-    return list(chosen) if chosen[0]["role"] != "assistant" else [*before, *chosen]
+    given = row[answer]
+    if isinstance(given, str):
+        return [*before, {"role": "assistant", "content": given}]
+    return list(given) if given[0]["role"] != "assistant" else [*before, *given]
 
 
 def _is_finished(row: Row) -> bool:
@@ -173,6 +169,22 @@ def _is_finished(row: Row) -> bool:
 def separated(prompt: str, answer: str, separator: str) -> str:
     """The prompt, ended by `separator` where neither side of the seam is white space."""
     return prompt if prompt[-1:].isspace() or answer[:1].isspace() else prompt + separator
+
+
+def _conversations(
+    row: Row, kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
+) -> list[Piece]:
+    """The conversation of a row, or of a preference one for each answer that is learnt."""
+    # The end of a preference row is its answer: earlier turns are context.
+    loss_on = "last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on
+    pieces = []
+    for group, answer in enumerate(rendering.answers):
+        messages = messages_of(row, kind, answer)
+        assert messages is not None
+        segments = chat_segments(messages, tokenizer, loss_on=loss_on, tools=row.get("tools"))
+        row_id = row["id"] + example_suffix(answer) if group else row["id"]
+        pieces.append(Piece(row_id, segments, group, joined=tokenizer.chat_template is not None))
+    return pieces
 
 
 def _inside_learnt(offsets: NDArray[np.int64], segments: Sequence[Segment]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from limbeck.core.errors import Problem
 from limbeck.rows.kinds import Kind
-from limbeck.rows.rendering import Rendering
+from limbeck.rows.rendering import Rendering, example_suffix
 
 
 class Exchange(NamedTuple):
@@ -19,16 +19,22 @@ class Exchange(NamedTuple):
 
 
 def exchanges(row: Mapping[str, Any], kind: Kind, rendering: Rendering, end_token: str) -> list[Exchange]:
-    """The examples of a row: one, or with `two_task` the label `x` and the rationale `x#rationale`.
+    """The examples of a row: one, or two.
+
+    With `two_task` the label `x` and the rationale `x#rationale`, with `preference` the chosen answer `x`
+    and the rejected one `x#rejected`.
 
     `end_token` stands between the texts of a pair, as in the official code of distilling step-by-step.
     """
     prompt, answer = prompt_of(row, kind, end_token), answer_of(row, kind)
     if rendering.task == "default":
         return [Exchange(row["id"], prompt, answer)]
+    second = row["id"] + example_suffix(rendering.group_names[1])
+    if rendering.task == "preference":
+        return [Exchange(row["id"], prompt, answer), Exchange(second, prompt, row["rejected"], group=1)]
     return [
         Exchange(row["id"], rendering.predict_prefix + prompt, answer),
-        Exchange(row["id"] + "#rationale", rendering.explain_prefix + prompt, row["rationale"], group=1),
+        Exchange(second, rendering.explain_prefix + prompt, row["rationale"], group=1),
     ]
 
 

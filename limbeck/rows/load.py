@@ -10,6 +10,7 @@ from limbeck.rows.check import check_rows
 from limbeck.rows.normal import normalised, renamed
 from limbeck.rows.problems import refuse_rows
 from limbeck.rows.read import Part, quiet, read
+from limbeck.rows.traces import paired
 
 _NO_COLUMNS: Mapping[str, str] = {}
 
@@ -52,7 +53,7 @@ def _prepared(part: Part, columns: Mapping[str, str], where: str, limit: int | N
     if size == 0:
         raise RowError(f"{where}: data must have at least one row, got none. Check the file and `split`.")
     rows = renamed(part.rows.select(range(size)), columns, where)
-    ids = _ids(rows, part.ids[:size], where)
+    rows, ids = paired(rows, _ids(rows, part.ids[:size], where), where)
     rows = normalised(rows, ids, where)
     return rows.remove_columns([name for name in ("id",) if name in rows.column_names]).add_column("id", ids)
 

@@ -16,7 +16,7 @@ from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.problems import refuse_kind, refuse_rendering
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.ragged import list_column
-from limbeck.rows.rendering import ModelKind, Rendering
+from limbeck.rows.rendering import ModelKind, Rendering, Task
 from limbeck.rows.seq2seq import seq2seq_examples
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ _ACCEPTED: Mapping[ModelKind, tuple[Kind, ...]] = {
     ),
     "classifier": (Kind.LABELLED_TEXT, Kind.LABELLED_PAIR),
 }  # fmt: skip
-_TWO_TASK = (Kind.QUESTION, Kind.COMPLETION, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR)
+_TASKS: Mapping[Task, tuple[Kind, ...]] = {
+    "two_task": (Kind.QUESTION, Kind.COMPLETION, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR),
+    "preference": (Kind.PREFERENCE,),
+}
 
 
 def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering) -> Dataset:
@@ -59,7 +62,7 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
     """
     kind = kind_of(rows.column_names)
     is_two_task = rendering.task == "two_task"
-    refuse_kind(kind, _TWO_TASK if is_two_task else _ACCEPTED[rendering.model_kind], _purpose(rendering))
+    refuse_kind(kind, _TASKS.get(rendering.task, _ACCEPTED[rendering.model_kind]), _purpose(rendering))
     if is_two_task and "rationale" not in rows.column_names:
         raise RowError(
             f"rows must have the column `rationale` for two_task, got {', '.join(rows.column_names)}. "
@@ -107,4 +110,4 @@ def _table(examples: Sequence[Any], rendering: Rendering) -> pa.Table:
 
 
 def _purpose(rendering: Rendering) -> str:
-    return "two_task" if rendering.task == "two_task" else f"a {rendering.model_kind} model"
+    return f"a {rendering.model_kind} model" if rendering.task == "default" else rendering.task

@@ -1,13 +1,21 @@
 """How rows become token ids: the choices a user makes, and what they are called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from limbeck.core.errors import ConfigError, Problem
 
 ModelKind = Literal["causal", "seq2seq", "encoder", "classifier"]
-Task = Literal["default", "two_task"]
+Task = Literal["default", "two_task", "preference"]
 LossOn = Literal["last_assistant", "all_assistant", "all"]
+
+GROUPS: Mapping[Task, tuple[str, ...]] = {
+    "default": (),
+    "two_task": ("label", "rationale"),
+    "preference": ("chosen", "rejected"),
+}
+"""Task -> the names of the examples it makes of a row; the first is what the student is for."""
 
 INPUTS_CUT = "inputs cut at max_length"
 """A note of `rows.render.notes_of`, said of whole inputs of encoders."""
@@ -26,7 +34,8 @@ class Rendering:
         max_target_length: most tokens of a seq2seq target, its end included; 256 in the official
             code of distilling step-by-step.
         task: `two_task` makes two examples of every row, one that predicts the answer and one that
-            explains it (Hsieh et al. 2023, arXiv:2305.02301).
+            explains it (Hsieh et al. 2023, arXiv:2305.02301); `preference` makes two of every row with
+            `chosen` and `rejected`, one for each answer.
         loss_on: which tokens of a causal row are learnt: of the last assistant turn, of all assistant
             turns, or all; a prompt with one answer counts as one user and one assistant turn.
         label_names: a classifier's classes in the order of their ids; see `rows.classes.label_names`.
@@ -53,8 +62,8 @@ class Rendering:
         if self.max_target_length < 1:
             message = f"must be at least 1, got {self.max_target_length}."
             problems.append(Problem("max_target_length", message))
-        if self.task == "two_task" and self.model_kind not in ("causal", "seq2seq"):
-            message = f"two_task must go with causal or seq2seq models, got {self.model_kind}."
+        if self.task != "default" and self.model_kind not in ("causal", "seq2seq"):
+            message = f"{self.task} must go with causal or seq2seq models, got {self.model_kind}."
             problems.append(Problem("task", message))
         if self.model_kind == "classifier" and not self.label_names:
             problems.append(Problem("label_names", "must name the classes of a classifier, got none."))
@@ -64,4 +73,18 @@ class Rendering:
     @property
     def group_names(self) -> tuple[str, ...]:
         """The tasks that terms choose with `on`; the column `group` counts them from 0."""
-        return ("label", "rationale") if self.task == "two_task" else ()
+        return GROUPS[self.task]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The columns of a row of preferences that become examples."""
+        return GROUPS["preference"] if self.task == "preference" else GROUPS["preference"][:1]
+
+    def row_of(self, example_id: str, group: int) -> str:
+        """The id of the row that an example was made from."""
+        return example_id.removesuffix(example_suffix(self.group_names[group])) if group else example_id
+
+
+def example_suffix(group_name: str) -> str:
+    """What the id of a row's second example ends with."""
+    return f"#{group_name}"

@@ -8,10 +8,10 @@ import numpy as np
 
 from limbeck.core.errors import Problem
 from limbeck.rows.causal import messages_of
-from limbeck.rows.chat import Segment, TemplateError, chat_prompt
+from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt
 from limbeck.rows.exchange import Exchange, exchanges
 from limbeck.rows.kinds import Kind
-from limbeck.rows.rendering import INPUTS_CUT, Rendering
+from limbeck.rows.rendering import GROUPS, INPUTS_CUT, Rendering, example_suffix
 from limbeck.rows.tokens import Ids, encode, encode_whole, end_id
 
 if TYPE_CHECKING:
@@ -75,9 +75,18 @@ def text_of(segments: Sequence[Segment], tokenizer: "PreTrainedTokenizerBase") -
 def _pairs(
     row: Row, kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
 ) -> list[Exchange]:
-    messages = messages_of(row, kind)
-    if messages is None:
+    if messages_of(row, kind) is None:
         return exchanges(row, kind, rendering, tokenizer.eos_token or "")
+    return [
+        _last_exchange(row, messages_of(row, kind, answer) or [], group, tokenizer)
+        for group, answer in enumerate(rendering.answers)
+    ]
+
+
+def _last_exchange(
+    row: Row, messages: Messages, group: int, tokenizer: "PreTrainedTokenizerBase"
+) -> Exchange:
     last = max(k for k, turn in enumerate(messages) if turn["role"] == "assistant")
     segments = chat_prompt(messages[:last], tokenizer, tools=row.get("tools"))
-    return [Exchange(row["id"], text_of(segments, tokenizer), str(messages[last].get("content") or ""))]
+    row_id = row["id"] + example_suffix(GROUPS["preference"][group]) if group else row["id"]
+    return Exchange(row_id, text_of(segments, tokenizer), str(messages[last].get("content") or ""), group)

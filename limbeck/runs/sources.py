@@ -38,7 +38,8 @@ class TaskPairs:
     """One data row an entry: the examples of all its tasks are in the same batch.
 
     As `TaskPrefixDataCollator` of distilling step-by-step does it: a batch of n rows holds n
-    labels and n rationales, so that both means are over the same rows.
+    labels and n rationales, so that both means are over the same rows. In the same way n pairs of
+    answers give n chosen and n rejected ones.
 
     Args:
         source: one example an entry.
@@ -80,12 +81,14 @@ def training_source(
     config: Any,
     apart: Sequence[str] | None = None,
 ) -> Source:
-    """What the engine draws from: packs for causal models, rows otherwise, pairs of tasks for `two_task`.
+    """What the engine draws from: packs for causal models, rows otherwise; examples of one row together.
 
-    Rows stay alone, too, where rollouts take their places; those of different `apart` share no pack.
+    Rows stay alone, too, where rollouts take their places, and the two answers of a preference: a pack
+    could hold one of them without the other. Rows of different `apart` share no pack.
     """
     pad = int(tokenizer.pad_token_id)
-    if step.packing and rendering.model_kind == "causal" and step.rollouts is None:
+    in_packs = step.packing and step.rollouts is None and rendering.task != "preference"
+    if in_packs and rendering.model_kind == "causal":
         return PackedSource(rendered, rendering, step.max_length, step.seed, pad, apart=apart)
     padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))
     if not rendering.group_names:
@@ -95,12 +98,12 @@ def training_source(
     rows: dict[str, list[int]] = {}
     for entry, (row_id, group) in enumerate(zip(rendered["row_id"], rendered["group"], strict=True)):
         if group in groups:
-            rows.setdefault(row_id.removesuffix("#rationale"), []).append(entry)
+            rows.setdefault(rendering.row_of(row_id, group), []).append(entry)
     return TaskPairs(padded, list(rows.values()))
 
 
 def heldout_source(rendered: Dataset, rendering: Rendering, tokenizer: Any, config: Any) -> PaddedSource:
-    """Held-out rows, one an entry; of two tasks only the label, which is what the student is for."""
+    """Held-out rows, one an entry; of two examples of a row the first, which is what the student is for."""
     if rendering.group_names:
         rendered = rendered.filter(lambda group: group == 0, input_columns="group")
     return PaddedSource(rendered, rendering, int(tokenizer.pad_token_id), decoder_start(config, tokenizer))

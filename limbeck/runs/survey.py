@@ -275,7 +275,9 @@ class _Surveyor:
     def _task_of(self, place: int, step: Evaluate) -> Any:
         made = maker(step.model, self.seen.recipe.steps[:place])
         maker_step = None if made is None else self.seen.recipe.steps[made]
-        return maker_step.task if isinstance(maker_step, Train) else "default"
+        # Of a preference the chosen answer is measured, with or without the rejected one in the rows.
+        two = isinstance(maker_step, Train) and maker_step.task == "two_task"
+        return "two_task" if two else "default"
 
     def _try_terms(self, place: int, step: Train, student: Shape | None, teacher: Shape | None) -> None:
         where = path_of(place, step)

@@ -24,11 +24,16 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     "taid": [{"t": 0.4}],
     "decoupled_kd": [{"alpha": 1.0, "beta": 2.0}],
     "policy_gradient": [{}, {"clip": 0.2}],
+    "clipped_kl": [{"low": 0.1, "high": 1.0}, {"low": 0.02, "high": 0.9}],
+    "corrected_mse": [{}, {"smoothing": 0.2}],
 }
 BATCH_NUMBERS = {"advantages": -0.7, "sampled_log_probs": -1.5}
+# Objectives of raw class scores: a shift counts, there is no temperature, and no stored or masked form.
+SCORES = ("corrected_mse", "logit_mse")
 ENTRIES = {name: e for name, e in catalogue("objectives").items() if set(e.positional) <= POINTWISE}
 CASES = [(name, options) for name in ENTRIES for options in OPTIONS.get(name, [{}])]
-DIVERGENCES = [case for case in CASES if "teacher_logits" in ENTRIES[case[0]].positional]
+DISTRIBUTIONS = [case for case in CASES if case[0] not in SCORES]
+DIVERGENCES = [case for case in DISTRIBUTIONS if "teacher_logits" in ENTRIES[case[0]].positional]
 # Plain f-divergences of the two distributions: gathering outcomes can only lose information.
 F_DIVERGENCES = [
     case
@@ -53,6 +58,7 @@ SLOPES = [
 FUSED = [(*case, None) for case in CASES] + [(*case, k) for case in DIVERGENCES for k in (4, V)]
 
 every = pytest.mark.parametrize(("name", "options"), CASES)
+distributions = pytest.mark.parametrize(("name", "options"), DISTRIBUTIONS)
 divergences = pytest.mark.parametrize(("name", "options"), DIVERGENCES)
 
 
@@ -103,13 +109,19 @@ def test_inputs_stay_as_they_are(name, options):
     assert torch.equal(s, before[0]) and torch.equal(u, before[1])
 
 
-@divergences
+@every
 def test_nothing_flows_to_the_teacher(name, options):
     s, u = pair()
     s.requires_grad_()
     u.requires_grad_()
     call(name, s, u, options).sum().backward()
     assert u.grad is None and s.grad is not None
+
+
+@divergences
+def test_nothing_flows_to_a_stored_teacher(name, options):
+    s, u = pair()
+    s.requires_grad_()
     stored = top(u.detach(), 3)
     log_probs = stored.log_probs.clone().requires_grad_()
     call(name, s, TopK(stored.ids, log_probs, stored.log_tail), options).sum().backward()
@@ -128,7 +140,7 @@ def test_the_gradient_is_the_slope_of_the_value(name, options):
         torch.testing.assert_close(found[:, column], slope, atol=2e-3, rtol=1e-2)
 
 
-@every
+@distributions
 def test_a_shift_of_all_logits_changes_nothing(name, options):
     s, u = pair()
     torch.testing.assert_close(
@@ -147,7 +159,7 @@ def test_extreme_logits_give_finite_values_and_gradients(name, options):
     assert gradient(name, s, u, options).isfinite().all()
 
 
-@every
+@distributions
 def test_columns_masked_on_both_sides_are_as_if_absent(name, options):
     s, u = pair()
     masked = [1, 4]

@@ -21,6 +21,18 @@ SHIPPED = {
     "step_by_step": recipes.step_by_step(student="S", data="d.jsonl", columns={"rationale": "llm_rationale"}),
     "minilm": recipes.minilm(teacher="T", data="d.jsonl"),
     "minilm student": recipes.minilm(teacher="T", data="d.jsonl", student="S"),
+    "akl": recipes.akl(teacher="T", student="S", data="d.jsonl"),
+    "akl soft only": recipes.akl(teacher="T", student=CUT, data="d.jsonl", kd_ratio=1.0, baseline=False),
+    "decoupled_kd": recipes.decoupled_kd(teacher="T", student="S", data="d.jsonl"),
+    "decoupled_kd warm": recipes.decoupled_kd(
+        teacher="T", student=CUT, data="d.jsonl", hard=0.5, temperature=4.0
+    ),
+    "cost_effective": recipes.cost_effective(teacher="T", student="S", data="d.jsonl"),
+    "cost_effective tuned": recipes.cost_effective(
+        teacher="T", student=CUT, data="d.jsonl", teacher_is_tuned=True, smoothing=0.1, alpha=1.0
+    ),
+    "redi": recipes.redi(student="S", data="d.jsonl"),
+    "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
     "pkd tuned": recipes.pkd(teacher="T", data="d.jsonl", teacher_is_tuned=True, match="last"),
 }
@@ -50,6 +62,47 @@ def test_the_baseline_differs_from_the_student_in_teacher_rows_and_objective_onl
     method = {"out", "teacher", "rows", "objective"}
     assert baseline.model_dump(exclude=method) == student.model_dump(exclude=method)
     assert baseline.teacher is None
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("akl", {"forward": ["cross_entropy", "forward_kl"], "student": ["cross_entropy", "adaptive_kl"]}),
+        ("decoupled_kd", {"forward": ["forward_kl"], "student": ["decoupled_kd"]}),
+    ],
+)
+def test_a_divergence_is_compared_with_forward_kl_all_else_equal(name, terms):
+    trained = [step for step in SHIPPED[name].steps if isinstance(step, Train)]
+    assert {step.out: [term.name for term in step.objective] for step in trained} == terms
+    compared, student = (step.model_dump(exclude={"out", "objective"}) for step in trained)
+    assert compared == student
+    assert [term.weight for term in trained[0].objective] == [term.weight for term in trained[1].objective]
+
+
+def test_redi_lowers_wrong_answers_by_alpha_and_its_baseline_does_not():
+    trained = {step.out: step for step in SHIPPED["redi"].steps if isinstance(step, Train)}
+    assert [(term.on, term.weight, term.mean) for term in trained["student"].objective] == [
+        ("chosen", 1.0, "sequence"),
+        ("rejected", -0.8, "sequence"),
+    ]
+    baseline, student = (
+        trained[name].model_dump(exclude={"out", "objective"}) for name in ("right_only", "student")
+    )
+    assert baseline == student
+    assert trained["right_only"].objective == trained["student"].objective[:1]
+
+
+def test_cost_effective_learns_scores_then_labels_and_its_baseline_labels_twice():
+    trained = {step.out: step for step in SHIPPED["cost_effective"].steps if isinstance(step, Train)}
+    assert list(trained) == ["tuned", "labelled", "undistilled", "scored", "student"]
+    assert [(term.name, term.weight) for term in trained["scored"].objective] == [
+        ("cross_entropy", 0.5),
+        ("corrected_mse", 0.5),
+    ]
+    assert trained["student"].student.model == "scored"
+    for baseline, distilled in (("labelled", "scored"), ("undistilled", "student")):
+        method = {"out", "teacher", "objective", "student"}
+        assert trained[baseline].model_dump(exclude=method) == trained[distilled].model_dump(exclude=method)
 
 
 def test_step_by_step_weighs_label_and_rationale_by_alpha():

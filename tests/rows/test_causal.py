@@ -192,6 +192,20 @@ def test_without_a_template_roles_stand_on_lines_of_their_own(letters):
     assert learnt(row) == [8, END, 10, END]
 
 
+def test_with_the_task_preference_both_answers_are_learnt_each_in_its_group(letters, chat_letters):
+    rendering = Rendering("causal", 64, task="preference")
+    pair = {"prompt": "a ", "chosen": "b", "rejected": "cd"}
+    text = render(rows_of(pair, {**pair, "rejected": ""}), letters, rendering)
+    assert text["row_id"][:] == ["r0", "r0#rejected", "r1", "r1#rejected"]
+    assert text["group"][:] == [0, 1, 0, 1]
+    assert [learnt(row) for row in text] == [[8, END], [9, 10, END], [8, END], [END]]
+    assert notes_of(text) == []
+    row = {**turns("a", "b", "c"), "chosen": "d", "rejected": "e"}
+    chat = render(rows_of(row), chat_letters, rendering)
+    assert [learnt(one) for one in chat] == [[10, CHAT_END], [11, CHAT_END]]
+    assert (chat["row_id"][:], chat["group"][:]) == (["r0", "r0#rejected"], [0, 1])
+
+
 def test_a_preference_learns_what_was_chosen(letters, chat_letters):
     text = render(rows_of({"prompt": "a ", "chosen": "b", "rejected": "c"}), letters, CAUSAL)
     assert learnt(text[0]) == [8, END]

@@ -17,6 +17,9 @@ from limbeck.rows.problems import DATA_SUFFIXES
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
 
 
+SOLVED = {"question": "q", "solutions": ["a", "b", "c", "d"], "verdicts": [None, False, True, True]}
+
+
 @pytest.mark.parametrize(
     ("row", "kind", "columns"),
     [
@@ -46,6 +49,39 @@ def test_an_input_goes_below_its_instruction(write):
     given = {"instruction": "Add.", "input": "1 and 2", "output": "3"}
     rows = load_rows(write([given, {**given, "input": ""}]))
     assert rows["prompt"][:] == ["Add.\n1 and 2", "Add."]
+
+
+def test_judged_solutions_become_the_first_right_and_the_first_wrong_one(write):
+    rows = load_rows(write([{**SOLVED, "verdicts": [True] * 4}, SOLVED, {**SOLVED, "verdicts": [None] * 4}]))
+    assert kind_of(rows.column_names) is Kind.PREFERENCE
+    assert rows.to_list() == [{"prompt": "q", "chosen": "c", "rejected": "b", "id": "rows.jsonl:2"}]
+
+
+def test_judged_solutions_of_another_name_are_renamed(write):
+    raw = {"problem": "q", "generations": ["a", "b"], "correctness_math_verify": [False, True], "id": "x"}
+    columns = {"question": "problem", "solutions": "generations", "verdicts": "correctness_math_verify"}
+    row = load_rows(write([raw]), columns=columns)[0]
+    assert row == {"prompt": "q", "chosen": "b", "rejected": "a", "id": "x"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"verdicts": [True, False]},
+            "row rows.jsonl:1: solutions and verdicts must be of one length, got 4 and 2",
+        ),
+        ({"solutions": ["a", "", "b", "c"]}, "solutions must be a list of texts that are not empty"),
+        ({"verdicts": ["yes", "no", "no", "no"]}, "verdicts must be a list of true and false"),
+        (
+            {"verdicts": [True] * 4},
+            "at least one question must have a right and a wrong solution, got none of 1",
+        ),
+    ],
+)
+def test_solutions_that_do_not_fit_their_verdicts_are_named(write, change, message):
+    with pytest.raises(RowError, match=message):
+        load_rows(write([SOLVED | change]))
 
 
 def test_sharegpt_speakers_become_roles(write):

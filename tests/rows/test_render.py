@@ -61,6 +61,27 @@ def test_seq2seq_two_tasks_are_predict_and_explain(closing):
     assert prompt["input_ids"][:] == rendered["input_ids"][:1]
 
 
+def test_seq2seq_writes_both_answers_of_a_preference(closing):
+    rows = rows_of({"prompt": "a", "chosen": "b", "rejected": "c"})
+    rendered = render(rows, closing, Rendering("seq2seq", 64, task="preference"))
+    assert rendered["target_ids"][:] == [[8, END], [9, END]]
+    assert rendered["input_ids"][0] == rendered["input_ids"][1]
+    before = [{"role": "user", "content": "a"}]
+    rows = rows_of({"messages": before, "chosen": "b", "rejected": "c"})
+    rendered = render(rows, closing, Rendering("seq2seq", 64, task="preference"))
+    assert rendered["target_ids"][:] == [[8, END], [9, END]]
+    assert (rendered["row_id"][:], rendered["group"][:]) == (["r0", "r0#rejected"], [0, 1])
+
+
+def test_the_task_preference_needs_two_answers(closing):
+    with pytest.raises(
+        RowError, match=r"rows for preference must have the columns chosen\+rejected, got prompt"
+    ):
+        render(
+            rows_of({"prompt": "a", "completion": "b"}), closing, Rendering("causal", 64, task="preference")
+        )
+
+
 def test_pairs_with_a_label_are_joined_by_the_end_token_for_seq2seq(closing):
     # Official code of distilling step-by-step: premise + eos_token + hypothesis.
     row = render(rows_of({"text_a": "a", "text_b": "b", "label": "c"}), closing, Rendering("seq2seq", 64))[0]
@@ -127,6 +148,7 @@ def test_no_rows_render_to_no_rows(closing):
         ({"max_length": 1}, "max_length: must be at least 2, got 1"),
         ({"max_target_length": 0}, "max_target_length: must be at least 1, got 0"),
         ({"model_kind": "encoder", "task": "two_task"}, "two_task must go with causal or seq2seq"),
+        ({"model_kind": "encoder", "task": "preference"}, "preference must go with causal or seq2seq"),
         ({"model_kind": "classifier"}, "label_names: must name the classes of a classifier"),
     ],
 )

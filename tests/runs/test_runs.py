@@ -169,6 +169,49 @@ def test_pkd_tunes_its_teacher_first(world, tmp_path):
     assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
 
 
+@pytest.mark.parametrize("recipe", ["akl", "decoupled_kd"])
+def test_a_divergence_is_compared_with_forward_kl_by_name(world, tmp_path, recipe):
+    done = run(
+        recipe, tmp_path / "run", teacher=str(world / "teacher"), student=str(world / "student"),
+        data=str(world / "answers.jsonl"), **{"steps.3.evaluate.metrics": ["fidelity"]},
+    )  # fmt: skip
+    assert names(done.evaluation) == ["forward", "student", "teacher"]
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["phase"] for line in lines] == ["forward", "forward", "student", "student"]
+
+
+def test_redi_learns_right_answers_and_then_pairs(world, tmp_path):
+    done = run(
+        "redi", tmp_path / "run", student=str(world / "student"), data=str(world / "pairs.jsonl"),
+        gradient_accumulation_steps=2, pairs_gradient_accumulation_steps=2, pairs_learning_rate=1e-3,
+        **{"steps.4.evaluate.metrics": ["perplexity"]},
+    )  # fmt: skip
+    AutoModelForCausalLM.from_pretrained(done.student)
+    assert names(done.evaluation) == ["right_only", "student"]
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    first = {line["phase"]: line["terms"] for line in lines if line["step"] == 1}
+    assert sorted(first["student"]) == ["cross_entropy_chosen", "cross_entropy_rejected"]
+    assert sorted(first["right_only"]) == ["cross_entropy_chosen"]
+    # Both second stages start from the same student, with the same rows in the same order.
+    same = [first[phase]["cross_entropy_chosen"] for phase in ("right_only", "student")]
+    assert same[0] == pytest.approx(same[1], rel=1e-5)
+
+
+def test_cost_effective_learns_scores_of_a_tuned_teacher_and_then_labels(world, tmp_path):
+    done = run(
+        "cost_effective", tmp_path / "run", teacher=str(world / "bert"),
+        student={"cut": str(world / "bert"), "layers": 2}, data=str(world / "labels.jsonl"),
+        **{"steps.7.evaluate.metrics": ["classification"]},
+    )  # fmt: skip
+    student = AutoModelForSequenceClassification.from_pretrained(done.student)
+    assert (student.config.num_hidden_layers, student.config.num_labels) == (2, 3)
+    lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    terms = {line["phase"]: sorted(line["terms"]) for line in lines}
+    assert terms["scored"] == ["corrected_mse", "cross_entropy"]
+    assert terms["student"] == terms["undistilled"] == ["cross_entropy"]
+    assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
+
+
 def test_a_run_ends_with_a_report_and_a_card(world, tmp_path, real_report):
     done = run(
         "sft", tmp_path / "run", student=str(world / "student"), data=str(world / "answers.jsonl"),

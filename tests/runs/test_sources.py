@@ -59,6 +59,27 @@ def test_only_the_label_is_measured_on_held_out_rows():
     assert heldout.batch(range(len(heldout))).row_ids == [["r0"], ["r1"], ["r2"]]
 
 
+def test_a_batch_of_pairs_holds_both_answers_of_the_same_rows_and_is_never_packed():
+    step = Train(
+        out="student", student="S", rows="rows.train", task="preference",
+        objective=[Term(name="cross_entropy"), Term(name="cross_entropy", weight=-0.5)],
+    )  # fmt: skip
+    rows = Dataset.from_list(
+        [{"id": f"r{n}", "prompt": f"{n} and {n}", "chosen": "the cat", "rejected": "sat"} for n in range(3)]
+    )
+    tokenizer, config = tiny.tiny_tokenizer(), tiny.tiny_llama().config
+    rendering = rendering_of(step, "causal", task="preference", label_names=())
+    rendered = render(rows, tokenizer, rendering)
+    source = training_source(rendered, rendering, step, tokenizer, config)
+    batch = source.batch([2, 0])
+    assert step.packing and len(source) == 3
+    assert batch.group_names == ("chosen", "rejected")
+    assert batch.row_ids == [["r2"], ["r2#rejected"], ["r0"], ["r0#rejected"]]
+    assert [int(groups.max()) for groups in batch.groups] == [0, 1, 0, 1]
+    heldout = heldout_source(rendered, rendering, tokenizer, config)
+    assert heldout.batch(range(len(heldout))).row_ids == [["r0"], ["r1"], ["r2"]]
+
+
 def test_causal_rows_are_packed_when_asked_for():
     source, _ = two_task("label", "rationale", model_kind="causal", packing=True)
     assert isinstance(source, PackedSource)

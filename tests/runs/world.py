@@ -25,6 +25,10 @@ def make_world(folder: Path) -> Path:
             {"question": f"{n} and {n}", "llm_rationale": f"two times {n}", "answer": str(2 * n)}
             for n in range(24)
         ],
+        "pairs": [
+            {"prompt": text[:20].strip(), "chosen": text[20:].strip(), "rejected": text[::-1][:24].strip()}
+            for text in texts
+        ],
         "labels": [{"text": text, "label": n % 3} for n, text in enumerate(texts)],
     }
     for name, found in rows.items():

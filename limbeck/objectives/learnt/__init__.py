@@ -4,6 +4,7 @@ A function here makes a module whose forward takes signals by name and returns h
 name. The engine trains it beside the student and drops it at export.
 """
 
+from limbeck.objectives.learnt.clip_window import clip_window
 from limbeck.objectives.learnt.temperature import temperature
 
-__all__ = ["temperature"]
+__all__ = ["clip_window", "temperature"]

@@ -71,7 +71,7 @@ def _subjects(
     if step.teacher is not None:
         words.append(("teacher", "teacher", step.teacher.model))
     if step.baseline is not None:
-        words.append(("undistilled", "baseline", step.baseline))
+        words.append((_baseline_name(step.baseline, work), "baseline", step.baseline))
     words.append(("student", "student", step.model))
     models = {name: work.load_model(word, kind, names) for name, _, word in words}
     vocabulary = None
@@ -95,6 +95,13 @@ def _subjects(
     ]
 
 
+def _baseline_name(word: str, work: Work) -> str:
+    """The `out` of the training that made it; `undistilled` for a model as it is."""
+    made = maker(word, work.earlier)
+    trained = made is not None and isinstance(work.recipe.steps[made], Train)
+    return word if trained and word not in ("teacher", "student") else "undistilled"
+
+
 def _description(word: str, work: Work) -> str:
     made = maker(word, work.earlier)
     if made is None:
@@ -109,4 +116,4 @@ def _description(word: str, work: Work) -> str:
 def _task(step: Evaluate, work: Work) -> Any:
     made = maker(step.model, work.earlier)
     trained = None if made is None else work.recipe.steps[made]
-    return trained.task if isinstance(trained, Train) else "default"
+    return "two_task" if isinstance(trained, Train) and trained.task == "two_task" else "default"

@@ -16,7 +16,8 @@ def load(step: Load, work: Work) -> Made:
         parts = list(loaded(step))
     if ranks.is_main():
         for part, rows in zip(PARTS, parts, strict=True):
-            rows.save_to_disk(str(work.folder / part))
+            # Without a shard of its own an empty part could be written but not read.
+            rows.save_to_disk(str(work.folder / part), num_shards=None if len(rows) else 1)
     ranks.wait()
     watched = f"{len(parts[1]):,} to watch, " if len(parts[1]) else ""
     return Made(notes=(f"{len(parts[0]):,} rows to learn from, {watched}{len(parts[2]):,} held out.",))

@@ -1,0 +1,103 @@
+"""REDI: learn the right traces, then push the wrong ones down, a little less than the right ones up.
+
+Xu et al. 2025, arXiv:2505.24850; Tim-Siu/reinforcement-distillation, `trl/trl/trainer/dpo2_trainer.py`,
+loss type "reinforce". Two stages. Cross-entropy with the right trace of every question; then on pairs
+-log p(right) / |right| + alpha * log p(wrong) / |wrong|, a mean over pairs, without a reference model: two
+cross-entropies with means over sequences. Rows are `prompt` + `chosen` + `rejected`, or `question` +
+`solutions` + `verdicts`, of which the first right and the first wrong solution are taken. Defaults: alpha
+0.8; first stage 5e-5, 3 epochs, batch 128; second 1e-6, 1 epoch, batch 32; both 10 % warm-up, linear decay,
+weight decay 1e-4. Departures:
+
+- the first stage learns the right traces of the pairs; the paper also those of questions without a wrong one
+  (load them as `prompt` + `completion` in a recipe of your own);
+- rows are at most 2,048 tokens long, there 32,768.
+
+The second stage has no lower bound. With alpha 1 or a learning rate that is too high, right and wrong
+traces become unlikely together: watch `cross_entropy_chosen` in metrics.jsonl, and stop when it rises.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from limbeck.recipes.inputs import Columns, StudentLike
+from limbeck.recipes.model import Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.parts import Student, Term
+
+
+def redi(
+    *,
+    student: StudentLike,
+    data: str,
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.8,
+    columns: Columns | None = None,
+    heldout: float = 0.05,
+    baseline: bool = True,
+    learning_rate: float = 5e-5,
+    num_train_epochs: float = 3.0,
+    pairs_learning_rate: float = 1e-6,
+    pairs_epochs: float = 1.0,
+    max_steps: int = -1,
+    per_device_train_batch_size: int = 8,
+    gradient_accumulation_steps: int = 16,
+    pairs_gradient_accumulation_steps: int = 4,
+    max_length: int = 2048,
+    seed: int = 0,
+) -> Recipe:
+    """Cross-entropy with right traces; then right ones up and wrong ones down, by their mean token.
+
+    The baseline takes the second stage with the right traces alone (alpha = 0): in as many steps, from the
+    same first stage. `limbeck.objectives.preference` has the losses on pairs that the paper compares with.
+    """
+    start = student if isinstance(student, Student) else Student.model_validate(student)
+
+    def train(out: str, origin: Student, objective: tuple[Term, ...], **fields: Any) -> Step:
+        settings = {
+            "learning_rate": learning_rate,
+            "num_train_epochs": num_train_epochs,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
+        }
+        return Train.model_validate(
+            {
+                "out": out,
+                "student": origin,
+                "rows": "rows.train",
+                "objective": objective,
+                "lr_scheduler_type": "linear",
+                "warmup_ratio": 0.1,
+                "weight_decay": 1e-4,
+                "max_steps": max_steps,
+                "per_device_train_batch_size": per_device_train_batch_size,
+                "max_length": max_length,
+                "packing": False,  # a step is a number of rows, not of packs
+                "seed": seed,
+                **settings,
+                **fields,
+            }
+        )
+
+    pairs: dict[str, Any] = {
+        "task": "preference",
+        "learning_rate": pairs_learning_rate,
+        "num_train_epochs": pairs_epochs,
+        "gradient_accumulation_steps": pairs_gradient_accumulation_steps,
+    }
+    right = Term(name="cross_entropy", on="chosen", mean="sequence")
+    wrong = Term(name="cross_entropy", on="rejected", mean="sequence", weight=-alpha)
+    first = Student(model="right")
+    return Recipe(
+        name="redi",
+        steps=(
+            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
+            train("right", start, (Term(name="cross_entropy"),)),
+            *((train("right_only", first, (right,), **pairs),) if baseline else ()),
+            train("student", first, tuple(term for term in (right, wrong) if term.weight), **pairs),
+            Evaluate(
+                model="student",
+                baseline="right_only" if baseline else None,
+                rows="rows.heldout",
+                metrics=("perplexity", "calibration", "generation", "speed"),
+                max_length=max_length,
+            ),
+        ),
+    )

@@ -1,0 +1,51 @@
+"""Losses on pairs: by hand, their limits, and REDI as two cross-entropies."""
+
+import math
+
+import pytest
+import torch
+
+from limbeck.core.errors import ObjectiveError
+from limbeck.objectives.preference import dpo, pair_log_probs, simpo
+
+MEANS = torch.tensor([[-30 / 20, -45 / 25]])
+
+
+def test_dpo_is_log_2_at_the_reference_and_falls_as_the_chosen_answer_gains():
+    pairs = torch.tensor([[-3.0, -4.0], [-3.0, -4.0]])
+    gained = pairs + torch.tensor([[0.0, 0.0], [1.0, -2.0]])
+    expected = [math.log(2), math.log1p(math.exp(-0.5 * 3.0))]
+    torch.testing.assert_close(dpo(gained, pairs, beta=0.5), torch.tensor(expected))
+
+
+def test_simpo_matches_a_value_worked_out_by_hand():
+    expected = math.log1p(math.exp(-(2 * 0.3 - 1)))
+    torch.testing.assert_close(simpo(MEANS, beta=2.0, gamma=1.0), torch.tensor([expected]))
+
+
+def test_simpo_tends_to_the_difference_of_the_means_as_beta_vanishes():
+    beta = 1e-2
+    limit = 2 * (simpo(MEANS.double(), beta=beta).double() - math.log(2)) / beta
+    torch.testing.assert_close(limit, torch.tensor([-0.3], dtype=torch.float64), atol=1e-3, rtol=0)
+
+
+def test_nothing_flows_to_the_reference():
+    student, reference = MEANS.clone().requires_grad_(), MEANS.clone().requires_grad_()
+    dpo(student, reference, beta=0.1).sum().backward()
+    assert reference.grad is None and student.grad is not None
+
+
+def test_whole_answers_are_summed_or_averaged_over_their_own_tokens():
+    log_probs = torch.tensor([[-1.0, -2.0, -9.0], [-3.0, math.nan, math.nan]])
+    learnt = torch.tensor([[True, True, False], [True, False, False]])
+    torch.testing.assert_close(pair_log_probs(log_probs, learnt, mean=False), torch.tensor([[-3.0, -3.0]]))
+    torch.testing.assert_close(pair_log_probs(log_probs, learnt, mean=True), torch.tensor([[-1.5, -3.0]]))
+
+
+def test_refuses_what_cannot_be_a_pair_or_a_scale():
+    with pytest.raises(ObjectiveError, match="pairs must come as two rows each, got 3 rows"):
+        pair_log_probs(torch.zeros(3, 2), torch.ones(3, 2, dtype=torch.bool), mean=True)
+    with pytest.raises(ObjectiveError, match="beta must be above 0"):
+        dpo(MEANS, MEANS, beta=0.0)
+    with pytest.raises(ObjectiveError, match="gamma must be at least 0"):
+        simpo(MEANS, beta=1.0, gamma=-1.0)
