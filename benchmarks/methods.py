@@ -91,14 +91,14 @@ def main() -> None:
     parser.add_argument("--teacher", default="code_teacher")
     parser.add_argument("--data", default="standard_library")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--warm-steps", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--seconds", type=float, help="of processor time for each training")
     asked = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {}
-    for seed in range(asked.seeds):
+    for seed in asked.seeds:
         start = warmed(asked, seed)
         for name in asked.methods:
             steps = asked.steps if asked.seconds is None else steps_within(asked, name)
@@ -201,7 +201,7 @@ def work_of(clock: Clock) -> float:
 
 def steps_within(asked: argparse.Namespace, name: str) -> int:
     """Updates that fit into the time, by the speed of the runs with equal updates."""
-    folders = [asked.out / "updates" / f"{name.replace(' ', '-')}-{seed}" for seed in range(asked.seeds)]
+    folders = [asked.out / "updates" / f"{name.replace(' ', '-')}-{seed}" for seed in asked.seeds]
     speeds = [read_json(folder / "measured.json") for folder in folders]
     return max(1, round(asked.seconds / mean(one["seconds"] / one["steps"] for one in speeds)))
 
