@@ -55,6 +55,11 @@ class Batch:
         return None if self.targets is None else self.targets != IGNORE
 
     @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return self.inputs["input_ids"].device
+
+    @property
     def rows(self) -> int:
         """B."""
         return len(self.row_ids)

@@ -23,6 +23,7 @@ SIGNALS: Mapping[str, str] = {
     "teacher_states": "[B, M, T, D] hidden states of the teacher after its matched layers",
     "student_qkv": "QKV: queries, keys and values of one attention layer of the student, each [B, T, D]",
     "teacher_qkv": "QKV: queries, keys and values of one attention layer of the teacher, each [B, T, D]",
+    "spans": "[B, T] number of the phrase that each target belongs to, below 0 outside of phrases",
     "attention_mask": "[B, T] 1 at tokens, 0 at padding",
 }
 """Name of a signal -> what it is."""

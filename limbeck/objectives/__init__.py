@@ -20,6 +20,7 @@ from limbeck.objectives.relation_kl import relation_kl
 from limbeck.objectives.reverse_kl import reverse_kl
 from limbeck.objectives.skew_forward_kl import skew_forward_kl
 from limbeck.objectives.skew_reverse_kl import skew_reverse_kl
+from limbeck.objectives.span_relation import span_relation
 from limbeck.objectives.state_mse import state_mse
 from limbeck.objectives.taid import taid
 from limbeck.objectives.total_variation import total_variation
@@ -40,6 +41,7 @@ __all__ = [
     "reverse_kl",
     "skew_forward_kl",
     "skew_reverse_kl",
+    "span_relation",
     "state_mse",
     "taid",
     "total_variation",

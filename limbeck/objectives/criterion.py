@@ -11,7 +11,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import project
-from limbeck.core.signals import TopK
+from limbeck.core.signals import BATCH_SIGNALS, TopK
 from limbeck.core.term import Term
 from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
@@ -135,7 +135,7 @@ class Criterion:
         if targets is None or learnt is None:
             raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
         rows = torch.stack([_unit_weights(batch, share, learnt) for share in shares])
-        numbers = {name: values[learnt] for name, values in batch.signals.items()}
+        numbers = {name: batch.signals[name][learnt] for name in BATCH_SIGNALS if name in batch.signals}
         if self.fused and student.hidden is not None and (teacher is None or teacher.logits is None):
             return _fused(shares, student, teacher, learnt, targets[learnt], rows, numbers)
         return _dense(shares, student, teacher, learnt, targets[learnt], rows, numbers)
@@ -210,15 +210,24 @@ def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batc
     unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
     if unit is Unit.TOKEN:
         values = values[batch.inputs["attention_mask"].bool()]
+    group = _group(batch, share.term)
+    if unit is Unit.SEQUENCE and group is not None:
+        values = values[group.flatten(1).any(1)]
     return values.sum() / share.count(unit)
 
 
 def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | None, batch: Batch) -> Any:
     if name == "attention_mask":
         return batch.inputs["attention_mask"]
+    if name == "spans":
+        return batch.signals["spans"]
     side, what = name.split("_", 1)
     outputs = student if side == "student" else teacher
-    assert outputs is not None and term.layers is not None
+    assert outputs is not None
+    if what == "logits":  # of all positions: neighbours are compared
+        everywhere = torch.ones(batch.inputs["input_ids"].shape, dtype=torch.bool, device=batch.device)
+        return _logits(outputs, everywhere).view(*everywhere.shape, -1)
+    assert term.layers is not None
     layers: tuple[int, ...] = getattr(term.layers, side)
     if what == "states":
         return torch.stack([outputs.states[layer] for layer in layers], dim=1)

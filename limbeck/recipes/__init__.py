@@ -16,6 +16,7 @@ from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
+from limbeck.recipes.semantic_revision import semantic_revision
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
@@ -50,6 +51,7 @@ __all__ = [
     "pkd",
     "quickstart",
     "redi",
+    "semantic_revision",
     "seq_kd",
     "sft",
     "step_by_step",

@@ -11,6 +11,7 @@ OUTSIDE = -1
 
 _LEAST_WORDS = 2  # a single word is no phrase
 _WORD = re.compile(r"\w+(?:['’_-]\w+)*")
+_MARKS = (("▁", " "), ("Ġ", " "), ("Ċ", "\n"), ("<0x0A>", "\n"))
 _BLANK = re.compile(r"[^\S\n]*")
 # Words that join or introduce phrases of English; a phrase neither holds nor crosses one.
 _FUNCTION_WORDS = """
@@ -49,6 +50,19 @@ def phrases(text: str) -> list[tuple[int, int]]:
     return found + ([(start, end)] if words >= _LEAST_WORDS else [])
 
 
+def spans_of_pieces(pieces: Sequence[str]) -> NDArray[np.int64]:
+    """The phrase of each token [n], from the tokens as a vocabulary writes them.
+
+    Marks of spaces and line breaks, of SentencePiece and of byte-level BPE, are understood; other
+    bytes stand for a letter each.
+    """
+    texts = [_plain(piece) for piece in pieces]
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    starts = ends - np.asarray([len(text) for text in texts], dtype=np.int64)
+    offsets = np.stack([starts, ends], axis=1)
+    return spans_of_tokens(offsets, phrases("".join(texts)))
+
+
 def spans_of_tokens(offsets: NDArray[np.int64], found: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
     """The span of each token, by the characters it stands for.
 
@@ -72,3 +86,10 @@ def spans_of_tokens(offsets: NDArray[np.int64], found: Sequence[tuple[int, int]]
     inside &= offsets[:, 0] >= starts[place] - 1
     spans[inside] = place[inside]
     return spans
+
+
+def _plain(piece: str) -> str:
+    """A vocabulary's spelling of a token as text."""
+    for mark, text in _MARKS:
+        piece = piece.replace(mark, text)
+    return piece

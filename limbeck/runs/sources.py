@@ -87,7 +87,9 @@ def training_source(
     could hold one of them without the other. Rows of different `apart` share no pack.
     """
     pad = int(tokenizer.pad_token_id)
+    compares_neighbours = any("spans" in term.signals for term in step.objective)
     in_packs = step.packing and step.rollouts is None and rendering.task != "preference"
+    in_packs = in_packs and not compares_neighbours
     if in_packs and rendering.model_kind == "causal":
         return PackedSource(rendered, rendering, step.max_length, step.seed, pad, apart=apart)
     padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))

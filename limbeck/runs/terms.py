@@ -56,6 +56,8 @@ def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
         ConfigError: what the objective says about its hyperparameters or the widths.
     """
     signals = _signals(len(term.layers.student) if term.layers else 1, student_width, teacher_width)
+    if "spans" in term.signals:
+        signals |= _neighbours()
     for step in (0, _STEPS - 1):
         try:
             weight = term.weight_at(step, _STEPS)
@@ -93,6 +95,14 @@ def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, A
         "teacher_qkv": qkv(teacher_width),
         "attention_mask": torch.ones(_ROWS, _TOKENS, dtype=torch.long),
     }
+
+
+def _neighbours() -> dict[str, Tensor]:
+    """Scores of all positions, where an objective compares neighbours."""
+    random = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, _ROWS, _TOKENS, _CLASSES, generator=random)
+    spans = torch.zeros(_ROWS, _TOKENS, dtype=torch.long)
+    return {"student_logits": scores[0], "teacher_logits": scores[1], "spans": spans}
 
 
 def _options(term: Term) -> str:

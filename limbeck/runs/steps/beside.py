@@ -7,10 +7,11 @@ from typing import Any
 
 from datasets import Dataset
 
-from limbeck.core.batch import Source
+from limbeck.core.batch import Batch, Source
 from limbeck.core.outputs import Needs
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
+from limbeck.engine.loop import Prepare
 from limbeck.inference.generate import TokenIds
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts
@@ -18,6 +19,7 @@ from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PackedSource, PaddedSource
 from limbeck.runs.domains import DomainRows
 from limbeck.runs.rollouts import make_rollouts
+from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher
 from limbeck.teachers import LocalTeacher
@@ -53,6 +55,17 @@ class Beside:
             corpus=corpus,
             folder=self.work.folder,
         )
+
+    def prepare(self, rollouts: Rollouts | None) -> Prepare | None:
+        """What makes a step's batches: rollouts, then the phrases in them."""
+        if not any("spans" in term.signals for term in self.step.objective):
+            return rollouts
+        mark = SpanMarker(self.tokenizer)
+
+        def marked(window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
+            return mark(window if rollouts is None else rollouts(window, step, total_steps))
+
+        return marked
 
     def watcher(self, terms: Sequence[Term]) -> Watcher | None:
         """What the step watches, or None."""

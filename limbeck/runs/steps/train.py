@@ -59,7 +59,7 @@ def train(step: Train, work: Work) -> Made:
         source,
         answer=(lambda batch: teacher.answer(batch, needs)) if teacher is not None and needs else None,
         folder=work.folder,
-        prepare=rollouts,
+        prepare=beside.prepare(rollouts),
         watch=beside.watcher(criterion.terms),
         order=order,
         followers={name: one for name, one in followers.items() if one is not None},
