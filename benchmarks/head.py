@@ -26,7 +26,7 @@ from measure import extra_memory, machine, write_result
 from torch import Tensor
 
 from limbeck import objectives
-from limbeck.core.signals import TopK
+from limbeck.core.signals import BATCH_SIGNALS, TopK
 from limbeck.objectives.fused import linear_objective
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -44,8 +44,10 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "logit_mse": {},
     "corrected_mse": {},
     "cross_entropy": {},
+    "policy_gradient": {"clip": 0.2},
     "forward_kl/topk": {},
 }
+TEACHERLESS = ("cross_entropy", "policy_gradient")
 TRL_BETA = {"forward_kl": 0.0, "reverse_kl": 1.0, "jsd": 0.5}
 TOP_K = 64
 TARGETS = {"forward_kl": 1.15, "others": 1.6, "faster_than_trl": 2.5, "memory_of_trl": 0.5}
@@ -74,6 +76,7 @@ class Inputs:
         self.ht = torch.randn(n, args.teacher_width, device=device, dtype=dtype)
         self.wt = torch.randn(v, args.teacher_width, device=device, dtype=dtype).mul_(SCALE)
         self.labels = torch.randint(v, (n,), device=device)
+        self.numbers = {name: torch.full((n,), -1.0, device=device) for name in BATCH_SIGNALS}
         self.weights = torch.full((n,), 1 / n, device=device)
         ids = torch.rand(n, v // TOP_K, device=device).argsort(-1)[:, :TOP_K] * TOP_K
         log_probs = torch.randn(n, TOP_K, device=device).log_softmax(-1) - 0.1
@@ -93,10 +96,10 @@ def products(x: Inputs, *, teacher: bool) -> None:
 def fused(name: str, x: Inputs) -> None:
     """Value and gradients by `limbeck.objectives.fused`."""
     function, options = _objective(name)
-    options = {"labels": x.labels, **options}
+    options = {"labels": x.labels, "numbers": x.numbers, **options}
     if name.endswith("/topk"):
         loss = linear_objective(function, x.h, x.w, weights=x.weights, teacher_topk=x.topk, **options)
-    elif name == "cross_entropy":
+    elif name in TEACHERLESS:
         loss = linear_objective(function, x.h, x.w, weights=x.weights, **options)
     else:
         loss = linear_objective(function, x.h, x.w, x.ht, x.wt, weights=x.weights, **options)
@@ -109,10 +112,11 @@ def plain(name: str, x: Inputs) -> None:
     arguments: list[Any] = [x.h @ x.w.T]
     if name.endswith("/topk"):
         arguments.append(x.topk)
-    elif name != "cross_entropy":
+    elif name not in TEACHERLESS:
         arguments.append(x.ht @ x.wt.T)
     if "labels" in signature(function).parameters:
         arguments.append(x.labels)
+    arguments += [x.numbers[name] for name in BATCH_SIGNALS if name in signature(function).parameters]
     _backward((x.weights * function(*arguments, **options)).sum(), x)
 
 
@@ -221,7 +225,7 @@ def _report(
 
     rows = []
     for name in names:
-        base = ("products", "student" if name in ("cross_entropy", "forward_kl/topk") else "teacher")
+        base = ("products", "student" if name in (*TEACHERLESS, "forward_kl/topk") else "teacher")
         row: dict[str, Any] = {"objective": name, "target": TARGETS.get(name, TARGETS["others"])}
         for method in METHODS:
             if (method, name) in seconds:
