@@ -16,6 +16,7 @@ from limbeck.recipes.check_training import reads_numbers
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts, Writers
 from limbeck.rollouts.prepare import corpus_reader
+from limbeck.rollouts.written import prompt_length
 from limbeck.runs import ranks
 from limbeck.schedules.scheduled import scheduled
 from limbeck.teachers import LocalTeacher
@@ -102,13 +103,3 @@ def check_room(step: Train, rendered: Dataset, positions: int | None) -> None:
                 f"{positions} positions, got {step.rollouts.max_new_tokens}. Shorten completions or prompts.",
             )
         )
-
-
-def prompt_length(is_target: list[bool], at_least: int) -> int:
-    """Tokens before the last learnt stretch of a row, or `at_least` of them where that is more."""
-    start = len(is_target)
-    while start and not is_target[start - 1]:
-        start -= 1
-    while start and is_target[start - 1]:
-        start -= 1
-    return max(start, min(at_least, len(is_target) - 1))
