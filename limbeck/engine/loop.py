@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import gather_object
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -180,7 +181,7 @@ class _Training:
             self._learn(seat, window, answers)
         for seat in seats:
             self._update(seat)
-        self.watched = dict(self.around.watch(self.done + 1)) if self.around.watch else {}
+        self.watched = self._watch()
         self._observe(seats)
         self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
         self.done += 1
@@ -194,7 +195,15 @@ class _Training:
         window = [self.source.batch(indices).to(self.accelerator.device) for indices in mine]
         if self.around.prepare is None:
             return window
-        return self.around.prepare(window, self.done, self.total_steps)
+        # What is written and scored here must come from the forward passes that training sees.
+        with torch.no_grad(), self.accelerator.autocast():
+            return self.around.prepare(window, self.done, self.total_steps)
+
+    def _watch(self) -> dict[str, float]:
+        if self.around.watch is None:
+            return {}
+        with torch.no_grad(), self.accelerator.autocast():
+            return dict(self.around.watch(self.done + 1))
 
     def _ask(self, batch: Batch) -> Outputs | None:
         if self.around.answer is None:
@@ -299,8 +308,9 @@ class _Training:
         for seat, kept in zip(self.seats, state["seats"], strict=True):
             seat.scheduler.load_state_dict(kept["scheduler"])
             load_schedule_states(seat.party.criterion.terms, kept["schedules"])
+        mine = state["followers"][self.accelerator.process_index]
         for name, follower in self.around.followers.items():
-            follower.load_state_dict(state["followers"][name])
+            follower.load_state_dict(mine[name])
 
     def _save_if_due(self, interrupted: bool) -> None:
         every = self.settings.save_steps
@@ -318,7 +328,10 @@ class _Training:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "last_loss": self.last_loss,
-            "followers": {name: one.state_dict() for name, one in self.around.followers.items()},
+            # Of every rank: what each has written lies in a replay buffer of its own.
+            "followers": gather_object(
+                [{name: one.state_dict() for name, one in self.around.followers.items()}]
+            ),
         }
         save_checkpoint(
             self.accelerator, self.folder / "checkpoint", {**state, "shape": self._shape, "seats": seats}

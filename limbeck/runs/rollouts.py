@@ -11,6 +11,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import Replay
+from limbeck.core.seeds import derived_seed
 from limbeck.inference.generate import TokenIds
 from limbeck.recipes.check_training import reads_numbers
 from limbeck.recipes.model import Train
@@ -60,7 +61,7 @@ def make_rollouts(
         prompts=source,
         corpus=None
         if corpus is None
-        else corpus_reader(corpus, step.per_device_train_batch_size, step.seed + state.process_index),
+        else corpus_reader(corpus, derived_seed(step.seed, "corpus", state.process_index)),
         rank=(state.process_index, state.num_processes),
     )
 
