@@ -62,7 +62,9 @@ class Rollouts:
         self._seed, self._needs_scores, self._corpus = seed, needs_scores, corpus
         self._own_seed = derived_seed(seed, "rank", rank[0])  # ranks must not write with equal draws
         self._journal = Journal(folder / f"rank-{rank[0]}")
-        self._replay = None if settings.replay is None else ReplayBuffer(settings.replay.capacity, self._own_seed)
+        self._replay = (
+            None if settings.replay is None else ReplayBuffer(settings.replay.capacity, self._own_seed)
+        )
         self._rounds = None
         if settings.round is not None and prompts is not None:
             self._rounds = Rounds(settings.round, prompts, seed, rank)

@@ -77,7 +77,8 @@ class Watcher:
     def _loss(self, batches: Sequence[list[int]], step: int) -> dict[str, float]:
         terms = [replace(term, on=None, weighted_by=None) for term in self.terms if _learns_from_data(term)]
         criterion = Criterion(terms or [_divergence("forward_kl")])
-        return {"validation_loss": self._mean(criterion, self.answer, [self._read(part) for part in batches], step)}
+        read = [self._read(part) for part in batches]
+        return {"validation_loss": self._mean(criterion, self.answer, read, step)}
 
     def _distances(self, batches: Sequence[list[int]], step: int) -> dict[str, float]:
         read = [self._read(part) for part in batches]
