@@ -10,7 +10,7 @@ from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
-from limbeck.core.rollouts import Replay
+from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.core.seeds import derived_seed
 from limbeck.inference.generate import TokenIds
 from limbeck.recipes.check_training import reads_numbers
@@ -19,7 +19,7 @@ from limbeck.rollouts import Rollouts, Writers
 from limbeck.rollouts.prepare import corpus_reader
 from limbeck.rollouts.written import prompt_length
 from limbeck.runs import ranks
-from limbeck.schedules.scheduled import scheduled
+from limbeck.schedules.scheduled import Curve, scheduled
 from limbeck.teachers import LocalTeacher
 
 _DISTRIBUTION = Needs(distribution=True)
@@ -76,6 +76,31 @@ def read_at_rest(model: Any, reader: Reader, batch: Batch) -> Outputs:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def written_by(settings: RolloutSettings, *, steps: int, rows: int) -> dict[str, int]:
+    """Tokens that student and teacher write at most in a training; shares that follow metrics count as 1.
+
+    Args:
+        settings: of the rollouts.
+        steps: optimizer steps.
+        rows: of one step, over all ranks.
+    """
+    student, teacher = (_mean(scheduled(share), steps) for share in (settings.student, settings.teacher))
+    if settings.replay is not None:
+        student *= _mean(scheduled(settings.replay.fresh), steps)
+    completions = steps * rows
+    if settings.round is not None:
+        in_round = -(-settings.round.prompts // rows)  # steps of one pass
+        completions = rows * in_round * -(-steps // (in_round * settings.round.epochs))
+    tokens = completions * settings.max_new_tokens
+    return {"student": round(student * tokens), "teacher": round(teacher * tokens)}
+
+
+def _mean(share: Any, steps: int) -> float:
+    if isinstance(share, Curve):
+        return sum(share.at(step, steps) for step in range(steps)) / steps
+    return float(share) if isinstance(share, float | int) else 1.0
 
 
 def check_room(step: Train, rendered: Dataset, positions: int | None) -> None:

@@ -306,11 +306,10 @@ class _Surveyor:
         student: Shape,
         teacher: Shape | None,
     ) -> None:
-        if step.rollouts is None:
-            return
         with self.seen.problems.at(where):
-            if kind != "causal":
-                raise ConfigError(Problem("rollouts", f"need a causal student, got {kind}."))
+            for name, given in (("rollouts", step.rollouts), ("watch", step.watch)):
+                if given is not None and kind != "causal":
+                    raise ConfigError(Problem(name, f"needs a causal student, got {kind}. Leave it out."))
             known = [shape.positions for shape in (student, teacher) if shape and shape.positions]
             check_room(step, rendered, min(known, default=None))
 
