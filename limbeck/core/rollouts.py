@@ -83,6 +83,10 @@ class RolloutSettings(Config):
             raise ValueError("replay goes with draw: step, as in DistiLLM.")
         if self.round is not None and (self.replay is not None or self.student != 1.0):
             raise ValueError("round goes with student: 1.0 and without replay.")
+        if self.replay is not None and self.advantages is not None:
+            raise ValueError("replay and advantages exclude each other: an older student wrote what is kept.")
+        if self.corrections and self.advantages is not None:
+            raise ValueError("corrections and advantages exclude each other: the student did not draw them.")
         if self.corrections and self.guide_share:
             raise ValueError("corrections and guide_share exclude each other: both let the teacher write.")
         return self

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import gather_object
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -127,7 +128,8 @@ class _Training:
         # Some parameters get no gradient when an objective reads inner layers only.
         inner = any(not term.pointwise for party in parties for term in party.criterion.terms)
         self.accelerator = Accelerator(
-            mixed_precision="bf16" if self.settings.bf16 else "no",
+            # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
+            mixed_precision="no",
             log_with=list(self.settings.report_to) or None,
             project_dir=str(folder),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=inner)],
@@ -180,7 +182,7 @@ class _Training:
             self._learn(seat, window, answers)
         for seat in seats:
             self._update(seat)
-        self.watched = dict(self.around.watch(self.done + 1)) if self.around.watch else {}
+        self.watched = self._watch()
         self._observe(seats)
         self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
         self.done += 1
@@ -194,12 +196,20 @@ class _Training:
         window = [self.source.batch(indices).to(self.accelerator.device) for indices in mine]
         if self.around.prepare is None:
             return window
-        return self.around.prepare(window, self.done, self.total_steps)
+        # What is written and scored here must come from the forward passes that training sees.
+        with torch.no_grad(), self._autocast():
+            return self.around.prepare(window, self.done, self.total_steps)
+
+    def _watch(self) -> dict[str, float]:
+        if self.around.watch is None:
+            return {}
+        with torch.no_grad(), self._autocast():
+            return dict(self.around.watch(self.done + 1))
 
     def _ask(self, batch: Batch) -> Outputs | None:
         if self.around.answer is None:
             return None
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad(), self._autocast():
             return self.around.answer(batch)
 
     def _learn(self, seat: _Seat, window: Sequence[Batch], answers: Sequence[Outputs | None]) -> None:
@@ -215,9 +225,10 @@ class _Training:
         for place, (batch, teacher) in enumerate(zip(window, answers, strict=True)):
             last = place == len(window) - 1
             with nullcontext() if last else self.accelerator.no_sync(seat.learner):
-                loss, parts = seat.learner(
-                    batch, teacher, counts=counts, step=self.done, total_steps=self.total_steps
-                )
+                with self._autocast():
+                    loss, parts = seat.learner(
+                        batch, teacher, counts=counts, step=self.done, total_steps=self.total_steps
+                    )
                 # Ranks average their gradients; the parts of the loss add up.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             losses.append(loss.detach())
@@ -299,8 +310,9 @@ class _Training:
         for seat, kept in zip(self.seats, state["seats"], strict=True):
             seat.scheduler.load_state_dict(kept["scheduler"])
             load_schedule_states(seat.party.criterion.terms, kept["schedules"])
+        mine = state["followers"][self.accelerator.process_index]
         for name, follower in self.around.followers.items():
-            follower.load_state_dict(state["followers"][name])
+            follower.load_state_dict(mine[name])
 
     def _save_if_due(self, interrupted: bool) -> None:
         every = self.settings.save_steps
@@ -318,7 +330,10 @@ class _Training:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "last_loss": self.last_loss,
-            "followers": {name: one.state_dict() for name, one in self.around.followers.items()},
+            # Of every rank: what each has written lies in a replay buffer of its own.
+            "followers": gather_object(
+                [{name: one.state_dict() for name, one in self.around.followers.items()}]
+            ),
         }
         save_checkpoint(
             self.accelerator, self.folder / "checkpoint", {**state, "shape": self._shape, "seats": seats}
@@ -351,6 +366,9 @@ class _Training:
             tokens_per_second=tokens / seconds,
             watched=self.watched,
         )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.settings.bf16)
 
     def _sum(self, values: Tensor) -> Tensor:
         reduced: Tensor = self.accelerator.reduce(values.to(self.accelerator.device), reduction="sum")

@@ -1,7 +1,9 @@
 """Checks inside a train step: terms, rollouts, watch and domains go together."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.rollouts import SOURCES
 from limbeck.core.signals import BATCH_SIGNALS
@@ -26,7 +28,8 @@ def training_problems(step: Train, where: str) -> Iterator[Problem]:
         yield from _rollout_problems(step, f"{where}.rollouts")
     if step.corpus is not None and step.rollouts is None:
         yield Problem(f"{where}.corpus", "goes with rollouts: without, load the rows together.")
-    if step.domains is not None and (step.watch is None or step.watch.perplexities_by is None):
+    yield from _watching_problems(step, where)
+    if step.domains is not None and (step.watch is None or step.watch.perplexities_by != step.domains.column):
         yield Problem(
             f"{where}.domains",
             f"needs to know where the student lags: add watch: {{rows: rows.validation, perplexities_by: "
@@ -70,11 +73,48 @@ def _term_problems(step: Train, term: Term, where: str) -> Iterator[Problem]:
             where,
             f"{term.name} reads {' and '.join(sorted(numbers))}: give the step rollouts with advantages.",
         )
+    if term.weighted_by == IMPORTANCE and step.rollouts is None:
+        yield Problem(f"{where}.weighted_by", "importance compares with who wrote: give the step rollouts.")
     if term.weighted_by is not None and term.weighted_by not in (IMPORTANCE, *UNCERTAINTIES):
         allowed = ", ".join((IMPORTANCE, *UNCERTAINTIES))
         yield Problem(f"{where}.weighted_by", f"must be one of {allowed}, got '{term.weighted_by}'.")
     if step.rollouts is not None and term.on != "student" and (numbers or term.weighted_by == IMPORTANCE):
         yield Problem(f"{where}.on", f"must be student: only the student's tokens are judged, got {term.on}.")
+
+
+def _watching_problems(step: Train, where: str) -> Iterator[Problem]:
+    """Feedback rules must watch what the step measures."""
+    watch = step.watch
+    names = (f"{term.name}_{term.on}" if term.on else term.name for term in step.objective)
+    measured = {"loss", *names}
+    if watch is not None:
+        measured |= {*watch.distances, *(("validation_loss",) if watch.loss else ())}
+    for inner, value, own in _schedules(step):
+        entry = catalogue("schedules").get(str(value.get("schedule")))
+        watched = None if entry is None else value.get("watch", entry.keywords.get("watch"))
+        if watched is None or (watched == "own" and own) or watched in measured:
+            continue
+        if watched == "validation_loss":
+            instead = "add watch: {rows: rows.validation}"
+        else:
+            instead = f"take one of {', '.join(sorted(measured))}"
+        yield Problem(f"{where}.{inner}", f"watches {watched}, which this step does not measure: {instead}.")
+
+
+def _schedules(step: Train) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Where a schedule is, what it says, and whether it has a term of its own."""
+    values: list[tuple[str, Any, bool]] = []
+    for place, term in enumerate(step.objective):
+        named = {"weight": term.weight, **term.options}
+        if term.learnt is not None:
+            named["learnt.gradient_scale"] = term.learnt.gradient_scale
+        values += [(f"objective.{place}.{name}", value, True) for name, value in named.items()]
+    if step.rollouts is not None:
+        shares = {"student": step.rollouts.student, "teacher": step.rollouts.teacher}
+        if step.rollouts.replay is not None:
+            shares["replay.fresh"] = step.rollouts.replay.fresh
+        values += [(f"rollouts.{name}", value, False) for name, value in shares.items()]
+    yield from ((where, value, own) for where, value, own in values if isinstance(value, dict))
 
 
 def _rollout_problems(step: Train, where: str) -> Iterator[Problem]:
@@ -85,9 +125,6 @@ def _rollout_problems(step: Train, where: str) -> Iterator[Problem]:
         shares["replay.fresh"] = rollouts.replay.fresh
     for name, value in shares.items():
         yield from (Problem(f"{where}.{name}", problem) for problem in schedule_problems(value))
-        watches = isinstance(value, dict) and value.get("schedule") == "adaptive_share"
-        if watches and (step.watch is None or not step.watch.loss):
-            yield Problem(f"{where}.{name}", "watches validation_loss: add watch: {rows: rows.validation}.")
     if needs_teacher_beside(step) and step.teacher is None:
         yield Problem(where, "lets a teacher write or judge: give the step a teacher.")
     if step.task != "default":

@@ -92,7 +92,7 @@ class Watch(Config):
         default="data", description="whose answers distances are measured on; student: fresh ones"
     )
     perplexities_by: str | None = Field(default=None, description="column of domains; also of the teacher")
-    limit: int = Field(default=64, ge=1, description="rows looked at")
+    limit: int = Field(default=64, ge=1, description="rows looked at, of each domain for perplexities")
     max_new_tokens: int = Field(default=64, ge=1, description="of the student's answers")
 
 

@@ -21,12 +21,16 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, step: int, part: int) -> list[Written] | None:
-        """What was kept, or None."""
+    def read(self, step: int, part: int, asked: Sequence[Written]) -> list[Written] | None:
+        """What was kept; None without, or if it was written for other rows than those asked for.
+
+        The latter happens to a training that starts again with another number of ranks.
+        """
         path = self._path(step, part)
         if not path.is_file():
             return None
-        return [Written(**fields) for fields in torch.load(path, weights_only=True)]
+        kept = [Written(**fields) for fields in torch.load(path, weights_only=True)]
+        return kept if [one.row_id for one in kept] == [one.row_id for one in asked] else None
 
     def keep(self, step: int, part: int, written: Sequence[Written]) -> None:
         """Keep one part."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from limbeck.rollouts.writers import Writers, parts
 from limbeck.rollouts.written import Written, put_together, taken_apart, with_numbers
 
 Share = float | Schedule
+Corpus = Callable[[int, Sequence[int]], list[Batch]]
+"""(step, rows of each micro-batch) -> micro-batches."""
 
 
 class Rollouts:
     """The engine's `prepare`, and a follower: schedules of shares and the replay buffer have a state.
 
-    Which rows are written anew depends on seed, step and row alone, so that micro-batching and
-    ranks do not change it.
+    Which rows are written anew depends on seed, step and row alone: micro-batching and ranks do not
+    change it. What is written for them depends on the other rows of the rank, not on micro-batching.
 
     Args:
         settings: who writes how much.
@@ -37,7 +40,8 @@ class Rollouts:
         seed: of all draws.
         needs_scores: whether a term reads advantages, log-probabilities or importance weights.
         prompts: where rounds take their prompts from, in an order of their own; None without rounds.
-        corpus: gives one more micro-batch for each of the step's, learnt as group `corpus`; or None.
+        corpus: gives one more micro-batch for each of the step's, of as many rows, learnt as group
+            `corpus`; or None.
         rank: (number, count) of this process.
     """
 
@@ -51,13 +55,16 @@ class Rollouts:
         seed: int,
         needs_scores: bool,
         prompts: Source | None = None,
-        corpus: Callable[[int, int], Batch] | None = None,
+        corpus: Corpus | None = None,
         rank: tuple[int, int] = (0, 1),
     ) -> None:
         self._settings, self._shares, self._writers = settings, dict(shares), writers
         self._seed, self._needs_scores, self._corpus = seed, needs_scores, corpus
+        self._own_seed = derived_seed(seed, "rank", rank[0])  # ranks must not write with equal draws
         self._journal = Journal(folder / f"rank-{rank[0]}")
-        self._replay = None if settings.replay is None else ReplayBuffer(settings.replay.capacity, seed)
+        self._replay = (
+            None if settings.replay is None else ReplayBuffer(settings.replay.capacity, self._own_seed)
+        )
         self._rounds = None
         if settings.round is not None and prompts is not None:
             self._rounds = Rounds(settings.round, prompts, seed, rank)
@@ -78,7 +85,8 @@ class Rollouts:
         if self._settings.beside:
             batches += [put_together(one, self._writers.ids.pad, device) for one in lines]
         if self._corpus is not None:
-            batches += [_as_corpus(self._corpus(step, place)).to(device) for place in range(len(window))]
+            read = self._corpus(step, [batch.rows for batch in window])
+            batches += [_as_corpus(batch).to(device) for batch in read]
         return batches
 
     # One step's rows.
@@ -119,7 +127,7 @@ class Rollouts:
             source,
             self._settings,
             step=step,
-            seed=self._seed,
+            seed=self._own_seed,
             journal=self._journal,
             first_part=first_part,
         )
@@ -138,7 +146,7 @@ class Rollouts:
         if not self._needs_scores:
             return written
         place = _SCORED_PART
-        kept = self._journal.read(start, place)
+        kept = self._journal.read(start, place, written)
         if kept is None:
             kept = self._score(written)
             self._journal.keep(start, place, kept)
@@ -225,11 +233,14 @@ def _cat(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors])
 
 
-def corpus_reader(source: Source, size: int, seed: int) -> Callable[[int, int], Batch]:
-    """Micro-batches of a corpus: `size` entries at random for each step and place."""
+def corpus_reader(source: Source, seed: int) -> Corpus:
+    """Micro-batches of a corpus: entries at random, drawn for a whole step at once."""
 
-    def read(step: int, place: int) -> Batch:
-        draw = generator(seed, "corpus", step, place)
-        return source.batch(draw.choice(len(source), size=size, replace=size > len(source)).tolist())
+    def read(step: int, sizes: Sequence[int]) -> list[Batch]:
+        count = sum(sizes)
+        draw = generator(seed, "corpus", step)
+        entries = draw.choice(len(source), size=count, replace=count > len(source)).tolist()
+        ends = list(accumulate(sizes))
+        return [source.batch(entries[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
     return read

@@ -54,11 +54,12 @@ def label_log_probs(outputs: Outputs, chosen: Tensor, labels: Tensor, temperatur
     rows = source[chosen]
     width = rows.shape[-1] if outputs.head is None else outputs.head.weight.shape[0]
     size, found = max(1, _CHUNK // width), []
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        logits = (part if outputs.head is None else project(part, outputs.head)).float() / temperature
-        at_label = logits.gather(-1, labels[start : start + size, None]).squeeze(-1)
-        found.append(at_label - logits.logsumexp(-1))
+    with torch.autocast(rows.device.type, enabled=False):  # as in the objectives
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            logits = (part if outputs.head is None else project(part, outputs.head)).float() / temperature
+            at_label = logits.gather(-1, labels[start : start + size, None]).squeeze(-1)
+            found.append(at_label - logits.logsumexp(-1))
     return torch.cat(found) if found else labels.new_zeros(0, dtype=torch.float32)
 
 

@@ -52,10 +52,11 @@ class Writers:
         """The rows with answers by `source`; what the journal has is not written again."""
         found: list[Written] = []
         for part, start in enumerate(range(0, len(rows), _PART), first_part):
-            written = journal.read(step, part)
+            asked = rows[start : start + _PART]
+            written = journal.read(step, part, asked)
             if written is None:
                 own = derived_seed(seed, "rollouts", step, part)
-                written = self._part(rows[start : start + _PART], source, settings, own)
+                written = self._part(asked, source, settings, own)
                 journal.keep(step, part, written)
             found += written
         return found

@@ -32,19 +32,27 @@ class Written:
     source: str = "data"
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def prompt(self, at_least: int) -> tuple[int, ...]:
-        """What comes before the last learnt stretch, or the first `at_least` tokens where that is more."""
-        start = len(self.ids)
-        while start and not self.is_target[start - 1]:
-            start -= 1
-        while start and self.is_target[start - 1]:
-            start -= 1
-        return self.ids[: max(start, min(at_least, len(self.ids) - 1))]
+    def prompt(self, of_text: int) -> tuple[int, ...]:
+        """What comes before the last learnt stretch; of plain text, the first tokens (`prompt_length`)."""
+        return self.ids[: prompt_length(self.is_target, of_text)]
 
     def answered(self, prompt: Sequence[int], answer: Sequence[int], source: str) -> "Written":
         """The same row with another answer, all of which is learnt."""
         is_target = (False,) * len(prompt) + (True,) * len(answer)
         return replace(self, ids=(*prompt, *answer), is_target=is_target, source=source, numbers={})
+
+
+def prompt_length(is_target: Sequence[bool], of_text: int) -> int:
+    """Tokens before the last learnt stretch; `of_text` of a row that is learnt from its first token on.
+
+    Batches do not say whether the first token is learnt: a prompt of a single token passes for text.
+    """
+    start = len(is_target)
+    while start and not is_target[start - 1]:
+        start -= 1
+    while start and is_target[start - 1]:
+        start -= 1
+    return start if start > 1 else max(1, min(of_text, len(is_target) - 1))
 
 
 def taken_apart(batch: Batch) -> list[Written]:

@@ -79,7 +79,8 @@ def _work(place: int, step: Step, mark: Mark, work: Work) -> None:
     if ranks.is_main():
         done = Done(mark.value, mark.reads, step.kind, step.out, round(seconds, 3), made.tokens, made.notes)
         work.run.finish(place, step, done)
-        shutil.rmtree(work.folder / "checkpoint", ignore_errors=True)
+        for name in ("checkpoint", "rollouts"):  # only an unfinished training needs them
+            shutil.rmtree(work.folder / name, ignore_errors=True)
         work.progress.finished(work.stage, seconds)
     ranks.wait()
 

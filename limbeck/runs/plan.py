@@ -1,7 +1,7 @@
 """What a run will do and need: computed from configurations and data alone, nothing is spent."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,11 +10,13 @@ import psutil
 import torch
 
 from limbeck.core.errors import Problem, ResourceError
+from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
-from limbeck.recipes.check import path_of
+from limbeck.recipes.check import PARTS, path_of
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.models import Shape
+from limbeck.runs.rollouts import written_by
 from limbeck.runs.sources import ENTRIES
 from limbeck.runs.survey import Survey, survey
 
@@ -23,6 +25,8 @@ _ADAM = 2  # moments a weight
 _CHECKPOINTS = 2  # the old one lies there until the new one is whole
 _ACTIVATIONS = 24  # numbers a token, layer and width unit keeps for the backward pass, roughly
 _FORWARD, _BACKWARD = 2, 4  # floating point operations a weight and token
+# Writing is bound by reading the weights once a token and batch, several times slower than a product.
+_WRITING = 4 * _FORWARD
 _EFFICIENCY = 0.4  # of a large matrix product, which small models and everything around it reach
 _PRODUCT = 512  # width of the matrices that are timed
 _SPARE = 0.05  # of the disk, left free
@@ -122,10 +126,11 @@ def gigabytes(size: float) -> str:
 
 def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
     if isinstance(step, Load):
-        parts = [seen.rows.get(f"{step.out}.{part}") for part in ("train", "heldout")]
+        parts = [seen.rows.get(f"{step.out}.{part}") for part in PARTS]
         sizes = [0 if part is None else len(part) for part in parts]
         stored = sum(int(part.data.nbytes) for part in parts if part is not None)
-        what = f"{step.path}: {sizes[0]:,} rows, {sizes[1]:,} held out"
+        watched = f", {sizes[1]:,} to watch" if sizes[1] else ""
+        what = f"{step.path}: {sizes[0]:,} rows{watched}, {sizes[2]:,} held out"
         return PlannedStep(place, "load", step.out, what, rows=sum(sizes), disk=stored)
     if isinstance(step, Build):
         return _planned_build(place, step, seen, speed)
@@ -173,8 +178,7 @@ def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) 
         tokens=tokens,
         memory=size * _FLOAT,
         disk=tokens * _FLOAT,
-        # Writing is bound by reading the weights once a token and batch, several times slower than a product.
-        seconds=4 * _FORWARD * size * tokens / speed,
+        seconds=_WRITING * size * tokens / speed,
     )
 
 
@@ -183,7 +187,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
     teacher = seen.models.get(step.teacher.model) if step.teacher else None
     objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
     what = f"{objective} on {step.rows}"
-    notes = (seen.vocabularies[place],) if place in seen.vocabularies else ()
+    notes: tuple[str, ...] = (seen.vocabularies[place],) if place in seen.vocabularies else ()
     if student is None:
         return PlannedStep(place, "train", step.out, what, notes=notes)
     entries, tokens_once = seen.entries.get(place, (0, 0))
@@ -192,11 +196,17 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
     in_one = step.per_device_train_batch_size * step.gradient_accumulation_steps * count
     tokens = None
     if steps is not None and entries:
-        tokens = round(steps * in_one * tokens_once / entries)
+        # Written rows take the place of the data's; beside them, there are about twice as many tokens.
+        sides = 2 if step.corpus or (step.rollouts and step.rollouts.beside) else 1
+        tokens = round(steps * in_one * tokens_once / entries) * sides
     size, taught = student.parameters, teacher.parameters if teacher else 0
-    seconds = None
+    work: float | None = None
     if tokens is not None:
-        seconds = ((_FORWARD + _BACKWARD) * size + _FORWARD * taught) * tokens / (speed * count)
+        work = ((_FORWARD + _BACKWARD) * size + _FORWARD * taught) * tokens
+    if step.rollouts is not None and steps is not None:
+        written = written_by(step.rollouts, steps=steps, rows=in_one)
+        work = (work or 0.0) + _rollout_work(step.rollouts, written, size, taught)
+        notes += (_rollout_note(written),)
     batch = step.per_device_train_batch_size * step.max_length
     moments = 1 + 1 + _ADAM
     return PlannedStep(
@@ -210,9 +220,25 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         tokens=tokens,
         memory=_FLOAT * (moments * size + taught + _kept(student, batch)),
         disk=_FLOAT * size,
-        seconds=seconds,
+        seconds=None if work is None else work / (speed * count),
         notes=notes,
     )
+
+
+def _rollout_work(rollouts: RolloutSettings, written: Mapping[str, int], size: int, taught: int) -> float:
+    """Operations beyond the step's own: completions as long as they may be, and passes that judge them."""
+    writer = size + (taught if rollouts.guide_share else 0)
+    work = float(_WRITING * (writer * written["student"] + taught * written["teacher"]))
+    # A correction reads all and writes half anew; advantages read all once.
+    work += rollouts.corrections * (_FORWARD * (size + taught) + _WRITING * size / 2) * written["student"]
+    if rollouts.advantages is not None:
+        work += _FORWARD * (size + taught) * written["student"]
+    return work
+
+
+def _rollout_note(written: Mapping[str, int]) -> str:
+    parts = [f"{count:,} tokens by the {name}" for name, count in written.items() if count]
+    return f"Rollouts write at most {' and '.join(parts)}; this is part of the time."
 
 
 def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) -> PlannedStep:

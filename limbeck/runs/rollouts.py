@@ -10,14 +10,16 @@ from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
-from limbeck.core.rollouts import Replay
+from limbeck.core.rollouts import Replay, RolloutSettings
+from limbeck.core.seeds import derived_seed
 from limbeck.inference.generate import TokenIds
 from limbeck.recipes.check_training import reads_numbers
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts, Writers
 from limbeck.rollouts.prepare import corpus_reader
+from limbeck.rollouts.written import prompt_length
 from limbeck.runs import ranks
-from limbeck.schedules.scheduled import scheduled
+from limbeck.schedules.scheduled import Curve, scheduled
 from limbeck.teachers import LocalTeacher
 
 _DISTRIBUTION = Needs(distribution=True)
@@ -59,7 +61,7 @@ def make_rollouts(
         prompts=source,
         corpus=None
         if corpus is None
-        else corpus_reader(corpus, step.per_device_train_batch_size, step.seed + state.process_index),
+        else corpus_reader(corpus, derived_seed(step.seed, "corpus", state.process_index)),
         rank=(state.process_index, state.num_processes),
     )
 
@@ -74,6 +76,31 @@ def read_at_rest(model: Any, reader: Reader, batch: Batch) -> Outputs:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def written_by(settings: RolloutSettings, *, steps: int, rows: int) -> dict[str, int]:
+    """Tokens that student and teacher write at most in a training; shares that follow metrics count as 1.
+
+    Args:
+        settings: of the rollouts.
+        steps: optimizer steps.
+        rows: of one step, over all ranks.
+    """
+    student, teacher = (_mean(scheduled(share), steps) for share in (settings.student, settings.teacher))
+    if settings.replay is not None:
+        student *= _mean(scheduled(settings.replay.fresh), steps)
+    completions = steps * rows
+    if settings.round is not None:
+        in_round = -(-settings.round.prompts // rows)  # steps of one pass
+        completions = rows * in_round * -(-steps // (in_round * settings.round.epochs))
+    tokens = completions * settings.max_new_tokens
+    return {"student": round(student * tokens), "teacher": round(teacher * tokens)}
+
+
+def _mean(share: Any, steps: int) -> float:
+    if isinstance(share, Curve):
+        return sum(share.at(step, steps) for step in range(steps)) / steps
+    return float(share) if isinstance(share, float | int) else 1.0
 
 
 def check_room(step: Train, rendered: Dataset, positions: int | None) -> None:
@@ -102,13 +129,3 @@ def check_room(step: Train, rendered: Dataset, positions: int | None) -> None:
                 f"{positions} positions, got {step.rollouts.max_new_tokens}. Shorten completions or prompts.",
             )
         )
-
-
-def prompt_length(is_target: list[bool], at_least: int) -> int:
-    """Tokens before the last learnt stretch of a row, or `at_least` of them where that is more."""
-    start = len(is_target)
-    while start and not is_target[start - 1]:
-        start -= 1
-    while start and is_target[start - 1]:
-        start -= 1
-    return max(start, min(at_least, len(is_target) - 1))

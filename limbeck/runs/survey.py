@@ -323,11 +323,10 @@ class _Surveyor:
         student: Shape,
         teacher: Shape | None,
     ) -> None:
-        if step.rollouts is None:
-            return
         with self.seen.problems.at(where):
-            if kind != "causal":
-                raise ConfigError(Problem("rollouts", f"need a causal student, got {kind}."))
+            for name, given in (("rollouts", step.rollouts), ("watch", step.watch)):
+                if given is not None and kind != "causal":
+                    raise ConfigError(Problem(name, f"needs a causal student, got {kind}. Leave it out."))
             known = [shape.positions for shape in (student, teacher) if shape and shape.positions]
             check_room(step, rendered, min(known, default=None))
 
@@ -336,11 +335,25 @@ class _Surveyor:
         wanted = {} if step.domains is None else {"domains.column": (step.domains.column, step.rows)}
         if step.watch is not None and step.watch.perplexities_by is not None:
             wanted["watch.perplexities_by"] = (step.watch.perplexities_by, step.watch.rows)
+        domains: dict[str, set[str]] = {}
         for inner, (column, rows) in wanted.items():
-            found = self.seen.rows[rows].column_names if rows in self.seen.rows else [column]
-            if column not in found:
-                message = f"must name a column of {rows}, got '{column}'.{did_you_mean(column, found)}"
+            if rows not in self.seen.rows:
+                continue
+            found = self.seen.rows[rows]
+            if column not in found.column_names:
+                near = did_you_mean(column, found.column_names)
+                message = f"must name a column of {rows}, got '{column}'.{near}"
                 self.seen.problems.note(ConfigError(Problem(inner, message)), where)
+            else:
+                domains[inner] = set(map(str, found[column]))
+        if len(domains) == 2:
+            learnt, watched = domains.values()
+            if lost := sorted(learnt - watched):
+                message = (
+                    f"must have rows of every domain, got none of {', '.join(lost)}. "
+                    "Set a larger validation part, or take rows of that domain out."
+                )
+                self.seen.problems.note(ConfigError(Problem("watch.rows", message)), where)
 
     def _tokenizer(self, shape: Shape) -> Any:
         if shape.tokenizer not in self._tokenizers:

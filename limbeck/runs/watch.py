@@ -58,21 +58,27 @@ class Watcher:
         """Metric -> value; nothing in the steps between."""
         if step % self.settings.every and step != 1:
             return {}
-        count = min(self.settings.limit, len(self.source))
-        batches = [list(range(k, min(k + _READ, count))) for k in range(0, count, _READ)]
+        batches = self._batches(range(len(self.source)))
         found: dict[str, float] = {}
         if self.settings.loss:
             found |= self._loss(batches, step)
         if self.others:
             found |= self._distances(batches, step)
         if self.row_domains is not None:
-            found |= self._perplexities(self.row_domains, batches)
+            found |= self._perplexities(self.row_domains)
         return found
+
+    def _batches(self, entries: Sequence[int]) -> list[list[int]]:
+        """At most `settings.limit` of the entries, evenly spaced: rows may lie in an order of their own."""
+        count = min(self.settings.limit, len(entries))
+        chosen = [entries[k * len(entries) // count] for k in range(count)]
+        return [chosen[k : k + _READ] for k in range(0, count, _READ)]
 
     def _loss(self, batches: Sequence[list[int]], step: int) -> dict[str, float]:
         terms = [replace(term, on=None, weighted_by=None) for term in self.terms if _learns_from_data(term)]
         criterion = Criterion(terms or [_divergence("forward_kl")])
-        return {"validation_loss": self._mean(criterion, self.answer, map(self._read, batches), step)}
+        read = [self._read(part) for part in batches]
+        return {"validation_loss": self._mean(criterion, self.answer, read, step)}
 
     def _distances(self, batches: Sequence[list[int]], step: int) -> dict[str, float]:
         read = [self._read(part) for part in batches]
@@ -81,17 +87,15 @@ class Watcher:
         criterion = Criterion([_divergence(self.settings.divergence)])
         return {name: self._mean(criterion, ask, read, step) for name, ask in self.others.items()}
 
-    def _perplexities(self, domains: Sequence[str], batches: Sequence[list[int]]) -> dict[str, float]:
+    def _perplexities(self, domains: Sequence[str]) -> dict[str, float]:
+        assert self.answer is not None
         entropy = Criterion([_divergence("cross_entropy")])
-        entries = [entry for part in batches for entry in part]
         found = {}
         for domain in sorted(set(domains)):
-            mine = [entry for entry in entries if domains[entry] == domain]
-            parts = [mine[k : k + _READ] for k in range(0, len(mine), _READ)]
-            if not parts or self.answer is None:
-                continue
-            student = self._mean(entropy, None, map(self._read, parts), 0)
-            teacher = self._mean(entropy, None, map(self._read, parts), 0, subject=self.answer)
+            parts = self._batches([entry for entry, name in enumerate(domains) if name == domain])
+            read = [self._read(part) for part in parts]
+            student = self._mean(entropy, None, read, 0)
+            teacher = self._mean(entropy, None, read, 0, subject=self.answer)
             found[f"perplexity_{domain}"] = math.exp(student)
             found[f"gap_{domain}"] = math.exp(student - teacher)
         return found
@@ -120,13 +124,12 @@ class Watcher:
         self,
         criterion: Criterion,
         teacher: Answer | None,
-        batches: Any,
+        kept: Sequence[Batch],
         step: int,
         *,
         subject: Answer | None = None,
     ) -> float:
-        """The criterion's mean over all units of the batches."""
-        kept = list(batches)
+        """The criterion's mean over all units of the batches; curves stand at their end."""
         counts = torch.stack([criterion.counts(batch) for batch in kept]).sum(0)
         total = 0.0
         for batch in kept:

@@ -70,7 +70,7 @@ def test_units_are_counted_after_preparation(tmp_path: Path) -> None:
 
     class Prepared(Rows):
         def batch(self, indices: list[int]) -> Batch:
-            return keep_one([super().batch(indices)], 0)[0]
+            return keep_one([super().batch(indices)], 0, 1)[0]
 
     late, early = [], []
     train(

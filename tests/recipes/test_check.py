@@ -48,7 +48,7 @@ steps:
         "steps.2.train.objective.0: unknown objective 'forward_kll'. Did you mean 'forward_kl'?",
         "steps.2.train.objective.1: jsd: hyperparameter 'beta' is required and has no default.",
         "steps.2.train.objective.2: taid: unknown hyperparameter 'tau'. "
-        "Allowed: t, tail, temperature, temperature_squared. t: unknown schedule 'liner'. Did you mean 'linear'?",
+        "Allowed: compat, t, tail, temperature, temperature_squared. t: unknown schedule 'liner'. Did you mean 'linear'?",
         "steps.3.train.objective.0: patient reads inner layers: say which, as in layers: "
         "{student: [-1], teacher: [-1]}.",
         "steps.3.train.objective.1: forward_kl reads no inner layers: leave out layers.",
@@ -69,7 +69,10 @@ def train(**changes: str) -> str:
     ("steps", "expected"),
     [
         (train(rows="row.train"), "steps.1.train.rows: unknown rows 'row.train'. Did you mean 'rows.train'?"),
-        (train(rows="rows"), "steps.1.train.rows: must be rows.train or rows.heldout, got 'rows'."),
+        (
+            train(rows="rows"),
+            "steps.1.train.rows: must be rows.train, rows.validation or rows.heldout, got 'rows'.",
+        ),
         (
             train(rows="rows.heldout"),
             "steps.1.train.rows: must not be held-out rows, got 'rows.heldout'. Take rows.train.",
@@ -85,7 +88,7 @@ def train(**changes: str) -> str:
         ),
         (
             train(objective="[{name: cross_entropy, on: label}]"),
-            "steps.1.train.objective.0.on: needs `task: two_task` in the step, got on: label with task: default.",
+            "steps.1.train.objective.0.on: needs `task` or `rollouts`, got on: label with task: default.",
         ),
         (
             train() + train(),
