@@ -210,10 +210,17 @@ def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batc
     unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
     if unit is Unit.TOKEN:
         values = values[batch.inputs["attention_mask"].bool()]
-    group = _group(batch, share.term)
-    if unit is Unit.SEQUENCE and group is not None:
-        values = values[group.flatten(1).any(1)]
+    if unit is Unit.SEQUENCE:
+        values = _of_group(values, batch, share.term)
     return values.sum() / share.count(unit)
+
+
+def _of_group(values: Tensor, batch: Batch, term: Term) -> Tensor:
+    """[B] values of the rows that the term learns from, weighted as it asks."""
+    if term.weighted_by is not None:
+        values = values * _weighting(batch, term)
+    group = _group(batch, term)
+    return values if group is None else values[group.view(len(values), -1).any(1)]
 
 
 def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | None, batch: Batch) -> Any:

@@ -7,10 +7,11 @@ from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
+from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.gkd import gkd
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
-from limbeck.recipes.model import Build, Domains, Evaluate, Generate, Load, Recipe, Train, Watch
+from limbeck.recipes.model import Build, Domains, Evaluate, Generate, Load, Recipe, Selection, Train, Watch
 from limbeck.recipes.on_policy import on_policy
 from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
 from limbeck.recipes.pkd import pkd
@@ -32,6 +33,7 @@ __all__ = [
     "Learnt",
     "Load",
     "Recipe",
+    "Selection",
     "Student",
     "Teacher",
     "Term",
@@ -44,6 +46,7 @@ __all__ = [
     "decoupled_kd",
     "distillm",
     "distillm2",
+    "dynamic_kd",
     "gkd",
     "minillm",
     "minilm",

@@ -45,6 +45,8 @@ def models_of(step: Step) -> dict[str, str]:
         found[f"student.{step.student.form}"] = step.student.origin
     if isinstance(step, Generate | Train | Evaluate) and step.teacher is not None:
         found["teacher.model"] = step.teacher.model
+    if isinstance(step, Train) and step.selection is not None and step.selection.other is not None:
+        found["selection.other.model"] = step.selection.other.model
     if isinstance(step, Train) and step.watch is not None:
         found |= {f"watch.distances.{name}": word for name, word in step.watch.distances.items()}
     if isinstance(step, Evaluate):

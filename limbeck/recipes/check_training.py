@@ -16,6 +16,9 @@ GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("cho
 IMPORTANCE = "importance"
 """A weight of units that rollouts give: student over the policy that wrote, token by token."""
 
+UNCERTAIN = ("uncertain", "certain")
+"""Groups of rows that `selection` makes."""
+
 UNCERTAINTIES = ("uncertainty", "certainty")
 """Weights of units that follow from the student's own class scores."""
 
@@ -26,6 +29,10 @@ def training_problems(step: Train, where: str) -> Iterator[Problem]:
         yield from _term_problems(step, term, f"{where}.objective.{place}")
     if step.rollouts is not None:
         yield from _rollout_problems(step, f"{where}.rollouts")
+    if step.selection is not None and (step.task != "default" or step.rollouts is not None):
+        yield Problem(f"{where}.selection", "goes with task: default and without rollouts.")
+    if step.selection is not None and step.teacher is None:
+        yield Problem(f"{where}.selection", "says whom to ask: give the step a teacher.")
     if step.corpus is not None and step.rollouts is None:
         yield Problem(f"{where}.corpus", "goes with rollouts: without, load the rows together.")
     yield from _watching_problems(step, where)
@@ -53,6 +60,8 @@ def needs_teacher_beside(step: Train) -> bool:
 
 def groups_of(step: Train) -> tuple[str, ...]:
     """Words that `on` may say in this step."""
+    if step.selection is not None:
+        return UNCERTAIN
     return SOURCES if step.rollouts is not None else GROUPS[step.task]
 
 

@@ -104,6 +104,16 @@ class Domains(Config):
     limit: float = Field(default=5.0, gt=1, description="largest ratio of perplexities that is believed")
 
 
+class Selection(Config):
+    """Let the student's uncertainty say which rows the teacher answers (classifiers)."""
+
+    by: Literal["entropy", "margin", "least_confidence", "random"] = "entropy"
+    share: float = Field(
+        default=0.5, gt=0, le=1, description="of each micro-batch, rounded down; most unsure"
+    )
+    other: Teacher | None = Field(default=None, description="answers the other rows; none: nobody does")
+
+
 class Train(TrainingSettings):
     """Train a student on rows against a sum of objectives."""
 
@@ -122,6 +132,7 @@ class Train(TrainingSettings):
     rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
     corpus: str | None = Field(default=None, description="rows each step also learns from, group corpus")
     watch: Watch | None = Field(default=None, description="what is measured while training")
+    selection: Selection | None = Field(default=None, description="who answers which row")
     domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
 
 

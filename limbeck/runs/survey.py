@@ -198,6 +198,8 @@ class _Surveyor:
             self._check_rollouts(where, step, kind, rendered, student, teacher)
             source = training_source(rendered, rendering, step, self._tokenizer(student), student.config)
             self.seen.entries[place] = _size(source)
+        if step.selection is not None and step.selection.other is not None:
+            self._shape(step.selection.other.model, f"{where}.selection.other.model")
         for word in step.watch.distances.values() if step.watch else ():
             other = self._shape(word, f"{where}.watch.distances")
             if other is not None:

@@ -13,12 +13,14 @@ from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.engine.loop import Prepare
 from limbeck.inference.generate import TokenIds
+from limbeck.recipes.check_training import UNCERTAINTIES
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PackedSource, PaddedSource
 from limbeck.runs.domains import DomainRows
-from limbeck.runs.rollouts import make_rollouts
+from limbeck.runs.rollouts import make_rollouts, read_at_rest
+from limbeck.runs.selection import Selector
 from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher
@@ -56,16 +58,34 @@ class Beside:
             folder=self.work.folder,
         )
 
-    def prepare(self, rollouts: Rollouts | None) -> Prepare | None:
-        """What makes a step's batches: rollouts, then the phrases in them."""
-        if not any("spans" in term.signals for term in self.step.objective):
+    def prepare(self, rollouts: Rollouts | None, selector: Selector | None) -> Prepare | None:
+        """What makes a step's batches: rollouts, then phrases and the student's uncertainty."""
+        phrases = any("spans" in term.signals for term in self.step.objective)
+        mark = SpanMarker(self.tokenizer) if phrases else None
+        if mark is None and selector is None:
             return rollouts
-        mark = SpanMarker(self.tokenizer)
 
-        def marked(window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
-            return mark(window if rollouts is None else rollouts(window, step, total_steps))
+        def prepared(window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
+            made = list(window) if rollouts is None else rollouts(window, step, total_steps)
+            made = made if mark is None else mark(made)
+            return made if selector is None else selector.mark(made, step)
 
-        return marked
+        return prepared
+
+    def selector(self) -> Selector | None:
+        """Who is asked by the student's uncertainty, or None."""
+        weighted = any(term.weighted_by in UNCERTAINTIES for term in self.step.objective)
+        settings, teacher = self.step.selection, self.teacher
+        if settings is None and not weighted:
+            return None
+        other = None if settings is None or settings.other is None else self._model(settings.other.model)
+        return Selector(
+            settings=settings,
+            ask_student=lambda batch: read_at_rest(self.student, self.reader, batch),
+            teacher=None if teacher is None else teacher.answer,
+            other=None if other is None else other.answer,
+            seed=self.step.seed,
+        )
 
     def watcher(self, terms: Sequence[Term]) -> Watcher | None:
         """What the step watches, or None."""
@@ -102,8 +122,10 @@ class Beside:
     def _model(self, word: str) -> LocalTeacher:
         if self.teacher is not None and self.step.teacher is not None and word == self.step.teacher.model:
             return self.teacher
-        model = self.work.load_model(word, self.rendering.model_kind)
-        return LocalTeacher(model, self.reader.vocabulary or len(self.tokenizer)).to(self.work.device)
+        kind = self.rendering.model_kind
+        model = self.work.load_model(word, kind, self.rendering.label_names)
+        vocabulary = None if kind == "classifier" else self.reader.vocabulary or len(self.tokenizer)
+        return LocalTeacher(model, vocabulary).to(self.work.device)
 
     def _rendered(self, reference: str, rendering: Rendering) -> Dataset:
         return self.work.renderer.render(reference, self.work.rows(reference), self.tokenizer, rendering)

@@ -1,5 +1,6 @@
 """`train`: student, terms, rows and teacher put together and handed to the engine."""
 
+from functools import partial
 from typing import Any
 
 from limbeck.core.models import count_parameters, load_tokenizer, read_config, save_model
@@ -53,13 +54,14 @@ def train(step: Train, work: Work) -> Made:
         notes.append("The tokenizer has no end token: rollouts always run to max_new_tokens.")
     order = beside.order(domains, source)
     followers = {"rollouts": rollouts, "order": order}
-    needs = criterion.teacher_needs
+    needs, selector = criterion.teacher_needs, beside.selector()
+    ask = None if teacher is None or not needs else (selector or teacher).answer
     result = run_engine(
         [party],
         source,
-        answer=(lambda batch: teacher.answer(batch, needs)) if teacher is not None and needs else None,
+        answer=None if ask is None else partial(ask, needs=needs),
         folder=work.folder,
-        prepare=beside.prepare(rollouts),
+        prepare=beside.prepare(rollouts, selector),
         watch=beside.watcher(criterion.terms),
         order=order,
         followers={name: one for name, one in followers.items() if one is not None},
@@ -68,6 +70,8 @@ def train(step: Train, work: Work) -> Made:
     if ranks.is_main():
         save_model(trained, tokenizer, work.folder / MODEL)
     ranks.wait()
+    if selector is not None:
+        notes.append(f"Teachers read {selector.asked:,} rows.")
     notes.append(f"{result.steps:,} steps, {count_parameters(student):,} parameters.")
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
