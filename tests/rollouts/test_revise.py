@@ -14,13 +14,20 @@ OPTIONS = {"tokenizer_or_ids": IDS, "sampling_temperature": 1.0, "top_p": 1.0, "
 
 
 def revised(student: torch.Tensor, teacher: torch.Tensor, answer: tuple[int, ...], room: int = 6):
+    (found,) = all_revised(student, teacher, [answer], room)
+    return found
+
+
+def all_revised(student: torch.Tensor, teacher: torch.Tensor, answers: list[tuple[int, ...]], room: int):
     one, other = Script(student), Script(teacher)
     writers = Writers(one, one.answer, other, other.answer, IDS, SIZE)
-    row = Written("r", (3, 4), (False, False)).answered((3, 4), answer, "student")
-    (found,) = revise([row], [2], writers=writers, room=room, seed=0, options=OPTIONS)
-    assert found.is_target == (False, False) + (True,) * (len(found.ids) - 2)
-    assert (found.row_id, found.source, found.ids[:2]) == ("r", "student", (3, 4))
-    return found.ids[2:]
+    row = Written("r", (3, 4), (False, False))
+    rows = [row.answered((3, 4), answer, "student") for answer in answers]
+    found = revise(rows, [2] * len(rows), writers=writers, room=room, seed=0, options=OPTIONS)
+    for row in found:
+        assert row.is_target == (False, False) + (True,) * (len(row.ids) - 2)
+        assert (row.row_id, row.source, row.ids[:2]) == ("r", "student", (3, 4))
+    return [row.ids[2:] for row in found]
 
 
 def test_the_planted_error_is_replaced_and_the_rest_written_by_the_student():
@@ -55,3 +62,12 @@ def test_a_teacher_that_ends_ends_the_answer():
 def test_an_answer_does_not_grow_beyond_its_room():
     assert revised(chain(SIZE), chain(SIZE, t6=10), (5, 6, 7), room=3) == (5, 6, 10)
     assert revised(chain(SIZE), chain(SIZE, t6=10), (5, 6, 7), room=4) == (5, 6, 10, 11)
+
+
+def test_answers_of_a_batch_have_room_of_their_own():
+    answers = [(5, 6, 7), (5, 5, 5, 5, 5, 6, 7)]
+    # The second one is corrected late: one token is left to write, though the first has more room.
+    found = all_revised(chain(SIZE), chain(SIZE, t6=10), [answers[0], answers[1]], 8)
+    assert found[0] == (5, 6, 10, 11, 12, 13, 14, 15)
+    assert len(found[1]) <= 8
+    assert found == [all_revised(chain(SIZE), chain(SIZE, t6=10), [answer], 8)[0] for answer in answers]
