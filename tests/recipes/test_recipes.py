@@ -35,7 +35,29 @@ SHIPPED = {
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
     "pkd tuned": recipes.pkd(teacher="T", data="d.jsonl", teacher_is_tuned=True, match="last"),
+    "gkd": recipes.gkd(teacher="T", student="S", data="d.jsonl"),
+    "gkd supervised": recipes.gkd(
+        teacher="T", student=CUT, data="d.jsonl", on_policy=0.0, divergence="forward_kl"
+    ),
+    "gkd warmed": recipes.gkd(teacher="T", student="S", data="d.jsonl", on_policy=1.0, sft_steps=9),
+    "on_policy": recipes.on_policy(teacher="T", student="S", data="d.jsonl"),
+    "on_policy full": recipes.on_policy(teacher="T", student="S", data="d.jsonl", signal="full"),
+    "distillm": recipes.distillm(teacher="T", student="S", data="d.jsonl"),
+    "distillm reverse": recipes.distillm(teacher="T", student="S", data="d.jsonl", skew="reverse"),
+    "distillm2": recipes.distillm2(teacher="T", student="S", data="d.jsonl"),
+    "distillm2 released": recipes.distillm2(
+        teacher="T", student="S", data="d.jsonl", gradual=False, compat="released"
+    ),
+    "minillm": recipes.minillm(teacher="T", student="S", data="d.jsonl"),
+    "minillm corpus": recipes.minillm(
+        teacher="T", student="S", data="d.jsonl", corpus="c.jsonl", compat="released"
+    ),
+    "taid": recipes.taid(teacher="T", student="S", data="d.jsonl"),
+    "ctkd": recipes.ctkd(teacher="T", student="S", data="d.jsonl"),
+    "ctkd released": recipes.ctkd(teacher="T", student="S", data="d.jsonl", compat="released"),
+    "ddk": recipes.ddk(teacher="T", student="S", data="d.jsonl"),
 }
+ON_POLICY = ("gkd", "on_policy", "distillm", "distillm2", "minillm", "taid", "ctkd", "ddk")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -53,13 +75,13 @@ def test_every_listed_recipe_is_tried_here():
     assert listed == {name.split()[0] for name in SHIPPED}
 
 
-@pytest.mark.parametrize("name", ["quickstart", "word_kd", "seq_kd", "step_by_step", "pkd"])
+@pytest.mark.parametrize("name", ["quickstart", "word_kd", "seq_kd", "step_by_step", "pkd", *ON_POLICY])
 def test_the_baseline_differs_from_the_student_in_teacher_rows_and_objective_only(name):
     baseline, student = (
         next(step for step in SHIPPED[name].steps if isinstance(step, Train) and step.out == out)
         for out in ("undistilled", "student")
     )
-    method = {"out", "teacher", "rows", "objective"}
+    method = {"out", "teacher", "rows", "objective", "rollouts", "corpus", "watch", "domains"}
     assert baseline.model_dump(exclude=method) == student.model_dump(exclude=method)
     assert baseline.teacher is None
 

@@ -31,6 +31,7 @@ def make_world(folder: Path) -> Path:
         ],
         "labels": [{"text": text, "label": n % 3} for n, text in enumerate(texts)],
     }
+    rows["domains"] = [row | {"domain": "abc"[n % 3]} for n, row in enumerate(rows["answers"])]
     for name, found in rows.items():
         write_rows(folder / f"{name}.jsonl", found)
     return folder

@@ -50,8 +50,6 @@ def train(step: Train, work: Work) -> Made:
     party = Party("student", trained, reader, criterion, _settings(settings))
     beside = Beside(step, work, trained, reader, teacher, tokenizer, rendering)
     rollouts = beside.rollouts(source)
-    if rollouts is not None and tokenizer.eos_token_id is None:
-        notes.append("The tokenizer has no end token: rollouts always run to max_new_tokens.")
     order = beside.order(domains, source)
     followers = {"rollouts": rollouts, "order": order}
     needs, selector = criterion.teacher_needs, beside.selector()
