@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
+from limbeck.recipes.check_comparison import comparison_problems
 from limbeck.recipes.check_training import needs_teacher_beside, training_problems
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 
 PARTS = ("train", "validation", "heldout")
@@ -30,6 +32,8 @@ def check(recipe: Recipe) -> list[Problem]:
             problems += training_problems(step, where)
         if isinstance(step, Evaluate):
             problems += _metric_problems(step, where)
+        if isinstance(step, Compare):
+            problems += comparison_problems(step, where, earlier)
     return problems
 
 

@@ -10,7 +10,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
-from limbeck.recipes.comparison import Compare
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.text import read_yaml, write_yaml
 

@@ -12,6 +12,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import Interrupted
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
@@ -21,6 +22,7 @@ from limbeck.runs.progress import Progress, Stage
 from limbeck.runs.record import copy_student, merge_metrics, write_versions
 from limbeck.runs.sources import Renderer
 from limbeck.runs.steps.build import build
+from limbeck.runs.steps.compare import compare, write_comparison
 from limbeck.runs.steps.evaluate import EVALUATION, evaluate
 from limbeck.runs.steps.generate import generate
 from limbeck.runs.steps.load import load
@@ -33,6 +35,7 @@ _STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
     Generate: generate,
     Train: train,
     Evaluate: evaluate,
+    Compare: compare,
 }
 
 
@@ -85,7 +88,7 @@ def _work(place: int, step: Step, mark: Mark, work: Work) -> None:
 
 
 def _complete(recipe: Recipe, run: RunFolder) -> None:
-    """The last student, its evaluation, merged metrics, and the report."""
+    """The last student, the last evaluation, all evaluations compared, merged metrics, and the report."""
     steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
     merge_metrics(run.path, steps)
     trained = [folder for step, folder in steps if isinstance(step, Train)]
@@ -94,6 +97,7 @@ def _complete(recipe: Recipe, run: RunFolder) -> None:
     evaluated = [folder for step, folder in steps if isinstance(step, Evaluate)]
     if evaluated:
         shutil.copyfile(evaluated[-1] / EVALUATION, run.path / EVALUATION)
+        write_comparison(run.path, steps)
         write_report(run)
 
 

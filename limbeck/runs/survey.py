@@ -17,6 +17,7 @@ from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind, load_tokenizer
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, maker, path_of, rows_of
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.classes import label_names
 from limbeck.rows.load import load_rows
@@ -111,6 +112,7 @@ class _Surveyor:
             Generate: self._generate,
             Train: self._train,
             Evaluate: self._evaluate,
+            Compare: self._compare,
         }
         for place, step in enumerate(self.seen.recipe.steps):
             self.tell(f"looking at {step.kind} {step.out}")
@@ -237,6 +239,9 @@ class _Surveyor:
             self.seen.entries[place] = _size(
                 heldout_source(rendered, rendering, self._tokenizer(model), model.config)
             )
+
+    def _compare(self, place: int, step: Compare) -> None:
+        """Reads results alone; between the steps it is checked with the recipe."""
 
     # What steps have in common.
 
