@@ -45,7 +45,7 @@ MEASURES: Mapping[str, Measure] = {
     "macro_f1": _one("macro F1", "classification", "macro_f1", better="higher"),
     "task": _one("task passed", "generation", "task", better="higher", form="share"),
     "top1_agreement": _one(
-        "same likeliest token as the teacher",
+        "agreement with the teacher",
         "fidelity",
         "overall",
         "top1_agreement",
@@ -53,10 +53,10 @@ MEASURES: Mapping[str, Measure] = {
         form="share",
     ),
     "label_loyalty": _one(
-        "label of the teacher", "classification", "label_loyalty", better="higher", form="share"
+        "agreement with the teacher's label", "classification", "label_loyalty", better="higher", form="share"
     ),
     "answer_agreement": _one(
-        "final answer of the teacher", "generation", "answer_agreement", better="higher", form="share"
+        "agreement in the final answer", "generation", "answer_agreement", better="higher", form="share"
     ),
     "rationale_bleu": _one(
         "BLEU with the teacher's text", "generation", "rationale_bleu", better="higher", form="score"

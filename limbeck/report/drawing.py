@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 # Drawn 4.4 inches wide, a figure is shown at about its own size on a phone.
 _SIZE = (4.4, 2.9)
+_LINE = 0.25  # inches, of a legend
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 COLOURS = ("#8a63d2", "#1f78d1", "#d9730d", "#1a9e77")  # told apart on white, on black and by most eyes
 MARKS = ("s", "o", "^", "D")
@@ -33,24 +34,41 @@ _STYLE = {
 }
 
 
+def standalone(svg: str) -> str:
+    """A page's <svg> as a file of its own, in black."""
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return svg.replace("<svg", f"<svg {names}", 1) + "\n"
+
+
 def legend_above(axes: Axes, entries: int) -> None:
-    """The legend over the axes, where no point can lie; at most three entries a line."""
+    """The legend over the axes, where no point can lie; two or three entries a line."""
     axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        ncols=min(entries, 3),
+        ncols=_columns(entries),
         columnspacing=1,
         handletextpad=0.4,
     )
 
 
+def _columns(entries: int) -> int:
+    return 2 if entries == 4 else min(entries, 3)
+
+
 @contextmanager
-def figure(salt: str) -> Iterator[tuple[Axes, list[str]]]:
-    """Axes to draw on; the SVG is appended to the list when they are left."""
+def figure(salt: str, *, entries: int = 0) -> Iterator[tuple[Axes, list[str]]]:
+    """Axes to draw on; the SVG is appended to the list when they are left.
+
+    Args:
+        salt: different for every figure of a page.
+        entries: of the legend above; further lines of it make the figure higher.
+    """
     done: list[str] = []
     # The salt keeps the ids of several drawings in one page apart, and equal from build to build.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
-        drawn_on = Figure(figsize=_SIZE, layout="constrained")
+        lines = -(-entries // _columns(entries)) if entries else 0
+        width, height = _SIZE
+        drawn_on = Figure(figsize=(width, height + _LINE * max(lines - 1, 0)), layout="constrained")
         axes = drawn_on.subplots()
         yield axes, done
         drawn = io.StringIO()

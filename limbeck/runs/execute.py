@@ -19,7 +19,7 @@ from limbeck.runs import ranks
 from limbeck.runs.fingerprints import Mark
 from limbeck.runs.folder import Done, RunFolder
 from limbeck.runs.progress import Progress, Stage
-from limbeck.runs.record import copy_student, merge_metrics, write_versions
+from limbeck.runs.record import METRICS, copy_student, merge_metrics, write_versions
 from limbeck.runs.sources import Renderer
 from limbeck.runs.steps.build import build
 from limbeck.runs.steps.compare import compare, write_comparison
@@ -28,6 +28,7 @@ from limbeck.runs.steps.generate import generate
 from limbeck.runs.steps.load import load
 from limbeck.runs.steps.train import train
 from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.watched import write_watched
 
 _STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
     Load: load,
@@ -91,6 +92,7 @@ def _complete(recipe: Recipe, run: RunFolder) -> None:
     """The last student, the last evaluation, all evaluations compared, merged metrics, and the report."""
     steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
     merge_metrics(run.path, steps)
+    write_watched(run.path, run.path / METRICS)
     trained = [folder for step, folder in steps if isinstance(step, Train)]
     if trained:
         copy_student(run.path, trained[-1] / MODEL)

@@ -75,6 +75,7 @@ def test_verdicts():
     assert hacking(curve(flat), curve(falling))["verdict"] == "departed"
     found = hacking(curve(flat), curve(up))
     assert found["verdict"] == "hacking" and 300 < found["departed_at"] < 600
+    assert hacking(curve(up), curve(up))["verdict"] == "diverging"
     assert hacking(curve(falling)[:4], curve(falling)[:4]) == {
         "verdict": "too_few", "law": None, "departed_at": None, "turn": None
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Several evaluations in one recipe: each keeps its folder, and all are held against each other."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
@@ -68,6 +69,12 @@ def test_two_evaluations_are_kept_and_compared(done):
     mean = sum(own[1][name] - own[0][name] for name in own[0]) / 6
     assert paired["pairs"][0]["difference"] == pytest.approx(mean)
     assert anova["statistic"] is None  # one value a group
+
+
+def test_its_figures_are_files_too(done):
+    (drawn,) = (done.folder / "steps" / "3-compare-comparison" / "figures").iterdir()
+    assert drawn.name == "0-top1_agreement-over-layers.svg"
+    assert ElementTree.parse(drawn).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_the_report_shows_all_of_them(done):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.core.errors import UserError
-from limbeck.core.files import read_json, write_json
+from limbeck.core.files import read_json, write_json, write_text
 from limbeck.evaluation.comparison import Axes, Question
 from limbeck.evaluation.comparison import compare as run_comparison
 from limbeck.recipes.compare import Compare
@@ -18,7 +18,7 @@ COMPARISON = "comparison.json"
 
 
 def compare(step: Compare, work: Work) -> Made:
-    """Write `comparison.json` into the step's folder."""
+    """Write `comparison.json` and `figures/*.svg` into the step's folder."""
     if ranks.is_main():
         places = {other.out: place for place, other in enumerate(work.earlier)}
         folders = {out: work.run.step(places[out], work.earlier[places[out]]) for out in step.evaluations}
@@ -29,6 +29,7 @@ def compare(step: Compare, work: Work) -> Made:
             questions=[Question(**test.model_dump()) for test in step.tests],
         )
         write_json(work.folder / COMPARISON, result)
+        _draw(result, work.folder / "figures")
     ranks.wait()
     return Made()
 
@@ -46,6 +47,15 @@ def write_comparison(run: Path, steps: Sequence[tuple[Step, Path]]) -> None:
             write_json(target, run_comparison(_read(evaluated), by={}))
         except UserError:
             return  # of different rows: nobody asked to compare them
+
+
+def _draw(comparison: Mapping[str, Any], folder: Path) -> None:
+    if comparison["figures"]:
+        from limbeck.report.comparison import comparison_figures  # matplotlib takes a second to import
+        from limbeck.report.drawing import standalone
+
+        for number, figure in enumerate(comparison_figures(comparison)):
+            write_text(folder / f"{number}-{figure['name']}.svg", standalone(str(figure["svg"])))
 
 
 def _read(folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
