@@ -27,6 +27,7 @@ def check(recipe: Recipe) -> list[Problem]:
         problems += _out_problems(step, where, earlier)
         problems += _rows_problems(step, where, earlier, later)
         problems += _model_problems(step, where, earlier, later)
+        problems += _noise_problems(step, where)
         if isinstance(step, Train):
             problems += _objective_problems(step, where)
             problems += training_problems(step, where)
@@ -181,6 +182,14 @@ def _model_problems(
     if isinstance(step, Evaluate) and step.baseline is not None and step.baseline == step.model:
         yield Problem(
             f"{where}.baseline", f"must be another model than `model`, got '{step.baseline}' twice."
+        )
+
+
+def _noise_problems(step: Step, where: str) -> Iterator[Problem]:
+    if isinstance(step, Generate | Evaluate) and step.teacher is not None and step.teacher.noise:
+        yield Problem(
+            f"{where}.teacher.noise",
+            f"must be 0 outside of train steps, got {step.teacher.noise:g}. Leave it out here.",
         )
 
 

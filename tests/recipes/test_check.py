@@ -109,6 +109,10 @@ def train(**changes: str) -> str:
             "steps.1.evaluate.metrics.0: fidelity compares with a teacher: give the step a teacher.",
         ),
         (
+            "  - evaluate: {model: S, teacher: {model: T, noise: 1}, rows: rows.heldout, metrics: [fidelity]}\n",
+            "steps.1.evaluate.teacher.noise: must be 0 outside of train steps, got 1. Leave it out here.",
+        ),
+        (
             "  - evaluate: {model: S, baseline: S, rows: rows.heldout, metrics: [speed]}\n",
             "steps.1.evaluate.baseline: must be another model than `model`, got 'S' twice.",
         ),
