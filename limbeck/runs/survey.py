@@ -24,7 +24,7 @@ from limbeck.rows.load import load_rows
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.split import split_rows
 from limbeck.runs.collect import Problems
-from limbeck.runs.models import Shape, labelled_shape, made_shape, read_shape
+from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape
 from limbeck.runs.rollouts import check_room
 from limbeck.runs.sources import (
     Renderer,
@@ -256,7 +256,8 @@ class _Surveyor:
 
     def _read(self, word: str) -> Shape:
         near = did_you_mean(word, self._outs)
-        if "/" not in word and "Did you mean" in near and not Path(word).exists():
+        is_asset = located(word) != word
+        if "/" not in word and "Did you mean" in near and not is_asset and not Path(word).exists():
             raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
         return read_shape(word)
 
