@@ -154,7 +154,8 @@ def _figure(axes: Axes, students: Sequence[Mapping[str, Any]]) -> dict[str, Any]
             "x": _value(student, axes.x),
             "y": _value(student, axes.y),
             "interval": student["values"].get(axes.y, {}).get("interval"),
-            "group": None if axes.group is None else student["by"].get(axes.group),
+            # A student without a level, as one trained without a teacher, is a group of its own.
+            "group": None if axes.group is None else student["by"].get(axes.group, student["evaluation"]),
         }
         for student in students
     ]

@@ -75,9 +75,10 @@ def scatter_figure(
     return labelled(done, f"{ylabel} over {xlabel}")
 
 
-def curve_figure(curves: Mapping[str, Curve], name: str) -> str:
+def curve_figure(curves: Mapping[str, Curve], name: str, *, ylabel: str) -> str:
     """Watched values of one train step over its optimizer steps."""
-    with figure(f"watched-{name}-{'-'.join(curves)}") as (axes, done):
+    entries = len(curves) if len(curves) > 1 else 0
+    with figure(f"watched-{name}-{ylabel}", entries=entries) as (axes, done):
         for place, (label, curve) in enumerate(curves.items()):
             steps, values = zip(*curve, strict=True)
             axes.plot(
@@ -90,11 +91,10 @@ def curve_figure(curves: Mapping[str, Curve], name: str) -> str:
                 label=label.replace("_", " "),
             )
         axes.set_xlabel("optimizer step")
-        if len(curves) > 1:
-            legend_above(axes, len(curves))
-        else:
-            axes.set_ylabel(next(iter(curves)).replace("_", " "))
-    return labelled(done, f"{', '.join(curves)} of {name} by optimizer step")
+        axes.set_ylabel(ylabel)
+        if entries:
+            legend_above(axes, entries)
+    return labelled(done, f"{ylabel} of {name} by optimizer step")
 
 
 def hacking_figure(proxy: Curve, golden: Curve, judged: Mapping[str, Any], name: str) -> str:

@@ -10,13 +10,14 @@ from limbeck.report.scatter import curve_figure, hacking_figure
 from limbeck.report.words import number
 
 _PAIR = ("proxy", "golden")
+_FAMILIES = ("perplexity_", "gap_")  # of domains: one figure for all
 
 
 def watched_figures(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Figures [{svg, caption}] of every train step that watched something.
 
-    Values called alike (`validation_loss`, `validation_kl`) share a figure only when they are a pair of
-    proxy and golden; all others have scales of their own.
+    Proxy and golden share a figure, and so do the perplexities of domains; all others have scales of
+    their own.
     """
     figures = []
     for name, entry in watched.items():
@@ -24,10 +25,17 @@ def watched_figures(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
         if judged is not None:
             svg = hacking_figure(curves["proxy"], curves["golden"], judged, name)
             figures.append({"svg": Markup(svg), "caption": f"{name}: {verdict(judged)}"})
-        for label, curve in curves.items():
-            if judged is None or label not in _PAIR:
-                svg = curve_figure({label: curve}, name)
-                figures.append({"svg": Markup(svg), "caption": _caption(name, label, curve)})
+        rest = {label: curve for label, curve in curves.items() if judged is None or label not in _PAIR}
+        for prefix in _FAMILIES:
+            family = {label: rest.pop(label) for label in list(rest) if label.startswith(prefix)}
+            if family:
+                short = {label.removeprefix(prefix): curve for label, curve in family.items()}
+                svg = curve_figure(short, name, ylabel=prefix.strip("_"))
+                said = f"{name}: {prefix.strip('_')} by domain over optimizer steps."
+                figures.append({"svg": Markup(svg), "caption": said})
+        for label, curve in rest.items():
+            svg = curve_figure({label: curve}, name, ylabel=label.replace("_", " "))
+            figures.append({"svg": Markup(svg), "caption": _caption(name, label, curve)})
     return figures
 
 
