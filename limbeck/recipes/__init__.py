@@ -1,12 +1,14 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
 from limbeck.recipes.akl import akl
+from limbeck.recipes.capacity_gap import capacity_gap
 from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
 from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
+from limbeck.recipes.fidelity_study import fidelity_study
 from limbeck.recipes.gkd import gkd
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
@@ -20,6 +22,7 @@ from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
 from limbeck.recipes.taid import taid
+from limbeck.recipes.teacher_hacking import teacher_hacking
 from limbeck.recipes.word_kd import word_kd
 
 __all__ = [
@@ -37,12 +40,14 @@ __all__ = [
     "Train",
     "Watch",
     "akl",
+    "capacity_gap",
     "cost_effective",
     "ctkd",
     "ddk",
     "decoupled_kd",
     "distillm",
     "distillm2",
+    "fidelity_study",
     "gkd",
     "minillm",
     "minilm",
@@ -54,5 +59,6 @@ __all__ = [
     "sft",
     "step_by_step",
     "taid",
+    "teacher_hacking",
     "word_kd",
 ]

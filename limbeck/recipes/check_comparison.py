@@ -8,6 +8,7 @@ from limbeck.core.measures import MEASURES
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Evaluate, Step
 
+_FEWEST = 2
 _NEED_TASK = {"task": ("python_syntax", "exact_match", "final_answer")} | dict.fromkeys(
     ("answer_agreement", "rationale_bleu"), ("final_answer",)
 )
@@ -45,15 +46,13 @@ def _shown(step: Compare) -> list[str]:
 
 
 def _unmeasured(name: str, where: str, evaluations: Sequence[Evaluate]) -> Iterator[Problem]:
+    """A measure must be there in two evaluations at least; where it is not, the model is left out."""
     metrics = [place[0] for place in MEASURES[name].places]
     tasks = _NEED_TASK.get(name)
-    for other in evaluations:
-        if not any(metric in other.metrics for metric in metrics):
-            yield Problem(
-                where,
-                f"{name} is not measured in {other.out}: add {' or '.join(metrics)} to its metrics.",
-            )
-        elif tasks is not None and other.task not in tasks:
-            yield Problem(
-                where, f"{name} is not measured in {other.out}: set its task to {' or '.join(tasks)}."
-            )
+    measured = [other for other in evaluations if any(metric in other.metrics for metric in metrics)]
+    outs = ", ".join(other.out for other in evaluations)
+    needed = f"{name} must be measured in at least two of {outs}"
+    if len(measured) < _FEWEST:
+        yield Problem(where, f"{needed}: add {' or '.join(metrics)} to metrics.")
+    elif tasks is not None and sum(other.task in tasks for other in measured) < _FEWEST:
+        yield Problem(where, f"{needed}: set task to {' or '.join(tasks)}.")

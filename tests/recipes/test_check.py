@@ -235,7 +235,7 @@ TWO = (
         ),
         (
             "evaluations: [a, b], figures: [{x: parameters, y: top1_agreement}]",
-            [f": top1_agreement is not measured in {out}: add fidelity to its metrics." for out in "ab"],
+            [": top1_agreement must be measured in at least two of a, b: add fidelity to metrics."],
         ),
         ("evaluations: [a, b], tests: [{test: anova, y: bits_per_byte}]", [".tests.0: anova needs factor."]),
         (
