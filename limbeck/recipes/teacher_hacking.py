@@ -53,6 +53,9 @@ STEPS = {"tiny": (150, 300), "paper": (10_000, 390_625)}
 """Optimizer steps of fine-tuning and of distillation; 390,625 are the paper's, the first are ours."""
 
 PROMPT, NEW = {"tiny": 16, "paper": 64}, {"tiny": 32, "paper": 128}
+ASKED: dict[str, int | None] = {"tiny": 640, "paper": None}
+"""Prompts that oracle and teacher answer; offline, these are the data of every pass."""
+
 WATCHED = {"tiny": (10, 32), "paper": (2_000, 512)}  # every so many steps, on so many prompts
 WARMUP = 100
 MEASURED = 6_000  # held-out positions, at size tiny
@@ -90,6 +93,7 @@ def teacher_hacking(
             rows="rows.train",
             max_new_tokens=NEW[size],
             prompt_tokens=PROMPT[size],
+            limit=ASKED[size],
             seed=seed,
         )
 

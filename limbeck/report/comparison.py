@@ -11,6 +11,11 @@ from limbeck.report.scatter import scatter_figure
 from limbeck.report.words import between, count, number, percent
 
 _LEADING = ("task", "accuracy", "bits_per_byte", "answer_agreement", "top1_agreement")
+_OF_TEACHER = frozenset(
+    {"top1_agreement", "label_loyalty", "answer_agreement", "rationale_bleu", "forward_kl", "reverse_kl"}
+    | {"pair_order", "cosine"}
+)
+"""Measured against the model's own teacher: none is the best among students of several teachers."""
 _LEVEL = 0.05
 
 
@@ -73,7 +78,7 @@ def lead(comparison: Mapping[str, Any]) -> str:
         if len(known) < 2:
             continue
         best = _best(known, name)
-        if best is None:
+        if best is None or (name in _OF_TEACHER and _teachers(comparison["models"]) > 1):
             continue
         tied = [model for model in known if model["values"][name]["value"] == best]
         if len(tied) > 1:
@@ -100,7 +105,8 @@ def _lines(
     models: Sequence[Mapping[str, Any]], factors: list[str], sizes: list[str], measures: list[str]
 ) -> list[ModelLine]:
     students = [model for model in models if model["role"] == "student"]
-    best = {name: _best(students, name) for name in measures}
+    several = _teachers(models) > 1
+    best = {name: None if several and name in _OF_TEACHER else _best(students, name) for name in measures}
     roles = [model["role"] for model in models]
     lines = []
     for model in models:
@@ -121,6 +127,10 @@ def _cell(model: Mapping[str, Any], measure: str, best: float | None) -> Place:
         return Place()
     value = estimate["value"]
     return Place(show(measure, value), between(estimate, lambda bound: show(measure, bound)), value == best)
+
+
+def _teachers(models: Sequence[Mapping[str, Any]]) -> int:
+    return sum(model["role"] == "teacher" for model in models)
 
 
 def _best(students: Sequence[Mapping[str, Any]], measure: str) -> float | None:

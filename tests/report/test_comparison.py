@@ -54,8 +54,17 @@ def comparison():
 def test_the_lead_names_the_best_student_by_each_leading_measure(comparison):
     assert lead(comparison) == (
         "3 students were compared on the same 3 held-out rows; lowest bits per byte: `from_large`, 1.90 "
-        "(1.80 to 2.00); highest agreement with the teacher: `from_large`, 35.0 %."
+        "(1.80 to 2.00)."
     )
+
+
+def test_agreement_makes_nobody_the_best_among_students_of_several_teachers(comparison):
+    lines = comparison_section(comparison)["lines"]
+    assert not any(line.cells[1].best for line in lines)
+    one = comparison | {"models": [model for model in comparison["models"] if model["role"] == "student"]}
+    assert lead(one).endswith("highest agreement with the teacher: `from_large`, 35.0 %.")
+    best = [line.name for line in comparison_section(one)["lines"] if line.cells[1].best]
+    assert best == ["from_large"]
 
 
 def test_the_table_has_a_line_a_model_and_marks_the_best_student(comparison):
