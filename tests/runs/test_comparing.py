@@ -24,7 +24,7 @@ COMPARE = """
   - compare:
       evaluations: [whole, small]
       by: {whole: {layers: 3, kind: cut}, small: {layers: 1, kind: fresh}}
-      figures: [{x: layers, y: top1_agreement, group: kind}]
+      figures: [{x: layers, y: top1_agreement, group: kind}, {x: parameters, y: bits_per_byte}]
       tests:
         - {test: paired_t, y: bits_per_byte, against: whole}
         - {test: anova, y: bits_per_byte, factor: kind}
@@ -59,6 +59,8 @@ def test_two_evaluations_are_kept_and_compared(done):
             "interval": found["models"][2]["values"]["top1_agreement"]["interval"],
         },
     ]  # fmt: skip
+    # The teacher has a size and bits per byte, too, but figures are about students.
+    assert [point["evaluation"] for point in found["figures"][1]["points"]] == ["whole", "small"]
     paired, anova = found["tests"]
     assert (paired["pairs"][0]["evaluation"], paired["pairs"][0]["n"]) == ("small", 6)
     rows = [
@@ -72,9 +74,11 @@ def test_two_evaluations_are_kept_and_compared(done):
 
 
 def test_its_figures_are_files_too(done):
-    (drawn,) = (done.folder / "steps" / "3-compare-comparison" / "figures").iterdir()
-    assert drawn.name == "0-top1_agreement-over-layers.svg"
-    assert ElementTree.parse(drawn).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    drawn = sorted((done.folder / "steps" / "3-compare-comparison" / "figures").iterdir())
+    assert [path.name for path in drawn] == [
+        "0-top1_agreement-over-layers.svg", "1-bits_per_byte-over-parameters.svg"
+    ]  # fmt: skip
+    assert ElementTree.parse(drawn[0]).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_the_report_shows_all_of_them(done):
