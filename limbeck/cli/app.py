@@ -125,6 +125,26 @@ def report(
     report_command(folder)
 
 
+@app.command()
+@guarded
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="Differences to this run: its name or folder. Default: the first."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the table here: .md, .html, .csv or .json.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Put finished runs side by side; runs that differ in the seed alone become one, with an interval."""
+    from limbeck.cli.comparing import compare_command
+
+    compare_command(folders, baseline=baseline, out=out, as_json=json)
+
+
 @app.command(context_settings=_PAIRS)
 @guarded
 def doctor(pairs: Pairs = None, debug: Debug = False) -> None:

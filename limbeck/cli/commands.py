@@ -11,7 +11,7 @@ from rich.console import Console
 
 from limbeck.cli.bars import Bars
 from limbeck.cli.quiet import silence
-from limbeck.cli.tables import plan_table, plan_totals, result_table
+from limbeck.cli.tables import comparison_table, plan_table, plan_totals, result_table
 from limbeck.core.errors import RunFolderError
 from limbeck.runs.outset import Outset
 from limbeck.runs.progress import Lines, Silent
@@ -62,6 +62,8 @@ def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrit
     evaluation = done.evaluation
     if evaluation is not None:
         console.print(result_table(evaluation))
+    if done.comparison is not None:
+        console.print(comparison_table(done.comparison))
     for name, path in (("student", done.student), ("report", done.report)):
         if path.exists():
             console.print(f"{name}: {path}", soft_wrap=True, highlight=False)

@@ -73,6 +73,25 @@ def result_table(evaluation: Mapping[str, Any]) -> RenderableType:
     return Group(Text(), table, Text(), *(Text(line) for line in lines if line), Text(note, style="dim"))
 
 
+def comparison_table(comparison: Mapping[str, Any]) -> RenderableType:
+    """All evaluated models of a run, a line each, with what was varied and the measures they have."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(f"{comparison['data']['rows']:,} held-out rows")
+    factors, names = comparison["factors"], comparison["measures"]
+    for title in (*factors, "parameters", *names):
+        table.add_column(title.replace("_", " "), justify="right")
+    for model in comparison["models"]:
+        name = (
+            model["evaluation"] if model["role"] == "student" else f"{model['name']} of {model['evaluation']}"
+        )
+        levels = [model["by"].get(factor, "") for factor in factors]
+        cells = [f"{level:g}" if isinstance(level, int | float) else level for level in levels]
+        values = [model["values"].get(measure, {}).get("value") for measure in names]
+        cells += [_count(model["parameters"]), *("" if value is None else _number(value) for value in values)]
+        table.add_row(name, *cells)
+    return Group(Text(), table)
+
+
 def plan_table(plan: "Plan") -> RenderableType:
     """The steps of a plan."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)

@@ -35,14 +35,17 @@ def classification(evidence: Evidence) -> dict[str, Any]:
         if teacher is not None and subject is not teacher:
             subjects[subject.name] |= _loyalty(units.rows, judged, units.judged[teacher.name])
     labelled = units.target != IGNORE
+    known = units.rows.sums(np.ones(len(units)), labelled)
+    for name, judged in units.judged.items():
+        right = units.rows.sums(judged.prediction == units.target, labelled)
+        evidence.keep("accuracy", name, units.ids, right, known)
     comparisons = []
     for student, baseline in evidence.pairs if labelled.any() else ():
-        right = [
+        first, second = (
             units.rows.sums(units.judged[subject.name].prediction == units.target, labelled)
             for subject in (student, baseline)
-        ]
-        counts = units.rows.sums(np.ones(len(units)), labelled)
-        change = units.rows.difference((right[0], counts), (right[1], counts))
+        )
+        change = units.rows.difference((first, known), (second, known))
         comparisons.append(
             {
                 "measure": "accuracy",

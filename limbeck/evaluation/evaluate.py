@@ -5,12 +5,15 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.fingerprint import fingerprint
 from limbeck.core.lookup import unknown
 from limbeck.evaluation.calibration import calibration
 from limbeck.evaluation.classification import classification
-from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.evidence import Evidence, Units
 from limbeck.evaluation.fidelity import fidelity
 from limbeck.evaluation.generation import generation
 from limbeck.evaluation.perplexity import perplexity
@@ -65,8 +68,11 @@ def evaluate(
         resampling rows, or None with fewer than two rows; `value` is None when n is 0.
 
         - format: "limbeck-evaluation", version: 1, kind, settings
-        - data: rows (ids given), units (scored positions or examples, 0 when no metric read them),
-          rows_read, complete (False when `max_positions` stopped the reading)
+        - data: rows (ids given), fingerprint (of the rows, whatever their order), units (scored positions
+          or examples, 0 when no metric read them), rows_read, complete (False when `max_positions`
+          stopped the reading), scored (fingerprint of the units and their targets, None without any)
+        - by_row: measure (bits_per_byte, top1_agreement, forward_kl, reverse_kl, accuracy, task,
+          answer_agreement) -> subject -> id of a row -> its value, for paired tests
         - subjects: list of {name, role, description, parameters, memory_bytes, disk_bytes?}
         - seconds: name of a metric -> seconds (the shared reading counts for the first that needs it)
         - metrics: name -> {definition (in words), subjects: name -> ..., comparisons: [...], ...}:
@@ -81,7 +87,8 @@ def evaluate(
             precision, recall, f1}], label_loyalty, probability_loyalty, forward_kl, reverse_kl; with
             one output: pearson, squared_error, regression_loyalty
           - similarity: sentences; a subject: width, pair_order?, cosine?, human?
-          - generation: prompts, max_new_tokens, task? {name, rule}; a subject: length, stopped, task?;
+          - generation: prompts, max_new_tokens, task? {name, rule}; a subject: length, stopped, task?,
+            answer_agreement? (task final_answer), rationale_bleu? (same task, of students);
             samples [{row, prompt, reference, texts {subject: text}}]
           - speed: machine {device, threads, platform}; a subject: forward_tokens_per_second,
             generated_tokens_per_second? {value, n, low, high}, parameters, memory_bytes, disk_bytes?
@@ -122,9 +129,11 @@ def evaluate(
         },
         "data": {
             "rows": len(rows),
+            "fingerprint": fingerprint(sorted([str(row["id"]), repr(sorted(row.items()))] for row in rows)),
             "units": 0 if units is None else len(units),
             "rows_read": 0 if units is None else units.rows.count,
             "complete": True if units is None else units.complete,
+            "scored": None if units is None else _scored(units),
         },
         "subjects": [
             {
@@ -137,7 +146,13 @@ def evaluate(
         ],
         "seconds": seconds,
         "metrics": metrics,
+        "by_row": evidence.by_row,
     }
+
+
+def _scored(units: Units) -> str:
+    named = np.array(units.ids, dtype=object)[units.rows.row].tolist() if units.ids else []
+    return fingerprint(sorted(zip(named, units.place.tolist(), units.target.tolist(), strict=True)))
 
 
 def _check(

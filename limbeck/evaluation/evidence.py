@@ -91,6 +91,7 @@ class Evidence:
         rows: the held-out rows themselves, by id.
         settings: what is compared.
         progress: told the name of what is done and its share.
+        by_row: what the metrics kept of single rows (see `keep`).
     """
 
     subjects: Sequence[Subject]
@@ -98,6 +99,7 @@ class Evidence:
     rows: Mapping[str, Mapping[str, Any]]
     settings: EvaluationSettings
     progress: Callable[[str, float], None] = field(default=lambda name, share: None)
+    by_row: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     @property
     def teacher(self) -> Subject | None:
@@ -115,6 +117,14 @@ class Evidence:
         students = [subject for subject in self.subjects if subject.role == "student"]
         baselines = [subject for subject in self.subjects if subject.role == "baseline"]
         return [(student, baseline) for student in students for baseline in baselines]
+
+    def keep(self, measure: str, subject: str, ids: Sequence[str], totals: Array, counts: Array) -> None:
+        """Remember a measure of each row [rows] as total / count, for paired tests over rows."""
+        self.by_row.setdefault(measure, {})[subject] = {
+            name: float(total / count)
+            for name, total, count in zip(ids, totals, counts, strict=True)
+            if count > 0
+        }
 
     def row_id(self, unit_id: str) -> str:
         """The id of the row that a window (`id#k`) or one side of a pair was made from."""

@@ -42,6 +42,9 @@ def fidelity(evidence: Evidence) -> dict[str, Any]:
         values[student.name] = measures(units.judged[student.name], guide)
         overall = {name: units.rows.mean(value) for name, value in values[student.name].items()}
         agreement = values[student.name]["top1_agreement"]
+        for name in _SLICED:
+            totals, ones = units.rows.sums(values[student.name][name]), np.ones(len(units))
+            evidence.keep(name, student.name, units.ids, totals, units.rows.sums(ones))
         subjects[student.name] = {
             "overall": overall,
             "top1_agreement_where_teacher_is_right": units.rows.mean(agreement, right),

@@ -10,6 +10,7 @@ from limbeck.evaluation.evidence import Evidence
 from limbeck.evaluation.prompts import Prompt, held_out_prompts
 from limbeck.evaluation.settings import Subject
 from limbeck.evaluation.statistics import Rows, verdict
+from limbeck.evaluation.study import final_answer, rationale_bleu
 from limbeck.evaluation.tasks import TASKS
 from limbeck.inference.generate import Completion, TokenIds, generate
 
@@ -89,6 +90,7 @@ class _Texts:
         self._tokenizer = evidence.subjects[0].tokenizer
         # A causal model's text goes on where its prompt ends; a seq2seq model's stands alone.
         self._before = [[] if evidence.settings.kind == "seq2seq" else prompt.ids for prompt in prompts]
+        self.rows = [prompt.row for prompt in prompts]
         self.prompts = self._decode([prompt.ids for prompt in prompts])
         self.references = self.after_prompts([prompt.reference for prompt in prompts])
 
@@ -134,9 +136,12 @@ def _judged(
         )
         for name, completions in written.items()
     }
+    ones, ids = rows.sums(np.ones(len(prompts))), list(dict.fromkeys(map(evidence.row_id, texts.rows)))
     for name, values in passed.items():
         subjects[name]["task"] = rows.share(values)
-    ones = rows.sums(np.ones(len(prompts)))
+        evidence.keep("task", name, ids, rows.sums(values), ones)
+    if task == "final_answer" and evidence.teacher is not None:
+        _hold_against_teacher(evidence, rows, ids, said, subjects)
     comparisons = []
     for student, baseline in evidence.pairs:
         change = rows.difference(
@@ -152,3 +157,29 @@ def _judged(
             }
         )
     return {"task": {"name": task, "rule": judge.rule}, "comparisons": comparisons}
+
+
+def _hold_against_teacher(
+    evidence: Evidence,
+    rows: Rows,
+    ids: list[str],
+    said: dict[str, list[str]],
+    subjects: dict[str, dict[str, Any]],
+) -> None:
+    """Adds to each student whether it ends with the teacher's answer, and the BLEU of what it wrote."""
+    assert evidence.teacher is not None
+    guide = said[evidence.teacher.name]
+    answers = [final_answer(text) for text in guide]
+    known = np.array([bool(answer) for answer in answers])
+    for student in evidence.students:
+        own = [final_answer(text) for text in said[student.name]]
+        same = np.array([a == b for a, b in zip(own, answers, strict=True)], dtype=np.float64)
+        subjects[student.name]["answer_agreement"] = rows.mean(same, known)
+        totals, counts = rows.sums(same, known), rows.sums(np.ones(len(same)), known)
+        evidence.keep("answer_agreement", student.name, ids, totals, counts)
+        subjects[student.name]["rationale_bleu"] = {
+            "value": rationale_bleu(said[student.name], guide),
+            "n": len(guide),
+            "rows": rows.count,
+            "interval": None,
+        }

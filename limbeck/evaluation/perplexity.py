@@ -32,6 +32,7 @@ def perplexity(evidence: Evidence) -> dict[str, Any]:
         if size.any():
             bits = rows.ratio(sums[name], size, n=len(units), scale=1 / math.log(2))
             subjects[name]["bits_per_byte"] = bits
+            evidence.keep("bits_per_byte", name, units.ids, sums[name] / math.log(2), size)
     comparisons = []
     for student, baseline in evidence.pairs if size.any() else ():
         change = rows.difference(

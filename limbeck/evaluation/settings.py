@@ -11,7 +11,7 @@ from limbeck.core.reader import Reader
 
 Role = Literal["teacher", "student", "baseline"]
 Kind = Literal["causal", "seq2seq", "encoder", "classifier"]
-Task = Literal["python_syntax", "exact_match"]
+Task = Literal["python_syntax", "exact_match", "final_answer"]
 
 
 @dataclass(frozen=True)

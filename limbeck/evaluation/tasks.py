@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from limbeck.evaluation.study import final_answer
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -28,6 +30,11 @@ def exact_match(prompt: str, completion: str, reference: str, stopped: bool) -> 
     return completion.strip() == reference.strip()
 
 
+def same_final_answer(prompt: str, completion: str, reference: str, stopped: bool) -> bool:
+    """Whether the completion ends with the answer that the reference ends with."""
+    return bool(said := final_answer(completion)) and said == final_answer(reference)
+
+
 TASKS: Mapping[str, Judge] = {
     "python_syntax": Judge(
         "A greedy completion that the model ended itself passes when ast.parse accepts prompt + completion. "
@@ -39,6 +46,13 @@ TASKS: Mapping[str, Judge] = {
     "exact_match": Judge(
         "A greedy completion passes when it equals the reference, white space around both left out.",
         exact_match,
+    ),
+    "final_answer": Judge(
+        "A greedy completion passes when it ends with the reference's answer: what follows the last ####, "
+        "\\boxed{ or `answer is`, else the last number; numbers are compared as numbers. Agreement: share of "
+        "prompts on which a model ends with the teacher's answer, among those where the teacher gives one. "
+        "BLEU: of a model's completions against the teacher's, over the corpus.",
+        same_final_answer,
     ),
 }
 

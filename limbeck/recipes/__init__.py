@@ -1,6 +1,7 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
 from limbeck.recipes.akl import akl
+from limbeck.recipes.capacity_gap import capacity_gap
 from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
 from limbeck.recipes.ddk import ddk
@@ -8,6 +9,7 @@ from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
 from limbeck.recipes.dynamic_kd import dynamic_kd
+from limbeck.recipes.fidelity_study import fidelity_study
 from limbeck.recipes.gkd import gkd
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
@@ -22,6 +24,7 @@ from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
 from limbeck.recipes.taid import taid
+from limbeck.recipes.teacher_hacking import teacher_hacking
 from limbeck.recipes.word_kd import word_kd
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "Train",
     "Watch",
     "akl",
+    "capacity_gap",
     "cost_effective",
     "ctkd",
     "ddk",
@@ -47,6 +51,7 @@ __all__ = [
     "distillm",
     "distillm2",
     "dynamic_kd",
+    "fidelity_study",
     "gkd",
     "minillm",
     "minilm",
@@ -59,5 +64,6 @@ __all__ = [
     "sft",
     "step_by_step",
     "taid",
+    "teacher_hacking",
     "word_kd",
 ]

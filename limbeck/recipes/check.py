@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
+from limbeck.recipes.check_comparison import comparison_problems
 from limbeck.recipes.check_training import needs_teacher_beside, training_problems
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 
 PARTS = ("train", "validation", "heldout")
@@ -25,11 +27,14 @@ def check(recipe: Recipe) -> list[Problem]:
         problems += _out_problems(step, where, earlier)
         problems += _rows_problems(step, where, earlier, later)
         problems += _model_problems(step, where, earlier, later)
+        problems += _noise_problems(step, where)
         if isinstance(step, Train):
             problems += _objective_problems(step, where)
             problems += training_problems(step, where)
         if isinstance(step, Evaluate):
             problems += _metric_problems(step, where)
+        if isinstance(step, Compare):
+            problems += comparison_problems(step, where, earlier)
     return problems
 
 
@@ -179,6 +184,14 @@ def _model_problems(
     if isinstance(step, Evaluate) and step.baseline is not None and step.baseline == step.model:
         yield Problem(
             f"{where}.baseline", f"must be another model than `model`, got '{step.baseline}' twice."
+        )
+
+
+def _noise_problems(step: Step, where: str) -> Iterator[Problem]:
+    if isinstance(step, Generate | Evaluate) and step.teacher is not None and step.teacher.noise:
+        yield Problem(
+            f"{where}.teacher.noise",
+            f"must be 0 outside of train steps, got {step.teacher.noise:g}. Leave it out here.",
         )
 
 

@@ -10,6 +10,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.text import read_yaml, write_yaml
 
@@ -147,7 +148,7 @@ class Evaluate(Config):
     rows: str
     metrics: tuple[METRICS, ...] = Field(min_length=1)
     model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
-    task: Literal["python_syntax", "exact_match"] | None = None
+    task: Literal["python_syntax", "exact_match", "final_answer"] | None = None
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)
     max_target_length: int = Field(default=256, ge=1)
@@ -159,14 +160,16 @@ class Evaluate(Config):
     seed: int = 0
 
 
-Step = Load | Build | Generate | Train | Evaluate
+Step = Load | Build | Generate | Train | Evaluate | Compare
 SHOWN = frozenset(
     {"heldout", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "max_length"}
     | {"gradient_accumulation_steps", "seed"}
 )
 """Fields that a recipe file always names."""
 
-STEPS: Mapping[str, type[Step]] = {step.kind: step for step in (Load, Build, Generate, Train, Evaluate)}
+STEPS: Mapping[str, type[Step]] = {
+    step.kind: step for step in (Load, Build, Generate, Train, Evaluate, Compare)
+}
 
 
 class Recipe(Config):

@@ -104,11 +104,18 @@ class Teacher(Config):
     """Who answers: for now a local model (a folder, a hub id, or the `out` of an earlier step)."""
 
     model: str
+    noise: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="standard deviation, on its logits in training"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_word(cls, value: Any) -> Any:
         return {"model": value} if isinstance(value, str) else value
+
+    @model_serializer
+    def _short(self) -> dict[str, Any]:
+        return {"model": self.model} | ({"noise": self.noise} if self.noise else {})
 
 
 class Layers(Config):

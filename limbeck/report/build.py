@@ -8,11 +8,13 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from limbeck.core.files import write_text
+from limbeck.report.comparison import comparison_section
 from limbeck.report.headline import comparisons, gap_closed, headline
 from limbeck.report.plots import calibration_figure, loss_figure, slice_figure
 from limbeck.report.record import Record, read_run
 from limbeck.report.story import limits, story
 from limbeck.report.table import main_table
+from limbeck.report.watched import watched_figures, watched_verdicts
 from limbeck.report.words import count, duration, listed, percent
 
 _HERE = Path(__file__).parent
@@ -45,6 +47,7 @@ def build_report(run_folder: Path) -> Path:
     shared = _shared(record)
     pages = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
     pages.filters["code"] = _code
+    pages.filters["breaks"] = _breaks
     page = pages.get_template("page.html").render(**shared, **_page(record))
     cards = Environment(loader=FileSystemLoader(_HERE), trim_blocks=True)  # Markdown: nothing to escape
     card = cards.get_template("card.md").render(**shared, **_card(record))
@@ -72,6 +75,8 @@ def _page(record: Record) -> dict[str, Any]:
     return {
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         "gap": gap_closed(record),
+        "comparison": comparison_section(record.comparison),
+        "last": _last_evaluation(record),
         "unit": "examples" if record.evaluation.get("kind") == "classifier" else "tokens",
         "task_rule": generation.get("task", {}).get("rule", ""),
         "machine": _machine(machine) if machine else "",
@@ -85,6 +90,8 @@ def _page(record: Record) -> dict[str, Any]:
         "calibration": _calibration(record),
         "samples": [sample | {"title": _title(sample["prompt"])} for sample in generation.get("samples", [])],
         "max_new_tokens": generation.get("max_new_tokens"),
+        "watched": watched_figures(record.watched),
+        "hacking": watched_verdicts(record.watched),
         "losses": [
             {"svg": Markup(loss_figure(lines, name)), "caption": _loss_caption(name, lines)}
             for name, lines in record.curves.items()
@@ -118,6 +125,12 @@ def _card(record: Record) -> dict[str, Any]:
         front["pipeline_tag"] = pipeline
     front["tags"] = ["distillation", "limbeck"]
     return {"front": yaml.safe_dump(front, sort_keys=False), "auto": auto, "limits": limits(record)}
+
+
+def _last_evaluation(record: Record) -> str:
+    """Name of the evaluation that the page shows in full, where there are several."""
+    evaluated = [step.get("out", "") for step in record.steps if step.get("kind") == "evaluate"]
+    return evaluated[-1] if len(evaluated) > 1 else ""
 
 
 def _slices(record: Record) -> list[dict[str, Any]]:
@@ -193,6 +206,11 @@ def _code(sentence: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
     )
+
+
+def _breaks(name: str) -> Markup:
+    """A name that may go on in the next line behind each underscore."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 
 def _machine(machine: dict[str, Any]) -> str:

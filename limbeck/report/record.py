@@ -23,6 +23,8 @@ class Record:
         recipe: the same as data.
         versions: what it ran on.
         evaluation: result of `limbeck.evaluation.evaluate`, or empty.
+        comparison: result of `limbeck.evaluation.comparison.compare`, or empty.
+        watched: by train step, `curves` of what it watched and the verdict on `hacking`.
         curves: by train step, its logged lines in order.
         steps: `done.json` of every finished step, in order.
     """
@@ -32,6 +34,8 @@ class Record:
     recipe: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    comparison: dict[str, Any] = field(default_factory=dict)
+    watched: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
@@ -71,23 +75,29 @@ def read_run(folder: Path) -> Record:
         )
     text = recipe_path.read_text(encoding="utf-8") if recipe_path.exists() else ""
     recipe = yaml.safe_load(text) or {}
-    evaluation = read_json(evaluation_path) if evaluation_path.exists() else {}
+    evaluation = _json(evaluation_path)
     written = (evaluation.get("format"), evaluation.get("version"))
     if evaluation and written != (FORMAT, VERSION):
         raise RunFolderError(
             f"evaluation.json must be {FORMAT} version {VERSION}, got {written[0]} version {written[1]}. "
             "Evaluate again with this version of limbeck."
         )
-    versions_path = folder / "versions.json"
     return Record(
         name=str(recipe.get("name") or folder.resolve().name),
         recipe_text=text,
         recipe=recipe,
-        versions=read_json(versions_path) if versions_path.exists() else {},
+        versions=_json(folder / "versions.json"),
         evaluation=evaluation,
+        comparison=_json(folder / "comparison.json"),
+        watched=_json(folder / "watched.json"),
         curves=_curves(folder / "metrics.jsonl"),
         steps=[read_json(path) for path in sorted(folder.glob("steps/*/done.json"), key=_place)],
     )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
 
 
 def _place(path: Path) -> tuple[int, str]:

@@ -82,6 +82,11 @@ def _evaluate(kind: str, fields: Mapping[str, Any]) -> str:
     return f"Compared `{fields.get('model')}`{against} on `{fields.get('rows')}`"
 
 
+def _compare(kind: str, fields: Mapping[str, Any]) -> str:
+    names = [f"`{out}`" for out in fields.get("evaluations", [])]
+    return f"Held the evaluations {listed(names)} against each other"
+
+
 def _other(kind: str, fields: Mapping[str, Any]) -> str:
     return f"{kind.capitalize()}: `{fields.get('out', '')}`"
 
@@ -104,4 +109,5 @@ _SENTENCES = {
     "generate": _generate,
     "train": _train,
     "evaluate": _evaluate,
+    "compare": _compare,
 }

@@ -12,20 +12,23 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import Interrupted
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
 from limbeck.runs.fingerprints import Mark
 from limbeck.runs.folder import Done, RunFolder
 from limbeck.runs.progress import Progress, Stage
-from limbeck.runs.record import copy_student, merge_metrics, write_versions
+from limbeck.runs.record import METRICS, copy_student, merge_metrics, write_versions
 from limbeck.runs.sources import Renderer
 from limbeck.runs.steps.build import build
+from limbeck.runs.steps.compare import compare, write_comparison
 from limbeck.runs.steps.evaluate import EVALUATION, evaluate
 from limbeck.runs.steps.generate import generate
 from limbeck.runs.steps.load import load
 from limbeck.runs.steps.train import train
 from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.watched import write_watched
 
 _STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
     Load: load,
@@ -33,6 +36,7 @@ _STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
     Generate: generate,
     Train: train,
     Evaluate: evaluate,
+    Compare: compare,
 }
 
 
@@ -86,15 +90,17 @@ def _work(place: int, step: Step, mark: Mark, work: Work) -> None:
 
 
 def _complete(recipe: Recipe, run: RunFolder) -> None:
-    """The last student, its evaluation, merged metrics, and the report."""
+    """The last student, the last evaluation, all evaluations compared, merged metrics, and the report."""
     steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
     merge_metrics(run.path, steps)
+    write_watched(run.path, run.path / METRICS)
     trained = [folder for step, folder in steps if isinstance(step, Train)]
     if trained:
         copy_student(run.path, trained[-1] / MODEL)
     evaluated = [folder for step, folder in steps if isinstance(step, Evaluate)]
     if evaluated:
         shutil.copyfile(evaluated[-1] / EVALUATION, run.path / EVALUATION)
+        write_comparison(run.path, steps)
         write_report(run)
 
 

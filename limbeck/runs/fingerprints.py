@@ -7,6 +7,7 @@ from pathlib import Path
 from limbeck.core.fingerprint import fingerprint, fingerprint_path
 from limbeck.core.models import model_fingerprint
 from limbeck.recipes.check import maker, models_of, rows_maker, rows_of
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Load, Recipe, Step
 from limbeck.rows.read import STANDARD_LIBRARY
 from limbeck.rows.standard_library import standard_library_files
@@ -45,16 +46,19 @@ def fingerprint_steps(recipe: Recipe) -> list[Mark]:
 def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict[str, str]) -> dict[str, str]:
     if isinstance(step, Load):
         return {step.path: _data(step.path)}
+    if isinstance(step, Compare):
+        made = {other.out: mark for other, mark in zip(earlier, marks, strict=True)}
+        return {out: made[out].value for out in step.evaluations}
     reads = {}
     for word in models_of(step).values():
-        made = maker(word, earlier)
-        if made is None and word not in known:
+        place = maker(word, earlier)
+        if place is None and word not in known:
             known[word] = model_fingerprint(located(word))
-        reads[word] = known[word] if made is None else marks[made].value
+        reads[word] = known[word] if place is None else marks[place].value
     for rows in rows_of(step).values():
-        made = rows_maker(rows, earlier)
-        assert made is not None, "checked with the recipe"
-        reads[rows] = marks[made].value
+        place = rows_maker(rows, earlier)
+        assert place is not None, "checked with the recipe"
+        reads[rows] = marks[place].value
     return reads
 
 

@@ -46,6 +46,12 @@ class Run:
         path = self.folder / "evaluation.json"
         return read_json(path) if path.is_file() else None
 
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """All evaluations side by side (see `limbeck.evaluation.comparison`); None with a single one."""
+        path = self.folder / "comparison.json"
+        return read_json(path) if path.is_file() else None
+
 
 def run(
     recipe: str | Path | Recipe,

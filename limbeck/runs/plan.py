@@ -13,6 +13,7 @@ from limbeck.core.errors import Problem, ResourceError
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
 from limbeck.recipes.check import PARTS, path_of
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.models import Shape
@@ -138,6 +139,8 @@ def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
         return _planned_generation(place, step, seen, speed)
     if isinstance(step, Train):
         return _planned_training(place, step, seen, speed)
+    if isinstance(step, Compare):
+        return PlannedStep(place, "compare", step.out, " and ".join(step.evaluations), seconds=0.0)
     return _planned_evaluation(place, step, seen, speed)
 
 

@@ -17,13 +17,14 @@ from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind, load_tokenizer
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, maker, path_of, rows_of
+from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.classes import label_names
 from limbeck.rows.load import load_rows
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.split import split_rows
 from limbeck.runs.collect import Problems
-from limbeck.runs.models import Shape, labelled_shape, made_shape, read_shape
+from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape
 from limbeck.runs.rollouts import check_room
 from limbeck.runs.sources import (
     Renderer,
@@ -111,6 +112,7 @@ class _Surveyor:
             Generate: self._generate,
             Train: self._train,
             Evaluate: self._evaluate,
+            Compare: self._compare,
         }
         for place, step in enumerate(self.seen.recipe.steps):
             self.tell(f"looking at {step.kind} {step.out}")
@@ -240,6 +242,9 @@ class _Surveyor:
                 heldout_source(rendered, rendering, self._tokenizer(model), model.config)
             )
 
+    def _compare(self, place: int, step: Compare) -> None:
+        """Reads results alone; between the steps it is checked with the recipe."""
+
     # What steps have in common.
 
     def _shape(self, word: str, where: str) -> Shape | None:
@@ -253,7 +258,8 @@ class _Surveyor:
 
     def _read(self, word: str) -> Shape:
         near = did_you_mean(word, self._outs)
-        if "/" not in word and "Did you mean" in near and not Path(word).exists():
+        is_asset = located(word) != word
+        if "/" not in word and "Did you mean" in near and not is_asset and not Path(word).exists():
             raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
         return read_shape(word)
 

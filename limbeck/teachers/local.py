@@ -1,5 +1,6 @@
 """A teacher in this process: a frozen model."""
 
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -8,7 +9,8 @@ from torch import nn
 from limbeck.core.batch import Batch
 from limbeck.core.errors import VocabularyError
 from limbeck.core.outputs import Needs, Outputs
-from limbeck.core.reader import Reader
+from limbeck.core.reader import Reader, project
+from limbeck.core.seeds import derived_seed
 
 
 class LocalTeacher:
@@ -18,14 +20,21 @@ class LocalTeacher:
         model: a transformers model (or a PEFT model around one); frozen and put in eval mode.
         vocabulary: number of token ids shared with the student (`shared_vocabulary`); columns
             beyond it are cut off. None keeps all, as for class scores.
+        noise: standard deviation of Gaussian noise on the logits of the positions that are learnt; 0
+            leaves every answer as it is, to the last bit. Above 0 the answer is dense, [B, T, V] in
+            float32: the fused path, which never holds that, is not taken.
+        seed: of the noise. A row meets the same noise whenever it is read, whatever its batch.
 
     Raises:
         VocabularyError: the model's head has fewer columns than `vocabulary`.
     """
 
-    def __init__(self, model: nn.Module, vocabulary: int | None) -> None:
+    def __init__(
+        self, model: nn.Module, vocabulary: int | None, *, noise: float = 0.0, seed: int = 0
+    ) -> None:
         self.model = model.requires_grad_(False).eval()
         self.reader = Reader(model, vocabulary).probe()
+        self.noise, self.seed = noise, seed
         _check_head(self.reader)
 
     def answer(self, batch: Batch, needs: Needs) -> Outputs:
@@ -33,12 +42,30 @@ class LocalTeacher:
         self.model.eval()  # someone may have called train() on a module that holds the teacher
         # Not inference_mode: its tensors cannot be saved by the objectives' autograd functions.
         with torch.no_grad():
-            return self.reader.read(batch.inputs, needs)
+            answer = self.reader.read(batch.inputs, needs)
+            return _noisy(answer, batch, self.noise, self.seed) if self.noise else answer
 
     def to(self, device: torch.device | str) -> Self:
         """Move the model to a device; returns itself."""
         self.model.to(device)
         return self
+
+
+def _noisy(answer: Outputs, batch: Batch, noise: float, seed: int) -> Outputs:
+    """The answer with dense logits, and noise where something is learnt (everywhere without targets)."""
+    if answer.hidden is not None and answer.head is not None:
+        logits = project(answer.hidden, answer.head).float()
+    elif answer.logits is not None:
+        logits = answer.logits.float().clone()
+    else:
+        return answer
+    learnt = batch.learnt if logits.dim() > 2 else None  # [B, C]: the scores of a class have no positions
+    for row, names in enumerate(batch.row_ids):
+        generator = torch.Generator(device=logits.device)
+        generator.manual_seed(derived_seed(seed, "teacher-noise", *names))
+        where = (row,) if learnt is None else (row, learnt[row])
+        logits[where] += noise * torch.randn(logits[where].shape, generator=generator, device=logits.device)
+    return replace(answer, hidden=None, head=None, logits=logits)
 
 
 def _check_head(reader: Reader) -> None:

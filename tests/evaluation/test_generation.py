@@ -92,3 +92,42 @@ def test_speed_counts_parameters_and_tokens(tmp_path):
     assert found["disk_bytes"] == (tmp_path / "model.safetensors").stat().st_size
     for name in ("forward_tokens_per_second", "generated_tokens_per_second"):
         assert 0 < found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+
+
+def test_final_answers_and_texts_are_held_against_the_teachers():
+    source = Texts(texts(6), prompt=3)
+    subjects = [subject("teacher", causal(0)), subject("student", causal(0)), subject("baseline", causal(1))]
+    result = evaluate(
+        subjects, source=source, rows=rows_of(source),
+        settings=settings("causal", "generation", "fidelity", task="final_answer", max_new_tokens=12),
+    )  # fmt: skip
+    found = json.loads(json.dumps(result, allow_nan=False))
+    written = found["metrics"]["generation"]["subjects"]
+    # Letters hold no number: the teacher gives no answer, so there is nothing to agree on.
+    assert written["student"]["answer_agreement"]["value"] is None
+    assert "rationale_bleu" not in written["teacher"]
+    by_row = found["by_row"]
+    assert set(by_row["task"]["student"]) == set(source.ids)
+    # The student is the teacher: it agrees on every row.
+    assert set(by_row["top1_agreement"]["student"].values()) == {1.0}
+    assert set(by_row["top1_agreement"]["baseline"]) == set(source.ids)
+
+
+def test_a_fingerprint_tells_other_rows_from_the_same_in_another_order():
+    source = Texts(texts(4), prompt=2)
+    rows = rows_of(source, text=["a", "b", "c", "d"])
+    made = [
+        evaluate(
+            [subject("student", causal(0))], source=source, rows=given,
+            settings=settings("causal", "perplexity"),
+        )
+        for given in (rows, rows[::-1], rows_of(source, text=["a", "b", "c", "e"]))
+    ]  # fmt: skip
+    prints = [one["data"]["fingerprint"] for one in made]
+    assert prints[0] == prints[1] != prints[2]
+    assert made[0]["data"]["scored"] == made[1]["data"]["scored"]
+    overall = made[0]["metrics"]["perplexity"]["subjects"]["student"]["bits_per_byte"]["value"]
+    by_row = made[0]["by_row"]["bits_per_byte"]["student"]
+    sizes = [2 * (len(row) - 2) for row in source.rows]  # two bytes a letter
+    mean = sum(by_row[name] * size for name, size in zip(source.ids, sizes, strict=True)) / sum(sizes)
+    assert mean == pytest.approx(overall)

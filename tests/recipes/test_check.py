@@ -112,6 +112,10 @@ def train(**changes: str) -> str:
             "steps.1.evaluate.metrics.0: fidelity compares with a teacher: give the step a teacher.",
         ),
         (
+            "  - evaluate: {model: S, teacher: {model: T, noise: 1}, rows: rows.heldout, metrics: [fidelity]}\n",
+            "steps.1.evaluate.teacher.noise: must be 0 outside of train steps, got 1. Leave it out here.",
+        ),
+        (
             "  - evaluate: {model: S, baseline: S, rows: rows.heldout, metrics: [speed]}\n",
             "steps.1.evaluate.baseline: must be another model than `model`, got 'S' twice.",
         ),
@@ -206,6 +210,63 @@ def test_a_pruned_student_survives_yaml_and_others_name_no_rows_to_prune_by():
         "seed": 0,
     }
     assert cut == {"out": "b", "student": {"cut": "T", "layers": 2}, "seed": 0}
+
+
+TWO = (
+    "  - evaluate: {out: a, model: S, teacher: T, rows: rows.heldout, metrics: [perplexity]}\n"
+    "  - evaluate: {out: b, model: U, rows: rows.heldout, metrics: [perplexity]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("evaluations: [a]", [": evaluations: must name at least two, got 1."]),
+        (
+            "evaluations: [a, c]",
+            [".evaluations.1: unknown evaluation 'c'. Allowed: a, b. It must be made by an earlier step."],
+        ),
+        (
+            "evaluations: [a, rows]",
+            [".evaluations.1: must be an evaluation, got 'rows', which is made by the step `load`."],
+        ),
+        ("evaluations: [a, b, a]", [": evaluations: must be named once each, got a twice."]),
+        ("evaluations: [a, b], by: {c: {size: 1}}", [": by: unknown evaluation 'c'. Allowed: a, b."]),
+        (
+            "evaluations: [a, b], figures: [{x: size, y: bits_per_bite}], by: {a: {size: 1}}",
+            [": figures: unknown measure 'bits_per_bite'. Did you mean 'bits_per_byte'?"],
+        ),
+        (
+            "evaluations: [a, b], figures: [{x: parameters, y: top1_agreement}]",
+            [": top1_agreement must be measured in at least two of a, b: add fidelity to metrics."],
+        ),
+        ("evaluations: [a, b], tests: [{test: anova, y: bits_per_byte}]", [".tests.0: anova needs factor."]),
+        (
+            "evaluations: [a, b], tests: [{test: anova, y: bits_per_byte, factor: method}]",
+            [": group and factor: unknown key of `by` 'method'. Allowed: nothing."],
+        ),
+        (
+            "evaluations: [a, b], tests: [{test: spearman, y: bits_per_byte, x: parameters, against: a}]",
+            [".tests.0: against goes with paired_t alone."],
+        ),
+    ],
+)
+def test_a_comparison_of_what_is_not_there_is_refused(fields, expected):
+    found = problems_of(HEAD + TWO + "  - compare: {" + fields + "}\n")
+    assert len(found) == len(expected)
+    for problem, start in zip(found, expected, strict=True):
+        assert problem.startswith("steps.3.compare" + start), problem
+
+
+def test_a_comparison_of_evaluations_on_other_rows_is_refused():
+    other = TWO.replace(
+        "rows: rows.heldout, metrics: [perplexity]}",
+        "rows: rows.heldout, limit: 3, metrics: [perplexity]}",
+        1,
+    )
+    assert problems_of(HEAD + other + "  - compare: {evaluations: [a, b]}\n") == [
+        "steps.3.compare.evaluations: must be on the same held-out rows, got rows.heldout[:3], rows.heldout."
+    ]
 
 
 def test_an_evaluation_on_rows_that_are_not_held_out_is_refused():

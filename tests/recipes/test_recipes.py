@@ -34,6 +34,12 @@ SHIPPED = {
     "redi": recipes.redi(student="S", data="d.jsonl"),
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
+    "capacity_gap": recipes.capacity_gap(),
+    "capacity_gap paper": recipes.capacity_gap(size="paper", data="d.jsonl"),
+    "fidelity_study": recipes.fidelity_study(),
+    "fidelity_study paper": recipes.fidelity_study(size="paper", data="d.jsonl"),
+    "teacher_hacking": recipes.teacher_hacking(),
+    "teacher_hacking paper": recipes.teacher_hacking(size="paper", data="d.jsonl", sources=("offline",)),
     "pkd tuned": recipes.pkd(teacher="T", data="d.jsonl", teacher_is_tuned=True, match="last"),
     "gkd": recipes.gkd(teacher="T", student="S", data="d.jsonl"),
     "gkd supervised": recipes.gkd(

@@ -12,7 +12,7 @@ from limbeck.core.errors import RunFolderError
 from limbeck.report.build import build_report
 from limbeck.report.words import count, duration, number
 
-VOID = {"meta", "path", "use", "br", "line", "link"}
+VOID = {"meta", "path", "use", "br", "wbr", "line", "link"}
 
 
 def estimate(value, low=None, high=None, n=50):

@@ -83,3 +83,46 @@ def test_a_teacher_built_under_autocast_still_projects():
 def test_moving_returns_the_teacher_itself():
     teacher = LocalTeacher(tiny_llama(), None)
     assert teacher.to("cpu") is teacher
+
+
+def learnt(ids, targets, names):
+    mask = torch.ones_like(ids)
+    return Batch({"input_ids": ids, "attention_mask": mask}, targets, [[name] for name in names])
+
+
+def test_without_noise_the_answer_is_the_same_to_the_last_bit():
+    plain, silent = LocalTeacher(tiny_llama(), None), LocalTeacher(tiny_llama(), None, noise=0.0, seed=3)
+    one, other = plain.answer(batch(), DISTRIBUTION), silent.answer(batch(), DISTRIBUTION)
+    assert other.logits is None and torch.equal(one.hidden, other.hidden)
+    assert torch.equal(one.head.weight, other.head.weight)
+
+
+def test_noise_has_the_asked_standard_deviation_where_something_is_learnt_and_nowhere_else():
+    ids, targets = random_ids(4, 8), random_ids(4, 8, seed=1)
+    targets[:, :3] = -100
+    asked = learnt(ids, targets, "abcd")
+    plain = logits(LocalTeacher(tiny_llama(), None).answer(asked, DISTRIBUTION))
+    noisy = logits(LocalTeacher(tiny_llama(), None, noise=2.0).answer(asked, DISTRIBUTION))
+    change = noisy - plain
+    assert torch.equal(change[:, :3], torch.zeros_like(change[:, :3]))
+    # 4 * 5 * 320 values: the standard error of a standard deviation of 2 is 2 / sqrt(12,800) = 0.018.
+    assert change[:, 3:].std().item() == pytest.approx(2.0, abs=0.08)
+    assert change[:, 3:].mean().item() == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_row_meets_the_same_noise_in_every_batch_and_another_with_another_seed():
+    ids, targets = random_ids(3, 8), random_ids(3, 8, seed=1)
+    targets[2, :5] = -100
+    teacher = LocalTeacher(tiny_llama(), None, noise=1.0, seed=5)
+    whole = logits(teacher.answer(learnt(ids, targets, "abc"), DISTRIBUTION))
+    alone = logits(teacher.answer(learnt(ids[2:], targets[2:], "c"), DISTRIBUTION))
+    torch.testing.assert_close(alone[0], whole[2], atol=1e-5, rtol=1e-5)
+    other = LocalTeacher(tiny_llama(), None, noise=1.0, seed=6)
+    assert (logits(other.answer(learnt(ids, targets, "abc"), DISTRIBUTION)) - whole).abs().max() > 0.1
+
+
+def test_class_scores_are_noisy_too():
+    asked = Batch({"input_ids": random_ids(2, 6)}, torch.tensor([0, 1]), [["a"], ["b"]])
+    plain = LocalTeacher(tiny_classifier(), None).answer(asked, DISTRIBUTION).logits
+    noisy = LocalTeacher(tiny_classifier(), None, noise=1.0).answer(asked, DISTRIBUTION).logits
+    assert noisy.shape == plain.shape and ((noisy - plain).abs() > 1e-6).all()

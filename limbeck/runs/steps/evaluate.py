@@ -16,11 +16,11 @@ from limbeck.runs.sources import heldout_source, rendering_of
 from limbeck.runs.steps.work import Made, Work
 from limbeck.teachers import shared_vocabulary
 
-EVALUATION = "evaluation.json"
+EVALUATION, BY_ROW = "evaluation.json", "rows.json"
 
 
 def evaluate(step: Evaluate, work: Work) -> Made:
-    """Write `evaluation.json` into the step's folder."""
+    """Write `evaluation.json`, and `rows.json` with the measures of single rows, into the step's folder."""
     made = _evaluate(step, work) if ranks.is_main() else Made()
     ranks.wait()
     return made
@@ -44,6 +44,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
         settings=settings_of(step, kind, names),
         progress=lambda what, share: work.advance(share, what),
     )
+    write_json(work.folder / BY_ROW, result.pop("by_row"))
     write_json(work.folder / EVALUATION, result)
     tokens = sum(source.lengths)
     return Made(tokens=min(tokens, step.max_positions or tokens), notes=tuple(notes_of(rendered)))

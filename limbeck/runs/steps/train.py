@@ -83,12 +83,13 @@ def _teacher(
     word = step.teacher.model
     model = work.load_model(word, kind, names)
     if kind in ("encoder", "classifier"):
-        return LocalTeacher(model, None).to(work.device), None
+        return LocalTeacher(model, None, noise=step.teacher.noise, seed=step.seed).to(work.device), None
     sizes = [
         read.get_text_config().vocab_size for read in (student.config, read_config(work.model_place(word)))
     ]
     shared = shared_vocabulary(tokenizer, work.load_tokenizer(word), *sizes)
-    return LocalTeacher(model, shared.size).to(work.device), shared.size
+    made = LocalTeacher(model, shared.size, noise=step.teacher.noise, seed=step.seed)
+    return made.to(work.device), shared.size
 
 
 def _keeps_rows_apart(student: Any, teacher: LocalTeacher | None, vocabulary: int) -> bool:

@@ -1,0 +1,97 @@
+"""The `compare` step: several evaluations side by side, with figures and tests over what was varied."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from limbeck.core.config import Config
+from limbeck.core.lookup import unknown
+from limbeck.core.measures import MEASURES, SIZES
+
+Level = float | str
+
+
+class Figure(Config):
+    """The compared students as points: `y` over `x`, in a colour for each `group`."""
+
+    x: str = Field(description="a measure, parameters, teacher_parameters, or a key of `by`")
+    y: str
+    group: str | None = Field(default=None, description="a key of `by`")
+
+
+class HypothesisTest(Config):
+    """One test of a measure `y` over the compared students.
+
+    spearman: rank correlation with `x`. anova: one-way over the levels of `factor`, a key of `by`.
+    paired_t: of every student with the one of the evaluation `against`, over the held-out rows.
+    """
+
+    test: Literal["spearman", "anova", "paired_t"]
+    y: str
+    x: str | None = None
+    factor: str | None = None
+    against: str | None = None
+
+    @model_validator(mode="after")
+    def _has_its_field(self) -> "HypothesisTest":
+        needed = {"spearman": "x", "anova": "factor", "paired_t": "against"}
+        for test, name in needed.items():
+            given = getattr(self, name) is not None
+            if given != (test == self.test):
+                raise ValueError(f"{test} needs {name}." if not given else f"{name} goes with {test} alone.")
+        return self
+
+
+class Compare(Config):
+    """Hold several evaluations on the same rows against each other."""
+
+    kind: ClassVar[str] = "compare"
+    out: str = "comparison"
+    evaluations: tuple[str, ...] = Field(description="outs of evaluate steps, at least two")
+    by: dict[str, dict[str, Level]] = Field(
+        default_factory=dict, description="out of an evaluation: what was varied there, a number or a word"
+    )
+    figures: tuple[Figure, ...] = ()
+    tests: tuple[HypothesisTest, ...] = ()
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Everything that was varied, in the order it is named."""
+        return tuple(dict.fromkeys(name for levels in self.by.values() for name in levels))
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> "Compare":
+        problems = [*self._counted(), *self._unknown_words()]
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+    def _unknown_words(self) -> Iterable[str]:
+        for out in self.by:
+            if out not in self.evaluations:
+                yield f"by: {unknown('evaluation', out, self.evaluations)}"
+        for name in self.factors:
+            if name in MEASURES or name in SIZES:
+                yield f"by: '{name}' is measured; give what was varied another name."
+        values = (*MEASURES, *SIZES, *self.factors)
+        for word in [word for figure in self.figures for word in (figure.x, figure.y)]:
+            if word not in values:
+                yield f"figures: {unknown('measure', word, values)}"
+        for test in self.tests:
+            for read in (test.y, test.x):
+                if read is not None and read not in values:
+                    yield f"tests: {unknown('measure', read, values)}"
+            if test.against is not None and test.against not in self.evaluations:
+                yield f"tests: {unknown('evaluation', test.against, self.evaluations)}"
+        groups = [figure.group for figure in self.figures] + [test.factor for test in self.tests]
+        for key in groups:
+            if key is not None and key not in self.factors:
+                yield f"group and factor: {unknown('key of `by`', key, self.factors)}"
+
+    def _counted(self) -> Iterable[str]:
+        if len(self.evaluations) < 2:
+            yield f"evaluations: must name at least two, got {len(self.evaluations)}."
+        repeated = sorted({out for out in self.evaluations if self.evaluations.count(out) > 1})
+        if repeated:
+            yield f"evaluations: must be named once each, got {', '.join(repeated)} twice."

@@ -1,0 +1,33 @@
+"""What train steps watched while they ran, collected from the metrics of the run and judged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from limbeck.core.files import write_json
+from limbeck.evaluation.hacking import hacking
+
+WATCHED = "watched.json"
+
+
+def write_watched(run: Path, metrics: Path) -> None:
+    """`watched.json`: train step -> its curves [[step, value], ...], and the verdict on proxy and golden.
+
+    Left out when no line of the metrics has a `watched` mapping.
+    """
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        for name, value in (entry.get("watched") or {}).items():
+            if value is not None:
+                found.setdefault(entry["phase"], {}).setdefault(name, []).append([entry["step"], value])
+    (run / WATCHED).unlink(missing_ok=True)
+    if found:
+        write_json(run / WATCHED, {phase: _judged(curves) for phase, curves in found.items()})
+
+
+def _judged(curves: dict[str, list[list[float]]]) -> dict[str, Any]:
+    if not {"proxy", "golden"} <= curves.keys():
+        return {"curves": curves}
+    pair = [[(step, value) for step, value in curves[name]] for name in ("proxy", "golden")]
+    return {"curves": curves, "hacking": hacking(*pair)}
