@@ -52,6 +52,7 @@ METHODS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "distillm2": ("distillm2", WRITES, None),
 }
 SKEW = 0.1
+NEARLY = 0.1  # of the updates
 VALIDATION = 64  # rows that distances and validation losses are measured on
 EVALUATED = {
     "metrics": ["perplexity", "fidelity", "generation"],
@@ -124,7 +125,7 @@ def warmed(asked: argparse.Namespace, seed: int) -> Path:
 
 def one_run(asked: argparse.Namespace, name: str, start: Path, seed: int, steps: int) -> dict[str, float]:
     """What one method reached from `start`."""
-    kind = "updates" if asked.seconds is None else f"{asked.seconds:g}s"
+    kind = "updates" if steps == asked.steps else f"{asked.seconds:g}s"
     folder = asked.out / kind / f"{name.replace(' ', '-')}-{seed}"
     if not (folder / "measured.json").exists():
         clock = Clock()
@@ -200,10 +201,14 @@ def work_of(clock: Clock) -> float:
 
 
 def steps_within(asked: argparse.Namespace, name: str) -> int:
-    """Updates that fit into the time, by the speed of the runs with equal updates."""
+    """Updates that fit into the time, by the speed of the runs with equal updates.
+
+    Where that is nearly as many as those made, they count as they are.
+    """
     folders = [asked.out / "updates" / f"{name.replace(' ', '-')}-{seed}" for seed in asked.seeds]
     speeds = [read_json(folder / "measured.json") for folder in folders]
-    return max(1, round(asked.seconds / mean(one["seconds"] / one["steps"] for one in speeds)))
+    found = max(1, round(asked.seconds / mean(one["seconds"] / one["steps"] for one in speeds)))
+    return asked.steps if abs(found - asked.steps) < NEARLY * asked.steps else found
 
 
 def show(asked: argparse.Namespace, found: dict[str, list[dict[str, float]]]) -> None:

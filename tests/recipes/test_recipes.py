@@ -46,6 +46,12 @@ SHIPPED = {
         teacher="T", student=CUT, data="d.jsonl", on_policy=0.0, divergence="forward_kl"
     ),
     "gkd warmed": recipes.gkd(teacher="T", student="S", data="d.jsonl", on_policy=1.0, sft_steps=9),
+    "semantic_revision": recipes.semantic_revision(teacher="T", student="S", data="d.jsonl"),
+    "dynamic_kd": recipes.dynamic_kd(teacher="T", data="d.jsonl"),
+    "dynamic_kd teachers": recipes.dynamic_kd(
+        teacher="T", small_teacher="U", data="d.jsonl", dynamic="teacher"
+    ),
+    "dynamic_kd objective": recipes.dynamic_kd(teacher="T", data="d.jsonl", dynamic="objective"),
     "on_policy": recipes.on_policy(teacher="T", student="S", data="d.jsonl"),
     "on_policy full": recipes.on_policy(teacher="T", student="S", data="d.jsonl", signal="full"),
     "distillm": recipes.distillm(teacher="T", student="S", data="d.jsonl"),

@@ -14,6 +14,7 @@ INPUTS: Mapping[str, Mapping[str, Any]] = {
     "distillm": WRITING | {"validation": 4, "validate_every": 1, "capacity": 8},
     "distillm2": WRITING,
     "minillm": WRITING | {"round_prompts": 8, "round_epochs": 2},
+    "semantic_revision": WRITING | {"validation": 4, "validate_every": 1, "capacity": 8, "tolerance": -1.0},
     "taid": {},
     "ctkd": {},
     "ddk": {"validation": 6, "update_every": 1},

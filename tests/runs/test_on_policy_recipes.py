@@ -17,12 +17,14 @@ TERMS = {
     "distillm": {"skew_forward_kl"},
     "distillm2": {"skew_forward_kl_data", "skew_reverse_kl_student"},
     "minillm": {"policy_gradient_student", "reverse_kl_student", "cross_entropy_data"},
+    "semantic_revision": {"cross_entropy_data", "clipped_kl", "span_relation"},
     "taid": {"taid"},
     "ctkd": {"forward_kl"},
     "ddk": {"cross_entropy", "forward_kl"},
 }
 WATCHED = {
     "distillm": {"validation_loss"},
+    "semantic_revision": {"validation_loss"},
     "ddk": {"validation_loss"} | {f"{what}_{name}" for what in ("gap", "perplexity") for name in "abc"},
 }
 
