@@ -5,7 +5,8 @@ the oracle; then the student is distilled from the teacher with the forward KL a
 texts the teacher wrote once (offline), writes anew (online_teacher), or the student writes
 (online_student). Watched on validation prompts with fresh answers of the student: the distance to the
 teacher (proxy) and to the oracle (golden). Offline, the paper sees golden turn up while proxy falls
-on. Learning rate 3e-4, 100 steps of warm-up, batch 32, about 60 passes are the paper's. Departures:
+on. The evaluations at the end hold every student against the oracle, which they call teacher.
+Learning rate 3e-4, 100 steps of warm-up, batch 32, about 60 passes are the paper's. Departures:
 
 - distances are means over tokens of KL(model || student), the paper's estimator being known to us from
   its description alone;
