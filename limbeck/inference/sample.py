@@ -178,7 +178,23 @@ class _Draw:
             return probabilities.argmax(-1)
         if self.top_p < 1:
             probabilities = _nucleus(probabilities, self.top_p)
-        return torch.multinomial(probabilities, 1, generator=self.random).squeeze(-1)
+        return _drawn(probabilities, self.random)
+
+
+def _drawn(probabilities: Tensor, random: torch.Generator) -> Tensor:
+    """[B] one outcome of each row, by inverting the distribution function; rows need not add up to 1.
+
+    `torch.multinomial` draws a number for every outcome: 15 times as long at [16, 32000] on a CPU.
+    Float64, or outcomes far into a large vocabulary would be as likely as the rounding lets them.
+    """
+    device = probabilities.device
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    below = probabilities.cumsum(-1, dtype=wide)
+    total = below[:, -1:]
+    uniform = torch.rand(total.shape, generator=random, device=device, dtype=wide)
+    # Rounding may reach the total itself, which no outcome lies above.
+    places = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(below, places, right=True).squeeze(-1)
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 
 from limbeck.core.errors import ConfigError, ModelError
 from limbeck.inference.generate import TokenIds, generate
-from limbeck.inference.sample import sample
+from limbeck.inference.sample import _drawn, sample
 from tests.tiny import EOS, PAD, tiny_gpt2, tiny_llama, tiny_t5
 
 IDS = TokenIds((EOS,), PAD)
@@ -35,6 +35,22 @@ def test_tokens_come_with_the_probabilities_of_the_model():
     found = torch.bincount(torch.tensor([one.ids[0] for one in drawn]), minlength=len(expected)) / many
     # Total variation of an empirical distribution of n draws is below sqrt(V / n) with room to spare.
     assert (found - expected).abs().sum() / 2 < (len(expected) / many) ** 0.5 / 2
+
+
+def test_outcomes_are_drawn_in_proportion_and_the_impossible_never():
+    # A row of any sum; the first, a middle and the last outcome cannot be.
+    weights = torch.tensor([[0.0, 3.0, 0.0, 1.0, 0.0]]).expand(20_000, -1)
+    found = torch.bincount(_drawn(weights, torch.Generator().manual_seed(0)), minlength=5) / 20_000
+    assert found[[0, 2, 4]].tolist() == [0, 0, 0]
+    # Standard deviation of the share: 0.003.
+    assert found[1].item() == pytest.approx(0.75, abs=0.015)
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1.0])
+def test_the_ends_of_the_unit_interval_draw_what_is_possible(uniform, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, uniform, dtype=torch.float64))
+    drawn = _drawn(torch.tensor([[0.0, 0.3, 0.7, 0.0]]), torch.Generator())
+    assert drawn.tolist() == [1 if uniform == 0 else 2]
 
 
 def test_a_guide_that_writes_alone_writes_its_own_text():
