@@ -42,6 +42,8 @@ class Rollouts:
         prompts: where rounds take their prompts from, in an order of their own; None without rounds.
         corpus: gives one more micro-batch for each of the step's, of as many rows, learnt as group
             `corpus`; or None.
+        packed: sequences are laid end to end for learning; student and teacher must keep them apart
+            (`rows.packable.reads_packs`), and objectives must be pointwise.
         rank: (number, count) of this process.
     """
 
@@ -56,11 +58,13 @@ class Rollouts:
         needs_scores: bool,
         prompts: Source | None = None,
         corpus: Corpus | None = None,
+        packed: bool = False,
         rank: tuple[int, int] = (0, 1),
     ) -> None:
         self._settings, self._shares, self._writers = settings, dict(shares), writers
         self._seed, self._needs_scores, self._corpus = seed, needs_scores, corpus
         self._own_seed = derived_seed(seed, "rank", rank[0])  # ranks must not write with equal draws
+        self._packed = packed
         self._journal = Journal(folder / f"rank-{rank[0]}")
         self._replay = (
             None if settings.replay is None else ReplayBuffer(settings.replay.capacity, self._own_seed)
@@ -79,11 +83,12 @@ class Rollouts:
         made = self._round(step, len(flat)) if self._rounds else self._step(flat, shares, step)
         self._next = step + 1
         device = window[0].inputs["input_ids"].device
-        batches = [put_together(part, self._writers.ids.pad, device) for part in _split(made, lines) if part]
+        pad, packed = self._writers.ids.pad, self._packed
+        batches = [put_together(part, pad, device, packed=packed) for part in _split(made, lines) if part]
         if self._needs_scores and not self._rounds:
             batches = self._scored(batches)
         if self._settings.beside:
-            batches += [put_together(one, self._writers.ids.pad, device) for one in lines]
+            batches += [put_together(one, pad, device, packed=packed) for one in lines]
         if self._corpus is not None:
             read = self._corpus(step, [batch.rows for batch in window])
             batches += [_as_corpus(batch).to(device) for batch in read]

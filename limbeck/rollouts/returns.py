@@ -6,31 +6,38 @@ from torch import Tensor
 from limbeck.core.rollouts import Advantages
 
 
-def rewards_to_go(rewards: Tensor, learnt: Tensor, discount: float) -> Tensor:
-    """R_t = r_t + discount * R_next over the learnt positions of each row.
+def rewards_to_go(
+    rewards: Tensor, learnt: Tensor, discount: float, *, sequences: Tensor | None = None
+) -> Tensor:
+    """R_t = r_t + discount * R_next over the learnt positions of each sequence.
 
     Args:
         rewards: [B, T].
         learnt: [B, T], True where a token was sampled; others are skipped, not counted.
         discount: gamma, in [0, 1].
+        sequences: [B, T], the number of each position's sequence; None: a row is one.
 
     Returns:
         [B, T], 0 where nothing was sampled.
     """
     total, found = rewards.new_zeros(len(rewards)), torch.zeros_like(rewards)
     for t in reversed(range(rewards.shape[1])):
+        total = _from_here(total, sequences, t)
         total = torch.where(learnt[:, t], rewards[:, t] + discount * total, total)
         found[:, t] = torch.where(learnt[:, t], total, 0.0)
     return found
 
 
-def advantages(rewards: Tensor, learnt: Tensor, settings: Advantages) -> Tensor:
+def advantages(
+    rewards: Tensor, learnt: Tensor, settings: Advantages, *, sequences: Tensor | None = None
+) -> Tensor:
     """How much better than the student expects each sampled token is, before whitening.
 
     Args:
         rewards: [B, T], log p(y_t) - log q(y_t) in nats.
         learnt: [B, T], True where a token was sampled.
         settings: see `Advantages`.
+        sequences: [B, T], the number of each position's sequence; None: a row is one.
 
     Returns:
         [B, T], 0 where nothing was sampled.
@@ -44,10 +51,10 @@ def advantages(rewards: Tensor, learnt: Tensor, settings: Advantages) -> Tensor:
     rewards = rewards / settings.reward_scale
     if settings.reward_limit:
         rewards = rewards.clamp(-settings.reward_limit, settings.reward_limit)
-    found = rewards_to_go(rewards, learnt, settings.discount)
-    left = rewards_to_go(torch.ones_like(rewards), learnt, 1.0)
+    found = rewards_to_go(rewards, learnt, settings.discount, sequences=sequences)
+    left = rewards_to_go(torch.ones_like(rewards), learnt, 1.0, sequences=sequences)
     if settings.return_from == "t+1":
-        found, left = _next(found, learnt), left - 1
+        found, left = _next(found, learnt, sequences), left - 1
     if settings.length_normalised:
         found = found / left.clamp_min(1)
     return torch.where(learnt, found, 0.0)
@@ -62,13 +69,21 @@ def whitened(values: Tensor, learnt: Tensor) -> Tensor:
     return torch.where(learnt, (values - chosen.mean()) / spread, 0.0)
 
 
-def _next(values: Tensor, learnt: Tensor) -> Tensor:
-    """The value at the next learnt position of each row; 0 after the last."""
+def _next(values: Tensor, learnt: Tensor, sequences: Tensor | None) -> Tensor:
+    """The value at the next learnt position of each sequence; 0 after the last."""
     following, found = values.new_zeros(len(values)), torch.zeros_like(values)
     for t in reversed(range(values.shape[1])):
+        following = _from_here(following, sequences, t)
         found[:, t] = following
         following = torch.where(learnt[:, t], values[:, t], following)
     return found
+
+
+def _from_here(carried: Tensor, sequences: Tensor | None, t: int) -> Tensor:
+    """[B] what position t takes over from t + 1: nothing from another sequence."""
+    if sequences is None or t + 1 == sequences.shape[1]:
+        return carried
+    return torch.where(sequences[:, t] == sequences[:, t + 1], carried, 0.0)
 
 
 _LEAST_SPREAD = 1e-8

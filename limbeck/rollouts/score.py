@@ -42,7 +42,8 @@ def scores(
         "importance": _spread((q - written).exp(), chosen),
     }
     if settings.advantages is not None:
-        found["advantages"] = advantages(_spread(p - q, chosen), chosen, settings.advantages)
+        rewards = _spread(p - q, chosen)
+        found["advantages"] = advantages(rewards, chosen, settings.advantages, sequences=batch.sequences)
     return found
 
 

@@ -12,6 +12,7 @@ from limbeck.core.masks import IGNORE, next_token_targets
 from limbeck.core.rollouts import SOURCES
 
 _PADDING = -1  # sequence id of padding: negative, as `next_token_targets` asks
+_LINE = 512  # tokens: attention over so many costs a tenth of the products of a layer 768 wide
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,58 @@ def taken_apart(batch: Batch) -> list[Written]:
     return rows
 
 
-def put_together(sequences: Sequence[Written], pad: int, device: torch.device) -> Batch:
-    """A padded batch; its groups are the sources, its signals the numbers that every sequence has."""
-    shape = (len(sequences), max(len(one.ids) for one in sequences))
-    ids, mask = np.full(shape, pad, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    learnt = np.zeros(shape, dtype=np.bool_)
+def put_together(
+    sequences: Sequence[Written], pad: int, device: torch.device, *, packed: bool = False
+) -> Batch:
+    """A batch of the sequences; its groups are the sources, its signals the numbers that all have.
+
+    Padded to the longest, one a row; or `packed`, several of them end to end in a row, told apart by
+    positions that start at 0 again (as `rows.source.PackedSource` does).
+    """
+    lines = _lines(sequences) if packed else [[one] for one in sequences]
+    shape = (len(lines), max(sum(len(one.ids) for one in line) for line in lines))
+    ids, positions = np.full(shape, pad, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    learnt, sources = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.int64)
+    numbered = np.full(shape, _PADDING, dtype=np.int64)
     numbers = {name: torch.zeros(shape) for name in sequences[0].numbers}
-    for line, one in enumerate(sequences):
-        here = (line, slice(0, len(one.ids)))
-        ids[here], mask[here], learnt[here] = one.ids, 1, one.is_target
-        for name, values in numbers.items():
-            values[here] = one.numbers[name]
-    targets = next_token_targets(ids, learnt, np.where(mask == 1, 0, _PADDING))
-    sources = np.array([SOURCES.index(one.source) for one in sequences])[:, None]
+    for line, chosen in enumerate(lines):
+        start = 0
+        for number, one in enumerate(chosen):
+            here = (line, slice(start, start + len(one.ids)))
+            ids[here], positions[here], learnt[here] = one.ids, np.arange(len(one.ids)), one.is_target
+            sources[here], numbered[here] = SOURCES.index(one.source), number
+            for name, values in numbers.items():
+                values[here] = one.numbers[name]
+            start += len(one.ids)
+    targets = next_token_targets(ids, learnt, numbered)
+    apart = {"position_ids": positions} if packed else {"attention_mask": (numbered >= 0).astype(np.int64)}
     batch = Batch(
-        inputs={"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)},
+        inputs={name: torch.from_numpy(array) for name, array in {"input_ids": ids, **apart}.items()},
         targets=torch.from_numpy(targets),
-        row_ids=[[one.row_id] for one in sequences],
+        row_ids=[[one.row_id for one in chosen] for chosen in lines],
         groups=torch.from_numpy(np.where(targets == IGNORE, IGNORE, sources)),
         group_names=SOURCES,
+        packed_tokens=sum(len(one.ids) for one in sequences) if packed else None,
         signals=numbers,
     )
     return batch.to(device)
+
+
+def _lines(sequences: Sequence[Written]) -> list[list[Written]]:
+    """Sequences that share a line, so that all lines are about equally long and little is padding.
+
+    Longer lines leave less padding, but attention does more: up to twice the longest sequence, and
+    not beyond `_LINE` for packing's sake, the padding saved outweighs it.
+    """
+    lengths = [len(one.ids) for one in sequences]
+    capacity = max(max(lengths), min(2 * max(lengths), _LINE))
+    lines: list[list[Written]] = [[] for _ in range(-(-sum(lengths) // capacity))]
+    taken = [0] * len(lines)
+    for one in sorted(sequences, key=lambda one: -len(one.ids)):
+        line = taken.index(min(taken))
+        lines[line].append(one)
+        taken[line] += len(one.ids)
+    return lines
 
 
 def with_numbers(sequences: Sequence[Written], numbers: Mapping[str, Tensor]) -> list[Written]:

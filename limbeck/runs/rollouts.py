@@ -12,6 +12,7 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.core.seeds import derived_seed
+from limbeck.core.signals import POINTWISE
 from limbeck.inference.generate import TokenIds
 from limbeck.recipes.check_training import reads_numbers
 from limbeck.recipes.model import Train
@@ -36,7 +37,10 @@ def make_rollouts(
     corpus: Source | None,
     folder: Path,
 ) -> Rollouts | None:
-    """The engine's preparation for a train step with rollouts; None without."""
+    """The engine's preparation for a train step with rollouts; None without.
+
+    With `packing`, the models of the step must keep the rows of a pack apart.
+    """
     settings = step.rollouts
     if settings is None:
         return None
@@ -59,6 +63,8 @@ def make_rollouts(
         seed=step.seed,
         needs_scores=any(reads_numbers(term) for term in step.objective),
         prompts=source,
+        # Other objectives read an attention mask, which packs have not.
+        packed=step.packing and all(set(term.signals) <= POINTWISE for term in step.objective),
         corpus=None
         if corpus is None
         else corpus_reader(corpus, derived_seed(step.seed, "corpus", state.process_index)),

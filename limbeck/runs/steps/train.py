@@ -48,7 +48,7 @@ def train(step: Train, work: Work) -> Made:
     criterion = Criterion(build_terms(step.objective), fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
     party = Party("student", trained, reader, criterion, _settings(settings))
-    beside = Beside(step, work, trained, reader, teacher, tokenizer, rendering)
+    beside = Beside(settings, work, trained, reader, teacher, tokenizer, rendering)
     rollouts = beside.rollouts(source)
     order = beside.order(domains, source)
     followers = {"rollouts": rollouts, "order": order}
