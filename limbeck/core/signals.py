@@ -40,7 +40,8 @@ class TopK(NamedTuple):
 
     Attributes:
         ids: [..., K] token ids, all different within a position.
-        log_probs: [..., K] natural log-probabilities under the teacher at temperature 1.
+        log_probs: [..., K] natural log-probabilities under the teacher at temperature 1; -inf at the
+            places that a position with fewer than K ids leaves empty, whatever id stands there.
         log_tail: [...] natural log of the probability outside `ids`; -inf when there is none.
     """
 
