@@ -98,7 +98,7 @@ def learn_codebook(
         most: ids that a position may have.
         positions: that will be written with it.
     """
-    delta = delta_for(quantisation, most + 1)
+    delta = delta_for(quantisation, most)
     firsts = np.cumsum(support.counts) - support.counts
     lists = learn_lists(support.ids, support.counts, vocabulary, positions)
     steps = _steps(support, firsts, delta)

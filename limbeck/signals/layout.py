@@ -42,11 +42,15 @@ def write_table(path: Path, table: pa.Table) -> None:
     with disk_full_said(path):
         with temporary.open("wb") as file:
             with pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table)
+                _write(writer, table)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
+
+
+def _write(writer: pa.RecordBatchFileWriter, table: pa.Table) -> None:
+    writer.write_table(table)
 
 
 def read_table(path: Path) -> pa.Table:

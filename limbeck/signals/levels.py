@@ -18,11 +18,13 @@ WIDEST_STEP = 0.125  # nats
 LOWEST = -40.0  # nats: below it, everything is this level
 NO_TAIL = 255
 _TAIL_DELTA, _TAIL_STEP = 1 / 200, 0.25
+_MARGIN = 0.97  # the level taken is the next in log space, not in sqrt(p): up to 3 % dearer
+_TAIL_COST = _TAIL_DELTA**2 / 6  # nats, as for the ids
 
 
 def delta_for(quantisation: float, outcomes: int) -> float:
-    """The step in sqrt(p) at which `outcomes` outcomes cost `quantisation` nats on average."""
-    return math.sqrt(6 * quantisation / outcomes)
+    """The step in sqrt(p) at which `outcomes` ids and their tail cost `quantisation` nats on average."""
+    return math.sqrt(6 * (_MARGIN * quantisation - _TAIL_COST) / outcomes)
 
 
 @cache
@@ -32,6 +34,7 @@ def ladder(
     """[levels] log-probabilities, falling from 0."""
     roots = np.arange(1.0, 0.0, -delta)
     is_fine = 2 * delta / roots < widest
+    is_fine[0] = True
     fine = 2 * np.log(roots[is_fine])
     return np.concatenate([fine, np.arange(fine[-1] - widest, lowest - widest, -widest)]).astype(dtype)
 

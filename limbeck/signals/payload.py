@@ -13,7 +13,7 @@ class TopKPayload(Config):
     mass: float = Field(default=0.999, gt=0, le=1)
     max: int = Field(default=64, ge=1, le=255)
     quantisation: float = Field(
-        default=1e-4, gt=0, le=1e-2, description="nats of KL that rounding may cost on average"
+        default=1e-4, ge=1e-5, le=1e-2, description="nats of KL that rounding may cost on average"
     )
 
 

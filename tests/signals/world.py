@@ -14,7 +14,8 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PackedSource, PaddedSource
-from limbeck.signals import Identity, capture
+from limbeck.signals.capture import capture
+from limbeck.signals.manifest import Identity
 from limbeck.teachers import LocalTeacher
 from tests import tiny
 
@@ -56,7 +57,7 @@ class World:
         self.padded = PaddedSource(rendered, rendering, tiny.PAD)
         self.packed = PackedSource(rendered, rendering, MAX_LENGTH, 0, tiny.PAD)
         # Wide initial weights make distributions sharp, so that supports differ in size.
-        self.teacher = LocalTeacher(tiny.tiny_llama(seed=seed, initializer_range=0.5), tiny.VOCABULARY)
+        self.teacher = LocalTeacher(tiny.tiny_llama(seed=seed, initializer_range=1.0), tiny.VOCABULARY)
         self.asked: list[Sequence[Sequence[str]]] = []
 
     def answer(self, batch: Batch) -> Outputs:
