@@ -62,9 +62,8 @@ def outcome_of(labels: Tensor, teacher_logits: Tensor | TopK) -> Tensor:
 def outcome_ids(topk: TopK) -> tuple[Tensor, Tensor]:
     """Ids of a TopK with its empty places named after the first id, and where these places are.
 
-    Positions may have fewer than K ids: a place whose log-probability is -inf is no outcome, and
-    whatever the student gives its id counts with the bucket. Naming all such places alike lets them be
-    written over without harm.
+    Positions may have fewer than K ids: a place whose log-probability is -inf is no outcome. Named after
+    the first id, such places are written over without harm.
     """
     absent = torch.isneginf(topk.log_probs)
     return torch.where(absent, topk.ids[..., :1], topk.ids), absent

@@ -38,11 +38,11 @@ def store_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[
         "domains": step.domains is not None,
         "watch.perplexities_by": step.watch is not None and step.watch.perplexities_by is not None,
     }
-    for inner in (name for name, is_asked in asks.items() if is_asked):
+    for asking in (name for name, is_asked in asks.items() if is_asked):
         yield Problem(
-            f"{where}.{inner}",
-            f"asks the teacher while training, and the store '{word}' knows only the rows that were captured. "
-            "Give the step a model as its teacher.",
+            f"{where}.{asking}",
+            f"asks the teacher while training, and the store '{word}' knows only the rows that were "
+            "captured. Give the step a model as its teacher.",
         )
     for place, term in enumerate(step.objective):
         inner = [name for name in term.signals if name in ("teacher_states", "teacher_qkv")]

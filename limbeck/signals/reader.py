@@ -18,7 +18,7 @@ from limbeck.signals import codec_hidden, codec_topk, layout
 from limbeck.signals.codec_topk import Codebook
 from limbeck.signals.manifest import Identity, Manifest, differences
 from limbeck.signals.rows import Row, rows_of
-from limbeck.signals.support import topk_of
+from limbeck.signals.support import topk_at
 from limbeck.signals.writer import COLUMNS, unpack_mask
 
 _NAMED = 3
@@ -122,13 +122,12 @@ class Signals:
         """
         assert self._book is not None, "asked for by its payload"
         places, streams = self._gather(batch)
-        parts = [codec_topk.decode(self._book, one) for one in _pieces(streams)]
-        found = topk_of(codec_topk.Support(*(np.concatenate(column) for column in zip(*parts, strict=True))))
-        shape, size = batch.targets.shape, found.ids.shape[-1]  # type: ignore[union-attr]
-        ids = torch.zeros(shape.numel(), size, dtype=torch.long)
-        log_probs, log_tail = torch.zeros(shape.numel(), size), torch.zeros(shape.numel())
-        ids[places], log_probs[places], log_tail[places] = found
-        return TopK(ids.view(*shape, size), log_probs.view(*shape, size), log_tail.view(shape))
+        supports = [codec_topk.decode(self._book, one) for one in _pieces(streams)]
+        shape = batch.targets.shape  # type: ignore[union-attr]
+        most = max(int(one.counts.max(initial=1)) for one in supports)
+        found = topk_at(supports, places.numpy(), shape.numel(), most)
+        ids, log_probs = (part.view(*shape, most) for part in (found.ids, found.log_probs))
+        return TopK(ids, log_probs, found.log_tail.view(shape))
 
     def hidden(self, batch: Batch) -> tuple[Tensor, Head]:
         """[B, T, H] of a batch and the whole head, on the CPU; zeros where nothing is learnt.

@@ -1,6 +1,6 @@
 """From a teacher's answer to the smallest set of ids that holds the mass asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,19 +67,25 @@ def support_of(top: Top, *, mass: float, vocabulary: int) -> Support:
 
 
 def topk_of(support: Support) -> TopK:
-    """[N, K] as objectives take it; places beyond a position's ids repeat its first id with -inf."""
-    most = int(support.counts.max(initial=1))
-    count = len(support.counts)
-    if len(support.ids) == count * most:
-        ids, log_probs = support.ids.reshape(count, most), support.log_probs.reshape(count, most)
-    else:
-        inside = np.arange(most) < support.counts[:, None]
-        firsts = np.cumsum(support.counts) - support.counts
-        ids = np.repeat(support.ids[firsts][:, None], most, 1)
-        log_probs = np.full((count, most), -np.inf, dtype=np.float32)
-        ids[inside], log_probs[inside] = support.ids, support.log_probs
-    return TopK(
-        torch.from_numpy(ids.astype(np.int64)),
-        torch.from_numpy(log_probs.astype(np.float32, copy=False)),
-        torch.from_numpy(support.log_tails.astype(np.float32)),
-    )
+    """[N, K] as objectives take it; a position's empty places have id -1 and log-probability -inf."""
+    count, most = len(support.counts), int(support.counts.max(initial=1))
+    return topk_at([support], np.arange(count), count, most)
+
+
+def topk_at(supports: Sequence[Support], rows: NDArray[np.int64], total: int, most: int) -> TopK:
+    """[total, most] with the positions of `supports`, one after another, at `rows` [N]; nothing elsewhere."""
+    ids = np.full((total, most), -1, dtype=np.int64)
+    log_probs = np.full((total, most), -np.inf, dtype=np.float32)
+    log_tails = np.zeros(total, dtype=np.float32)
+    start = 0
+    for one in supports:
+        here = rows[start : start + len(one.counts)]
+        start += len(here)
+        # A mask over whole rows is several times faster than one index an id.
+        inside = np.arange(most) < one.counts[:, None]
+        for column, found in ((ids, one.ids), (log_probs, one.log_probs)):
+            block = np.full(inside.shape, column.dtype.type(-1 if column is ids else -np.inf))
+            block[inside] = found
+            column[here] = block
+        log_tails[here] = one.log_tails
+    return TopK(*(torch.from_numpy(part) for part in (ids, log_probs, log_tails)))
