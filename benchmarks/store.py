@@ -166,7 +166,7 @@ def _theirs(
     row = codec.compress_from_sparse(ids, log_probs)
     encoding = time.process_time() - started
     found_ids, found = codec.decompress_to_sparse(row)
-    assert torch.equal(found_ids, ids), "its ids are exact"
+    assert torch.equal(found_ids.sort().values, ids.sort().values), "its ids are exact; ties change places"
     q = found.double().exp().numpy()
     counts = np.full(count, k)
     exact = codec_topk.Support(

@@ -36,6 +36,7 @@ def store_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[
     asks = {
         "rollouts": step.rollouts is not None,
         "domains": step.domains is not None,
+        "selection": step.selection is not None,
         "watch.perplexities_by": step.watch is not None and step.watch.perplexities_by is not None,
     }
     for asking in (name for name, is_asked in asks.items() if is_asked):
