@@ -114,6 +114,54 @@ def evaluate(
     evaluate_command(model, data, teacher, baseline, pairs or [], out, as_json=json)
 
 
+@app.command(context_settings=_PAIRS)
+@guarded
+def capture(
+    teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Folder or id of the teacher.")],
+    data: Annotated[str, typer.Option("--data", help="Rows: a file, a folder or a hub id.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the store.")],
+    pairs: Pairs = None,
+    debug: Debug = False,
+) -> None:
+    """Ask a teacher about rows once and store what it says; goes on where it was interrupted."""
+    from limbeck.cli.signals import capture_command
+
+    capture_command(teacher, data, out, pairs or [])
+
+
+signals = typer.Typer(help="Look at stores, or rehearse one before it is made.", no_args_is_help=True)
+app.add_typer(signals, name="signals")
+
+
+@signals.command("show")
+@guarded
+def signals_show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a store.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print what a store is of and holds, and check its files."""
+    from limbeck.cli.signals import show_command
+
+    show_command(folder, as_json=json)
+
+
+@signals.command("rehearse", context_settings=_PAIRS)
+@guarded
+def signals_rehearse(
+    teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Folder or id of the teacher.")],
+    data: Annotated[str, typer.Option("--data", help="Rows: a file, a folder or a hub id.")],
+    pairs: Pairs = None,
+    positions: Annotated[int, typer.Option("--positions", min=16, help="Size of the sample.")] = 2048,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print bytes a position against KL for several payloads, on a sample; writes nothing."""
+    from limbeck.cli.signals import rehearse_command
+
+    rehearse_command(teacher, data, pairs or [], positions=positions, as_json=json)
+
+
 @app.command()
 @guarded
 def report(

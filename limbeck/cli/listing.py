@@ -27,7 +27,11 @@ TEACHERS = {
     "local": (
         "model: DIR_OR_ID",
         "A model in this process: a folder, a hub id, or the out of an earlier step.",
-    )
+    ),
+    "stored": (
+        "signals: DIR",
+        "A store of what a teacher said (`limbeck capture`); also the out of a capture step.",
+    ),
 }
 _CATALOGUED = {
     "recipes": "recipes",

@@ -59,6 +59,10 @@ class VocabularyError(ModelError):
     """Teacher and student do not speak the same token ids."""
 
 
+class StoreError(UserError):
+    """A teacher store cannot be read, continued or used with these rows."""
+
+
 class RunFolderError(UserError):
     """The run folder holds something that would be overwritten or cannot be continued."""
 

@@ -39,8 +39,10 @@ class TopK(NamedTuple):
     """The stored form of a teacher distribution: K outcomes and a bucket for all others.
 
     Attributes:
-        ids: [..., K] token ids, all different within a position.
-        log_probs: [..., K] natural log-probabilities under the teacher at temperature 1.
+        ids: [..., K] token ids, all different within a position; -1 at the places that a position
+            with fewer than K ids leaves empty.
+        log_probs: [..., K] natural log-probabilities under the teacher at temperature 1; -inf at empty
+            places.
         log_tail: [...] natural log of the probability outside `ids`; -inf when there is none.
     """
 

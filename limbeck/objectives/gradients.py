@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from limbeck.core.errors import ObjectiveError
 from limbeck.core.signals import BATCH_SIGNALS, POINTWISE, TopK
 from limbeck.objectives.kernels import KERNELS, Spare
-from limbeck.objectives.outcomes import hinton_factor
+from limbeck.objectives.outcomes import hinton_factor, outcome_ids
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,9 @@ def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
     K + 1 words, the last of them the bucket, gives the objective the same distributions.
     """
     z = block.student_logits
-    kept = z.gather(-1, topk.ids)
-    z.scatter_(-1, topk.ids, -torch.inf)
+    ids, absent = outcome_ids(topk)
+    kept = z.gather(-1, ids).masked_fill_(absent, -torch.inf)
+    z.scatter_(-1, ids, -torch.inf)
     top = z.amax(-1, keepdim=True)
     torch.softmax(z, -1, out=z)
     bucket = top - z.amax(-1, keepdim=True).log()
@@ -200,7 +201,8 @@ def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
         few = Block(small, None, stored, labels, block.numbers)
         values = term.objective(*few.arguments(term), **term.hyperparameters)
         (gradient,) = torch.autograd.grad(values.sum(), small)
-    z.mul_(gradient[:, last:]).scatter_(-1, topk.ids, gradient[:, :last])
+    kept_gradient = torch.where(absent, gradient[:, :1], gradient[:, :last])
+    z.mul_(gradient[:, last:]).scatter_(-1, ids, kept_gradient)
     return values.detach()
 
 

@@ -59,6 +59,16 @@ def outcome_of(labels: Tensor, teacher_logits: Tensor | TopK) -> Tensor:
     return torch.where(is_label.any(-1), is_label.int().argmax(-1), bucket)
 
 
+def outcome_ids(topk: TopK) -> tuple[Tensor, Tensor]:
+    """Ids of a TopK with its empty places named after the first id, and where these places are.
+
+    Positions may have fewer than K ids: a place whose log-probability is -inf is no outcome. Named after
+    the first id, such places are written over without harm.
+    """
+    absent = torch.isneginf(topk.log_probs)
+    return torch.where(absent, topk.ids[..., :1], topk.ids), absent
+
+
 def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
     """KL(a || b) over the last dimension, in nats; an outcome without mass in a adds exactly 0."""
     a = log_a.exp()
@@ -108,7 +118,9 @@ def _over_stored(student_logits: Tensor, topk: TopK, temperature: float, tail: T
     if tail == "renormalise":
         log_p, log_tail = log_p.log_softmax(-1), torch.full_like(log_tail, -math.inf)
     s = wide(student_logits)
+    ids, absent = outcome_ids(topk)
     # The bucket's student mass is summed over its own logits: 1 - sum(q) would lose it.
-    log_q_tail = log_sum_exp(s.scatter(-1, topk.ids, -math.inf))
-    log_q = torch.cat([s.gather(-1, topk.ids), log_q_tail.unsqueeze(-1)], -1) - s.logsumexp(-1, keepdim=True)
+    log_q_tail = log_sum_exp(s.scatter(-1, ids, -math.inf))
+    kept = s.gather(-1, ids).masked_fill(absent, -math.inf)
+    log_q = torch.cat([kept, log_q_tail.unsqueeze(-1)], -1) - s.logsumexp(-1, keepdim=True)
     return log_q, torch.cat([log_p, log_tail.unsqueeze(-1)], -1)

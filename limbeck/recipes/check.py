@@ -7,9 +7,10 @@ from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.recipes.check_comparison import comparison_problems
+from limbeck.recipes.check_stores import store_of, store_problems
 from limbeck.recipes.check_training import needs_teacher_beside, training_problems
 from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 
 PARTS = ("train", "validation", "heldout")
 _OUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -28,6 +29,7 @@ def check(recipe: Recipe) -> list[Problem]:
         problems += _rows_problems(step, where, earlier, later)
         problems += _model_problems(step, where, earlier, later)
         problems += _noise_problems(step, where)
+        problems += store_problems(step, where, earlier)
         if isinstance(step, Train):
             problems += _objective_problems(step, where)
             problems += training_problems(step, where)
@@ -48,7 +50,7 @@ def models_of(step: Step) -> dict[str, str]:
     found: dict[str, str] = {}
     if isinstance(step, Build | Train):
         found[f"student.{step.student.form}"] = step.student.origin
-    if isinstance(step, Generate | Train | Evaluate) and step.teacher is not None:
+    if isinstance(step, Generate | Capture | Train | Evaluate) and step.teacher and step.teacher.model:
         found["teacher.model"] = step.teacher.model
     if isinstance(step, Train) and step.selection is not None and step.selection.other is not None:
         found["selection.other.model"] = step.selection.other.model
@@ -63,7 +65,7 @@ def models_of(step: Step) -> dict[str, str]:
 
 def rows_of(step: Step) -> dict[str, str]:
     """The rows a step names: path inside the step -> `rows.train`, `written`."""
-    found = {"rows": step.rows} if isinstance(step, Generate | Train | Evaluate) else {}
+    found = {"rows": step.rows} if isinstance(step, Generate | Capture | Train | Evaluate) else {}
     if isinstance(step, Build) and step.rows is not None:
         found["rows"] = step.rows
     if isinstance(step, Train) and step.corpus is not None:
@@ -90,6 +92,13 @@ def rows_maker(rows: str, steps: Sequence[Step]) -> int | None:
         ):
             return place
     return None
+
+
+def store_maker(step: Step, steps: Sequence[Step]) -> int | None:
+    """The place of the capture whose store a training reads; None when it is a folder, or none is read."""
+    word = store_of(step)
+    places = [place for place, one in enumerate(steps) if isinstance(one, Capture) and one.out == word]
+    return places[-1] if places else None
 
 
 def reads_teacher(step: Train) -> tuple[str, ...]:

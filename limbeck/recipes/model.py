@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from limbeck.core.config import Config, validate
 from limbeck.core.errors import ConfigError, Problem
@@ -13,6 +13,7 @@ from limbeck.core.training import TrainingSettings
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.text import read_yaml, write_yaml
+from limbeck.signals.payload import Payload, TopKPayload
 
 FORMAT = 1
 METRICS = Literal[
@@ -115,6 +116,25 @@ class Selection(Config):
     other: Teacher | None = Field(default=None, description="answers the other rows; none: nobody does")
 
 
+class Capture(Config):
+    """Ask a teacher about rows once and keep what it says; `teacher: <out>` then trains from the store."""
+
+    kind: ClassVar[str] = "capture"
+    out: str
+    teacher: Teacher
+    rows: str
+    payload: Payload = Payload(topk=TopKPayload())
+    folder: str | None = Field(default=None, description="of the store; none: in the run folder")
+    model_kind: Literal["auto", "causal", "seq2seq"] = "auto"
+    task: Literal["default", "two_task"] = "default"
+    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
+    max_length: int = Field(default=1024, ge=2)
+    max_target_length: int = Field(default=256, ge=1)
+    batch_tokens: int = Field(default=8192, ge=1, description="that the teacher reads at once, at most")
+    shard_tokens: int = Field(default=65536, ge=1, description="of one file of the store; lost by a kill")
+    bf16: bool = False
+
+
 class Train(TrainingSettings):
     """Train a student on rows against a sum of objectives."""
 
@@ -160,7 +180,7 @@ class Evaluate(Config):
     seed: int = 0
 
 
-Step = Load | Build | Generate | Train | Evaluate | Compare
+Step = Load | Build | Generate | Capture | Train | Evaluate | Compare
 SHOWN = frozenset(
     {"heldout", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "max_length"}
     | {"gradient_accumulation_steps", "seed"}
@@ -168,7 +188,7 @@ SHOWN = frozenset(
 """Fields that a recipe file always names."""
 
 STEPS: Mapping[str, type[Step]] = {
-    step.kind: step for step in (Load, Build, Generate, Train, Evaluate, Compare)
+    step.kind: step for step in (Load, Build, Generate, Capture, Train, Evaluate, Compare)
 }
 
 
@@ -177,6 +197,23 @@ class Recipe(Config):
 
     name: str
     steps: tuple[Step, ...]
+
+    @field_validator("steps")
+    @classmethod
+    def _tell_stores_from_models(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """`teacher: signals`, where signals is the out of a capture step, means that store."""
+        teachers: dict[str, Teacher] = {}
+        found: list[Step] = []
+        for step in steps:
+            word = step.teacher.model if isinstance(step, Train | Evaluate) and step.teacher else ""
+            if word in teachers:
+                # Held-out rows are in no store: what measures asks the model that was captured.
+                teacher = Teacher(signals=word) if isinstance(step, Train) else teachers[word]
+                step = step.model_copy(update={"teacher": teacher})
+            found.append(step)
+            if isinstance(step, Capture):
+                teachers[step.out] = step.teacher
+        return tuple(found)
 
     def to_data(self) -> dict[str, Any]:
         """Plain data, as YAML shows it: what differs from a default, and what is changed most (`SHOWN`)."""

@@ -101,9 +101,13 @@ class Student(Config):
 
 
 class Teacher(Config):
-    """Who answers: for now a local model (a folder, a hub id, or the `out` of an earlier step)."""
+    """Who answers: a `model` (a folder, a hub id, or the `out` of an earlier step), or stored `signals`.
 
-    model: str
+    A store is a folder, or the `out` of a capture step; only training reads one.
+    """
+
+    model: str = ""
+    signals: str = Field(default="", description="a store in the place of a model")
     noise: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="standard deviation, on its logits in training"
     )
@@ -113,9 +117,21 @@ class Teacher(Config):
     def _from_word(cls, value: Any) -> Any:
         return {"model": value} if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> "Teacher":
+        if bool(self.model) == bool(self.signals):
+            raise ValueError(
+                "must be a model or a store, for example {model: DIR_OR_ID} or {signals: DIR}, got "
+                f"{'both' if self.model else 'neither'}."
+            )
+        if self.signals and self.noise:
+            raise ValueError(f"noise must be 0 with a store, which has no logits, got {self.noise:g}.")
+        return self
+
     @model_serializer
     def _short(self) -> dict[str, Any]:
-        return {"model": self.model} | ({"noise": self.noise} if self.noise else {})
+        values = {"model": self.model, "signals": self.signals, "noise": self.noise}
+        return {name: value for name, value in values.items() if value}
 
 
 class Layers(Config):

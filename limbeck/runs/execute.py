@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from limbeck.core.errors import Interrupted
 from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
 from limbeck.runs.fingerprints import Mark
@@ -22,6 +22,7 @@ from limbeck.runs.progress import Progress, Stage
 from limbeck.runs.record import METRICS, copy_student, merge_metrics, write_versions
 from limbeck.runs.sources import Renderer
 from limbeck.runs.steps.build import build
+from limbeck.runs.steps.capture import capture
 from limbeck.runs.steps.compare import compare, write_comparison
 from limbeck.runs.steps.evaluate import EVALUATION, evaluate
 from limbeck.runs.steps.generate import generate
@@ -34,6 +35,7 @@ _STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
     Load: load,
     Build: build,
     Generate: generate,
+    Capture: capture,
     Train: train,
     Evaluate: evaluate,
     Compare: compare,

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from limbeck.core.fingerprint import fingerprint, fingerprint_path
 from limbeck.core.models import model_fingerprint
-from limbeck.recipes.check import maker, models_of, rows_maker, rows_of
+from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
+from limbeck.recipes.check_stores import store_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Load, Recipe, Step
 from limbeck.rows.read import STANDARD_LIBRARY
 from limbeck.rows.standard_library import standard_library_files
 from limbeck.runs.models import located
+from limbeck.signals.manifest import MANIFEST
 
 VERSION = 1
 """Of what steps write; raised when an artefact of an earlier limbeck can no longer be used."""
@@ -55,6 +57,10 @@ def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict
         if place is None and word not in known:
             known[word] = model_fingerprint(located(word))
         reads[word] = known[word] if place is None else marks[place].value
+    if store_of(step):
+        store = store_maker(step, earlier)
+        manifest = Path(store_of(step)).expanduser() / MANIFEST
+        reads[store_of(step)] = fingerprint_path(manifest) if store is None else marks[store].value
     for rows in rows_of(step).values():
         place = rows_maker(rows, earlier)
         assert place is not None, "checked with the recipe"

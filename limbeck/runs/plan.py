@@ -14,11 +14,12 @@ from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
 from limbeck.recipes.check import PARTS, path_of
 from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.models import Shape
 from limbeck.runs.rollouts import written_by
 from limbeck.runs.sources import ENTRIES
+from limbeck.runs.stores import predicted_bytes
 from limbeck.runs.survey import Survey, survey
 
 _FLOAT = 4  # bytes of a float32
@@ -137,6 +138,8 @@ def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
         return _planned_build(place, step, seen, speed)
     if isinstance(step, Generate):
         return _planned_generation(place, step, seen, speed)
+    if isinstance(step, Capture):
+        return _planned_capture(place, step, seen, speed)
     if isinstance(step, Train):
         return _planned_training(place, step, seen, speed)
     if isinstance(step, Compare):
@@ -185,9 +188,36 @@ def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) 
     )
 
 
+def _planned_capture(place: int, step: Capture, seen: Survey, speed: float) -> PlannedStep:
+    teacher = seen.models.get(step.teacher.model)
+    rows, tokens = seen.entries.get(place, (0, 0))
+    positions = seen.positions.get(place, 0)
+    size = teacher.parameters if teacher else 0
+    stored, notes = 0, []
+    if teacher is not None and positions:
+        stored = predicted_bytes(step.payload, positions, vocabulary=teacher.vocabulary, width=teacher.width)
+        each = f"{stored / positions:,.0f} bytes each"
+        notes.append(
+            f"{positions:,} positions kept, at most about {each}; `limbeck signals rehearse` measures it."
+        )
+    return PlannedStep(
+        place,
+        "capture",
+        step.out,
+        f"{step.teacher.model} answers {step.rows}, kept as {step.payload.name}",
+        rows=rows,
+        teacher_parameters=size or None,
+        tokens=tokens or None,
+        memory=size * _FLOAT,
+        disk=stored,
+        seconds=_FORWARD * size * tokens / speed,
+        notes=tuple(notes),
+    )
+
+
 def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> PlannedStep:
     student = seen.models.get(step.out)
-    teacher = seen.models.get(step.teacher.model) if step.teacher else None
+    teacher = seen.models.get(step.teacher.model) if step.teacher and step.teacher.model else None
     objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
     what = f"{objective} on {step.rows}"
     notes: tuple[str, ...] = (seen.vocabularies[place],) if place in seen.vocabularies else ()

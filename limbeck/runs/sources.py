@@ -9,7 +9,7 @@ from limbeck.core.batch import Batch, Source
 from limbeck.core.fingerprint import fingerprint
 from limbeck.core.models import ModelKind
 from limbeck.core.seeds import generator
-from limbeck.recipes.model import Build, Evaluate, Train
+from limbeck.recipes.model import Build, Capture, Evaluate, Train
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering, Task
 from limbeck.rows.source import PackedSource, PaddedSource
@@ -60,7 +60,7 @@ class TaskPairs:
 
 
 def rendering_of(
-    step: Train | Evaluate, kind: ModelKind, *, task: Task, label_names: tuple[str, ...]
+    step: Train | Evaluate | Capture, kind: ModelKind, *, task: Task, label_names: tuple[str, ...]
 ) -> Rendering:
     """The choices of a step in turning rows into token ids."""
     return Rendering(

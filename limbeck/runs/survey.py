@@ -12,13 +12,14 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.batch import Source
-from limbeck.core.errors import ConfigError, ModelError, Problem
+from limbeck.core.errors import ConfigError, ModelError, Problem, StoreError
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind, load_tokenizer
 from limbeck.evaluation.evaluate import METRICS
-from limbeck.recipes.check import PARTS, maker, path_of, rows_of
+from limbeck.recipes.check import PARTS, maker, path_of, rows_of, store_maker
+from limbeck.recipes.check_stores import store_of
 from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.classes import label_names
 from limbeck.rows.load import load_rows
 from limbeck.rows.rendering import Rendering
@@ -33,7 +34,9 @@ from limbeck.runs.sources import (
     rendering_of,
     training_source,
 )
+from limbeck.runs.stores import check_rows, open_store, positions_of, row_checksums, shared_with_store
 from limbeck.runs.terms import build_terms, try_term
+from limbeck.signals.manifest import Manifest
 from limbeck.teachers import shared_vocabulary
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
@@ -49,6 +52,7 @@ class Survey:
         models: shape by word or out.
         entries: of a train or evaluate step, by its place: (number of entries, their tokens).
         vocabularies: of a step, by its place: sentence on its vocabulary.
+        positions: of a capture, by its place: how many it keeps.
         problems: all that is wrong.
         renderer: keeps what was rendered, for the steps.
     """
@@ -58,6 +62,7 @@ class Survey:
     models: dict[str, Shape] = field(default_factory=dict)
     entries: dict[int, tuple[int, int]] = field(default_factory=dict)
     vocabularies: dict[int, str] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     renderer: Renderer = field(default_factory=Renderer)
 
@@ -110,6 +115,7 @@ class _Surveyor:
             Load: self._load,
             Build: self._build,
             Generate: self._generate,
+            Capture: self._capture,
             Train: self._train,
             Evaluate: self._evaluate,
             Compare: self._compare,
@@ -174,11 +180,28 @@ class _Surveyor:
             )
         self._tokenizer(teacher)
 
+    def _capture(self, place: int, step: Capture) -> None:
+        teacher = self._shape(step.teacher.model, f"{path_of(place, step)}.teacher.model")
+        if teacher is None:
+            return
+        kind = self._kind(step.model_kind, teacher)
+        if kind not in ("causal", "seq2seq"):
+            raise ModelError(
+                Problem("teacher.model", f"must be causal or seq2seq to be captured, got {kind}.")
+            )
+        if step.rows in self.seen.rows:
+            rendering = rendering_of(step, kind, task=step.task, label_names=())
+            rendered = self._render(step.rows, teacher, rendering)
+            self._check_positions(rendered, teacher)
+            lengths = [len(ids) for ids in rendered["input_ids"]]
+            self.seen.entries[place] = (len(lengths), sum(lengths))
+            self.seen.positions[place] = positions_of(rendered)
+
     def _train(self, place: int, step: Train) -> None:
         where, problems = path_of(place, step), self.seen.problems
         origin = self._shape(step.student.origin, f"{where}.student")
         teacher = None
-        if step.teacher is not None:
+        if step.teacher is not None and step.teacher.model:
             teacher = self._shape(step.teacher.model, f"{where}.teacher.model")
         if origin is None:
             self._try_terms(place, step, None, teacher)
@@ -193,6 +216,7 @@ class _Surveyor:
         if teacher is not None:
             with problems.at(f"{where}.teacher"):
                 self._check_vocabulary(place, student, teacher)
+        rendered = None
         if step.rows in self.seen.rows:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
             rendered = self._render(step.rows, student, rendering)
@@ -208,6 +232,9 @@ class _Surveyor:
                 with problems.at(f"{where}.watch.distances"):
                     self._check_vocabulary(place, student, other)
         self._check_domains(where, step)
+        if store_of(step):
+            with problems.at(f"{where}.teacher"):
+                self._check_store(place, step, student, rendered)
 
     def _evaluate(self, place: int, step: Evaluate) -> None:
         where = path_of(place, step)
@@ -292,10 +319,53 @@ class _Surveyor:
         widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
         for number, term in enumerate(build_terms(step.objective)):
             with self.seen.problems.at(f"{where}.objective.{number}"):
-                try_term(term, student_width=widths[0], teacher_width=widths[-1])
+                stored = self._is_topk(place, step)
+                try_term(term, student_width=widths[0], teacher_width=widths[-1], stored=stored)
                 for whose, shape in (("student", student), ("teacher", teacher)):
                     if term.layers is not None and shape is not None:
                         _check_layers(whose, getattr(term.layers, whose), shape.depth)
+
+    def _is_topk(self, place: int, step: Train) -> bool:
+        """Whether the teacher is a top-k store; a store that cannot be read is said elsewhere."""
+        made = store_maker(step, self.seen.recipe.steps[:place])
+        if made is not None:
+            capture = self.seen.recipe.steps[made]
+            return isinstance(capture, Capture) and capture.payload.topk is not None
+        folder = Path(store_of(step)).expanduser()
+        try:
+            return bool(store_of(step)) and Manifest.read(folder).payload.topk is not None
+        except StoreError:
+            return False
+
+    def _check_store(self, place: int, step: Train, student: Shape, rendered: Dataset | None) -> None:
+        """The rows, tokens and vocabulary of a training against those of its store."""
+        made = store_maker(step, self.seen.recipe.steps[:place])
+        tokenizer = self._tokenizer(student)
+        if made is None:
+            signals = open_store(Path(store_of(step)).expanduser(), "signals", verify=False)
+            shared_with_store(signals, tokenizer, student.vocabulary)
+            if rendered is not None:
+                rendering = rendering_of(step, "causal", task=step.task, label_names=())
+                check_rows(signals, row_checksums(rendered), tokenizer, rendering)
+            return
+        capture = self.seen.recipe.steps[made]
+        assert isinstance(capture, Capture)
+        teacher = self.seen.models.get(capture.teacher.model)
+        if teacher is None:
+            return
+        self._check_vocabulary(place, student, teacher)
+        if rendered is None or capture.rows not in self.seen.rows:
+            return
+        kind = self._kind(capture.model_kind, teacher)
+        rendering = rendering_of(capture, kind, task=capture.task, label_names=())
+        there = dict(row_checksums(self._render(capture.rows, teacher, rendering)))
+        other = [name for name, value in row_checksums(rendered) if there.get(name) != value]
+        if other:
+            raise ConfigError(
+                f"must read the rows as {path_of(made, capture)} does, got other tokens in {len(other):,} of "
+                f"{len(rendered):,} rows ({other[0]}). Give both the same max_length and loss_on, and the "
+                "student the tokenizer and chat template of the teacher."
+            )
 
     def _check_vocabulary(self, place: int, student: Shape, teacher: Shape) -> None:
         pair = (student.tokenizer, teacher.tokenizer)

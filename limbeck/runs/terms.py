@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, UserError
-from limbeck.core.signals import BATCH_SIGNALS, QKV
+from limbeck.core.signals import BATCH_SIGNALS, QKV, TopK
 from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.core.units import Unit
 from limbeck.objectives.gradients import learnt_values
@@ -49,8 +49,14 @@ def _learnt(part: parts.Learnt) -> Learnt:
     return Learnt(module, part.learning_rate, scheduled(part.gradient_scale))
 
 
-def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
+def try_term(term: Term, *, student_width: int, teacher_width: int, stored: bool = False) -> None:
     """Call the objective once at both ends of its schedules, so that a value out of range is found now.
+
+    Args:
+        term: to try.
+        student_width: of its hidden states.
+        teacher_width: of its hidden states.
+        stored: the teacher is a top-k store.
 
     Raises:
         ConfigError: what the objective says about its hyperparameters or the widths.
@@ -58,6 +64,8 @@ def try_term(term: Term, *, student_width: int, teacher_width: int) -> None:
     signals = _signals(len(term.layers.student) if term.layers else 1, student_width, teacher_width)
     if "spans" in term.signals:
         signals |= _neighbours()
+    if stored:
+        signals["teacher_logits"] = signals["teacher_topk"] = _topk()
     for step in (0, _STEPS - 1):
         try:
             weight = term.weight_at(step, _STEPS)
@@ -103,6 +111,11 @@ def _neighbours() -> dict[str, Tensor]:
     scores = torch.randn(2, _ROWS, _TOKENS, _CLASSES, generator=random)
     spans = torch.zeros(_ROWS, _TOKENS, dtype=torch.long)
     return {"student_logits": scores[0], "teacher_logits": scores[1], "spans": spans}
+
+
+def _topk() -> TopK:
+    ids = torch.arange(2).expand(_ROWS, 2)
+    return TopK(ids, torch.full((_ROWS, 2), 0.25).log(), torch.full((_ROWS,), 0.5).log())
 
 
 def _options(term: Term) -> str:

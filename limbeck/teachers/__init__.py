@@ -2,6 +2,7 @@
 
 from limbeck.teachers.local import LocalTeacher
 from limbeck.teachers.protocol import Teacher
+from limbeck.teachers.stored import StoredTeacher
 from limbeck.teachers.vocabulary import SharedVocabulary, shared_vocabulary
 
-__all__ = ["LocalTeacher", "SharedVocabulary", "Teacher", "shared_vocabulary"]
+__all__ = ["LocalTeacher", "SharedVocabulary", "StoredTeacher", "Teacher", "shared_vocabulary"]

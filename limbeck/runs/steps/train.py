@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Any
 
+from datasets import Dataset
+
 from limbeck.core.models import count_parameters, load_tokenizer, read_config, save_model
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
@@ -12,16 +14,20 @@ from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.model import Train
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
+from limbeck.rows.rendering import Rendering
 from limbeck.runs import ranks
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.stores import check_rows, open_store, row_checksums, shared_with_store
 from limbeck.runs.terms import build_terms
 from limbeck.students import add_lora
-from limbeck.teachers import LocalTeacher, shared_vocabulary
+from limbeck.teachers import LocalTeacher, StoredTeacher, shared_vocabulary
 
 _ALL_LINEAR = "all-linear"
+
+AnyTeacher = LocalTeacher | StoredTeacher | None
 
 
 def train(step: Train, work: Work) -> Made:
@@ -35,7 +41,7 @@ def train(step: Train, work: Work) -> Made:
     notes = list(notes_of(rendered))
     student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
     student.to(work.device)
-    teacher, vocabulary = _teacher(step, work, student, tokenizer, kind, names)
+    teacher, vocabulary = _teacher(step, work, student, tokenizer, kind, names, rendered, rendering)
     settings = step
     if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
@@ -48,7 +54,8 @@ def train(step: Train, work: Work) -> Made:
     criterion = Criterion(build_terms(step.objective), fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
     party = Party("student", trained, reader, criterion, _settings(settings))
-    beside = Beside(settings, work, trained, reader, teacher, tokenizer, rendering)
+    live = teacher if isinstance(teacher, LocalTeacher) else None
+    beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
     rollouts = beside.rollouts(source)
     order = beside.order(domains, source)
     followers = {"rollouts": rollouts, "order": order}
@@ -75,11 +82,20 @@ def train(step: Train, work: Work) -> Made:
 
 
 def _teacher(
-    step: Train, work: Work, student: Any, tokenizer: Any, kind: Any, names: tuple[str, ...]
-) -> tuple[LocalTeacher | None, int | None]:
+    step: Train,
+    work: Work,
+    student: Any,
+    tokenizer: Any,
+    kind: Any,
+    names: tuple[str, ...],
+    rows: Dataset,
+    rendering: Rendering,
+) -> tuple[AnyTeacher, int | None]:
     """The teacher, and the number of token ids that both share (None: all of the student's)."""
     if step.teacher is None:
         return None, None
+    if step.teacher.signals:
+        return _stored_teacher(step, work, student, tokenizer, rows, rendering)
     word = step.teacher.model
     model = work.load_model(word, kind, names)
     if kind in ("encoder", "classifier"):
@@ -92,8 +108,19 @@ def _teacher(
     return made.to(work.device), shared.size
 
 
-def _keeps_rows_apart(student: Any, teacher: LocalTeacher | None, vocabulary: int) -> bool:
-    models = [student] if teacher is None else [student, teacher.model]
+def _stored_teacher(
+    step: Train, work: Work, student: Any, tokenizer: Any, rows: Dataset, rendering: Rendering
+) -> tuple[StoredTeacher, int]:
+    assert step.teacher is not None
+    signals = open_store(work.store_place(step.teacher.signals), "teacher.signals", verify=True)
+    check_rows(signals, row_checksums(rows), tokenizer, rendering)
+    shared = shared_with_store(signals, tokenizer, student.config.get_text_config().vocab_size)
+    return StoredTeacher(signals, shared), shared
+
+
+def _keeps_rows_apart(student: Any, teacher: AnyTeacher, vocabulary: int) -> bool:
+    # A store was captured from padded rows.
+    models = [student, teacher.model] if isinstance(teacher, LocalTeacher) else [student]
     return all(reads_packs(model, vocabulary) for model in models)
 
 

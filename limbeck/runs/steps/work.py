@@ -10,7 +10,7 @@ from datasets import Dataset, load_from_disk
 
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.check import PARTS, maker, rows_maker
-from limbeck.recipes.model import Load, Recipe, Step
+from limbeck.recipes.model import Capture, Load, Recipe, Step
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
 from limbeck.runs.models import located
@@ -18,7 +18,7 @@ from limbeck.runs.progress import Progress, Stage
 from limbeck.runs.sources import Renderer
 from limbeck.runs.survey import classes
 
-MODEL = "model"
+MODEL, SIGNALS = "model", "signals"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,15 @@ class Work:
         if made is None:
             return located(word)
         return str(self.run.step(made, self.recipe.steps[made]) / MODEL)
+
+    def store_place(self, word: str, steps: Sequence[Step] | None = None) -> Path:
+        """Folder of a store: of a capture step among `steps` (the earlier ones), or as the word says."""
+        steps = self.earlier if steps is None else steps
+        for place, step in enumerate(steps):
+            if isinstance(step, Capture) and step.out == word:
+                inside = self.run.step(place, step) / SIGNALS
+                return inside if step.folder is None else Path(step.folder).expanduser()
+        return Path(word).expanduser()
 
     def kind(self, wanted: str, word: str) -> ModelKind:
         """What a model is used as."""

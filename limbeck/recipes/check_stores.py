@@ -1,0 +1,55 @@
+"""Checks of steps that read or make a teacher store."""
+
+from collections.abc import Iterator, Sequence
+
+from limbeck.core.errors import Problem
+from limbeck.recipes.model import Capture, Evaluate, Generate, Step, Train
+
+
+def store_of(step: Step) -> str:
+    """The store that a training reads: a folder, or the out of a capture; empty without one."""
+    return step.teacher.signals if isinstance(step, Train) and step.teacher else ""
+
+
+def store_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[Problem]:
+    """What is wrong with a step's store, as far as the recipe alone shows it."""
+    if isinstance(step, Generate | Capture | Evaluate) and step.teacher and step.teacher.signals:
+        yield Problem(
+            f"{where}.teacher",
+            f"must be a model, got the store '{step.teacher.signals}'; a store answers the rows that were "
+            "captured, in training. Write teacher: {model: DIR_OR_ID}.",
+        )
+    word = store_of(step)
+    if not isinstance(step, Train) or not word:
+        return
+    same = next((one for one in earlier if one.out == word), None)
+    if same is not None and not isinstance(same, Capture):
+        yield Problem(
+            f"{where}.teacher.signals",
+            f"must be a store, got '{word}', which is made by the step `{same.kind}`.",
+        )
+    if isinstance(same, Capture) and same.rows != step.rows:
+        yield Problem(
+            f"{where}.rows",
+            f"must be the rows of the store '{word}', {same.rows}, got {step.rows}. Capture these rows.",
+        )
+    asks = {
+        "rollouts": step.rollouts is not None,
+        "domains": step.domains is not None,
+        "selection": step.selection is not None,
+        "watch.perplexities_by": step.watch is not None and step.watch.perplexities_by is not None,
+    }
+    for asking in (name for name, is_asked in asks.items() if is_asked):
+        yield Problem(
+            f"{where}.{asking}",
+            f"asks the teacher while training, and the store '{word}' knows only the rows that were "
+            "captured. Give the step a model as its teacher.",
+        )
+    for place, term in enumerate(step.objective):
+        inner = [name for name in term.signals if name in ("teacher_states", "teacher_qkv")]
+        if inner:
+            yield Problem(
+                f"{where}.objective.{place}",
+                f"objective {term.name} reads {' and '.join(inner)}, and a store keeps distributions alone. "
+                "Give the step a model as its teacher.",
+            )

@@ -1,0 +1,277 @@
+"""The `topk` payload: few ids of a position and their log-probabilities, in about 10 bits an id.
+
+For each position, likeliest id first: the number of ids, the list its ids are looked up in, the tail's
+level (a byte each); then for each id its class (2 bits), its code, and the step down to its level.
+The step is written in two parts, as Rice codes are: its low bits behind the id's code, as many as
+the store says for that rank, the rest as so many zeros before a one in a stream of its own.
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from limbeck.signals.bits import MOST_BITS, mark, pack, windows
+from limbeck.signals.levels import NO_TAIL, delta_for, ladder, nearest, tail_ladder
+from limbeck.signals.lists import CLASSES, Lists
+from limbeck.signals.lists import learn as learn_lists
+
+COLUMNS = ("counts", "lists", "tails", "classes", "codes", "levels")
+"""Streams of a row, in the order of `encode`."""
+
+_METADATA = "limbeck"
+_RANKS, _MOST_LOW_BITS = 24, 6
+_SMALLEST_TAIL = 1e-12
+_MASKS = ((1 << np.arange(33, dtype=np.uint64)) - 1).astype(np.uint32)
+_QUARTERS = np.stack([np.arange(256) >> 2 * place & 3 for place in range(4)], 1).astype(np.uint8)
+
+
+class Support(NamedTuple):
+    """Ids of N positions, one after another; E of them in all.
+
+    Attributes:
+        counts: [N] ids of each position, at least 1.
+        ids: [E] likeliest first within a position, all different there.
+        log_probs: [E] natural log-probabilities.
+        log_tails: [N] log of the mass outside; -inf without any.
+    """
+
+    counts: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    log_probs: NDArray[np.float64]
+    log_tails: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """What the streams of a store are written and read with.
+
+    Attributes:
+        delta: step of the ladder of levels in sqrt(p).
+        low_bits: bits of a step behind the code, by rank; 0 beyond.
+        lists: of likely ids.
+    """
+
+    delta: float
+    low_bits: tuple[int, ...]
+    lists: Lists
+
+    def to_table(self) -> pa.Table:
+        """As a file of the store keeps it: one list a row, the numbers as metadata."""
+        numbers = {
+            "delta": self.delta,
+            "low_bits": self.low_bits,
+            "widths": self.lists.widths,
+            "vocabulary": self.lists.vocabulary,
+            "levels": ladder(self.delta).tolist(),
+            "tail_levels": [None if value == -np.inf else value for value in tail_ladder().tolist()],
+        }
+        flat = pa.array(self.lists.ids.ravel(), pa.int32())
+        lists = pa.FixedSizeListArray.from_arrays(flat, self.lists.ids.shape[1])
+        return pa.table({"ids": lists}).replace_schema_metadata({_METADATA: json.dumps(numbers)})
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Codebook":
+        """Read it back."""
+        numbers = json.loads(table.schema.metadata[_METADATA.encode()])
+        ids = table["ids"].combine_chunks()
+        ids = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
+        flat = ids.flatten().to_numpy().reshape(len(ids), -1)
+        lists = Lists(flat, tuple(numbers["widths"]), numbers["vocabulary"])
+        return cls(numbers["delta"], tuple(numbers["low_bits"]), lists)
+
+
+def learn_codebook(
+    support: Support, *, vocabulary: int, quantisation: float, most: int, positions: int
+) -> Codebook:
+    """A codebook for positions like those of `support`.
+
+    Args:
+        support: a sample.
+        vocabulary: ids lie below it; at most 2^19.
+        quantisation: nats of KL that rounding may cost on average.
+        most: ids that a position may have.
+        positions: that will be written with it.
+    """
+    delta = delta_for(quantisation, most)
+    firsts = np.cumsum(support.counts) - support.counts
+    lists = learn_lists(support.ids, support.counts, vocabulary, positions)
+    steps = _steps(support, firsts, delta)
+    return Codebook(delta, _low_bits(steps, firsts, support.counts, MOST_BITS - lists.widths[-1]), lists)
+
+
+def encode(book: Codebook, support: Support, positions: Sequence[int]) -> dict[str, list[bytes]]:
+    """Streams of rows: for every name of `COLUMNS` one a row.
+
+    Args:
+        book: of the store.
+        support: of all rows' positions, row after row.
+        positions: of each row, at least one.
+    """
+    counts, lists = support.counts, book.lists
+    firsts = np.cumsum(counts) - counts
+    steps = _steps(support, firsts, book.delta)
+    chosen, places = lists.place(support.ids, counts)
+    ranks = np.arange(len(steps)) - np.repeat(firsts, counts)
+    low = np.asarray([*book.low_bits, 0])[np.minimum(ranks, _RANKS)]
+    starts = lists.starts
+    classes = np.searchsorted(starts[1:], places, side="right")
+    codes = np.where(classes == CLASSES - 1, support.ids, places - starts[classes])
+    widths = np.asarray(lists.widths)[classes] + low
+    row_ids = np.add.reduceat(counts, _begins(positions))
+    return {
+        "counts": _cut(counts.astype(np.uint8), positions),
+        "lists": _cut(chosen, positions),
+        "tails": _cut(_tail_levels(support.log_tails), positions),
+        "classes": _fields(classes, np.full(len(classes), 2), row_ids),
+        "codes": _fields(codes << low | steps & (1 << low) - 1, widths, row_ids),
+        "levels": _fields(None, (steps >> low) + 1, row_ids),
+    }
+
+
+def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
+    """The ids of all positions of some rows, row after row; probabilities and tail add up to 1.
+
+    Args:
+        book: of the store.
+        streams: for every name of `COLUMNS`, the bytes of each row; of at least one row.
+    """
+    lists = book.lists
+    counts = np.concatenate([np.frombuffer(one, np.uint8) for one in streams["counts"]]).astype(np.int64)
+    chosen = np.concatenate([np.frombuffer(one, np.uint8) for one in streams["lists"]])
+    tails = tail_ladder()[np.concatenate([np.frombuffer(one, np.uint8) for one in streams["tails"]])]
+    begins = _begins([len(one) for one in streams["counts"]])
+    row_ids = np.add.reduceat(counts, begins)
+    ends = np.cumsum(counts)
+    firsts = ends - counts
+    row_firsts = firsts[begins]
+    classes = _classes(streams["classes"], row_ids)
+    is_split, split = _split(book.low_bits, counts, firsts)
+    widths = _take(np.asarray(lists.widths, np.uint8), classes)
+    widths[is_split] += split
+    codes = _codes(streams["codes"], widths, row_ids, row_firsts)
+    steps = _unary(streams["levels"], row_firsts)
+    halves = codes[is_split]
+    steps[is_split] = steps[is_split] << split | halves & _take(_MASKS, split)
+    codes[is_split] = halves >> split
+    keys = np.repeat(chosen.astype(np.uint16) * np.uint16(CLASSES), counts)
+    keys += classes
+    places = _take(lists.firsts, keys)
+    places += codes.view(np.int32)
+    ids = _take(lists.lookup, places)
+    levels = np.cumsum(steps, dtype=np.int32)
+    levels -= np.repeat(levels[firsts] - steps[firsts], counts)
+    log_probs = _take(ladder(book.delta, dtype=np.float32), levels)
+    excess = np.log(np.add.reduceat(np.exp(log_probs), firsts) + np.exp(tails)).astype(np.float32)
+    log_probs -= np.repeat(excess, counts)
+    return Support(counts, ids, log_probs, tails - excess)
+
+
+def _steps(support: Support, firsts: NDArray[np.int64], delta: float) -> NDArray[np.int64]:
+    levels = nearest(support.log_probs, ladder(delta))
+    steps = np.diff(levels, prepend=0)
+    steps[firsts] = levels[firsts]
+    assert not len(steps) or steps.min() >= 0, "log-probabilities fall within a position"
+    return steps
+
+
+def _low_bits(
+    steps: NDArray[np.int64], firsts: NDArray[np.int64], counts: NDArray[np.int64], room: int
+) -> tuple[int, ...]:
+    """The cheapest split of the steps at each of the first ranks."""
+    found = []
+    for rank in range(_RANKS):
+        here = steps[firsts[counts > rank] + rank]
+        choices = range(min(_MOST_LOW_BITS, room) + 1)
+        found.append(min(choices, key=lambda bits: int((here >> bits).sum()) + bits * len(here)))
+    return tuple(found)
+
+
+def _tail_levels(log_tails: NDArray[np.float64]) -> NDArray[np.uint8]:
+    found = np.minimum(nearest(log_tails, tail_ladder()), NO_TAIL - 1)
+    return np.where(log_tails > np.log(_SMALLEST_TAIL), found, NO_TAIL).astype(np.uint8)
+
+
+def _begins(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
+
+
+def _cut(values: NDArray[np.uint8], lengths: Sequence[int]) -> list[bytes]:
+    borders = np.cumsum(lengths)[:-1]
+    return [part.tobytes() for part in np.split(values, borders)]
+
+
+def _fields(
+    values: NDArray[np.int64] | None, widths: NDArray[np.int64], rows: NDArray[np.int64]
+) -> list[bytes]:
+    """Values end to end, every row in whole bytes; without values, each a one behind zeros."""
+    ends = np.cumsum(widths)
+    bits = np.diff(ends[np.cumsum(rows) - 1], prepend=0)
+    borders = np.concatenate([[0], np.cumsum((bits + 7) >> 3)])
+    shift = 8 * borders[:-1] - (np.cumsum(bits) - bits)
+    ends += np.repeat(shift, rows)
+    size = int(borders[-1])
+    stream = mark(ends - 1, size) if values is None else pack(values, widths, ends - widths, size)
+    return [stream[a:b].tobytes() for a, b in itertools.pairwise(borders)]
+
+
+def _joined(streams: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    return np.frombuffer(b"".join(streams), np.uint8), _begins([len(one) for one in streams])
+
+
+def _classes(streams: Sequence[Any], row_ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+    joined, begins = _joined(streams)
+    found = _take(_QUARTERS.view("<u4").ravel(), joined).view(np.uint8)
+    if len(found) == row_ids.sum():
+        return found
+    return np.concatenate(
+        [found[4 * begin : 4 * begin + size] for begin, size in zip(begins, row_ids, strict=True)]
+    )
+
+
+def _split(
+    low_bits: Sequence[int], counts: NDArray[np.int64], firsts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The ids whose step has low bits, and how many."""
+    bits = np.trim_zeros(np.asarray(low_bits, np.uint8), "b")
+    ranks = np.arange(len(bits))
+    places, wide = firsts[:, None] + ranks, np.broadcast_to(bits, (len(firsts), len(bits)))
+    if len(counts) and counts.min() >= len(bits):
+        return places.ravel(), wide.ravel()
+    inside = ranks < counts[:, None]
+    return places[inside], wide[inside]
+
+
+def _codes(
+    streams: Sequence[Any], widths: NDArray[np.uint8], row_ids: NDArray[np.int64], firsts: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    joined, begins = _joined(streams)
+    ends = np.cumsum(widths, dtype=np.int32)
+    shift = 8 * begins - (ends[firsts] - widths[firsts])
+    starts = ends - widths
+    starts += np.repeat(shift.astype(np.int32), row_ids)
+    found = _take(windows(joined), starts >> 3)
+    found >>= (starts & 7).astype(np.uint8)
+    found &= _take(_MASKS, widths)
+    return found
+
+
+def _unary(streams: Sequence[Any], firsts: NDArray[np.int64]) -> NDArray[np.int32]:
+    joined, begins = _joined(streams)
+    ones = np.flatnonzero(np.unpackbits(joined, bitorder="little").view(np.bool_)).astype(np.int32)
+    steps = np.empty_like(ones)
+    steps[0] = 0
+    np.subtract(ones[1:], ones[:-1], out=steps[1:])
+    steps -= 1
+    steps[firsts] = ones[firsts] - 8 * begins
+    return steps
+
+
+def _take(table: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    # Places are right by construction; "clip" is what numpy does fastest.
+    return np.take(table, places, mode="clip")

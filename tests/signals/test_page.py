@@ -1,0 +1,40 @@
+"""The page of the format is right: its program reads a store with pyarrow alone."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limbeck.signals.reader import Signals
+from tests.signals.world import World
+
+PAGE = Path(__file__).parents[2] / "docs" / "signals.md"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_program_of_the_page_reads_what_the_store_says(tmp_path, seed):
+    world = World(seed=seed)
+    world.capture(tmp_path / "store")
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
+    # In a folder of its own, isolated: limbeck cannot be imported.
+    (tmp_path / "read.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-I", "read.py", str(tmp_path / "store")],
+        cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "limbeck.signals" not in program
+    batch = world.padded.batch([0])
+    topk = Signals(tmp_path / "store").topk(batch)
+    learnt = batch.learnt[0]
+    lines = done.stdout.splitlines()
+    assert len(lines) == int(learnt.sum())
+    for line, ids, log_probs in zip(lines, topk.ids[0][learnt], topk.log_probs[0][learnt], strict=True):
+        found = ast.literal_eval(f"[{line.replace('] [', '], [')}]")
+        size = len(found[0])
+        assert found[0] == ids[:size].tolist()
+        np.testing.assert_allclose(found[1], log_probs[:size].numpy(), atol=2e-4)
