@@ -95,6 +95,7 @@ def written_by(settings: RolloutSettings, *, steps: int, rows: int) -> dict[str,
     student, teacher = (_mean(scheduled(share), steps) for share in (settings.student, settings.teacher))
     if settings.replay is not None:
         student *= _mean(scheduled(settings.replay.fresh), steps)
+    student *= 1 + settings.corrections  # each may write nearly all of a completion again
     completions = steps * rows
     if settings.round is not None:
         in_round = -(-settings.round.prompts // rows)  # steps of one pass
