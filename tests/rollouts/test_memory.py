@@ -123,6 +123,16 @@ def test_the_share_of_fresh_completions_is_kept(tmp_path: Path):
     assert fresh / 200 == pytest.approx(0.3, abs=0.1)
 
 
+def test_rollouts_of_a_checkpoint_take_from_the_same_buffer(tmp_path: Path):
+    options = {"draw": "step", "replay": Replay(capacity=4), "shares": {"fresh": 0.0}}
+    whole, again = make_rollouts(tmp_path / "a", **options), make_rollouts(tmp_path / "b", **options)
+    whole(window(range(4)), 0, 9)
+    again.load_state_dict(json.loads(json.dumps(whole.state_dict())))
+    taken = rows_of(again(window(range(8, 12)), 1, 9))
+    assert taken == rows_of(whole(window(range(8, 12)), 1, 9))
+    assert {name for name, *_ in taken} == {f"row-{row}" for row in range(4)}
+
+
 # Rounds.
 
 

@@ -17,6 +17,7 @@ from limbeck.runs.progress import Silent
 from tests.runs.on_policy import changed, tiny_recipe
 
 RESUMED = ("gkd", "distillm", "minillm", "ddk", "taid", "ctkd")
+KILLED_AT = {"distillm": 7}  # others in step 3; here the buffer must be full before
 PATIENCE = 120  # seconds that a forked training may take
 
 
@@ -43,7 +44,7 @@ def recipe_of(name: str, world: Path) -> Recipe:
                 "replay": Replay(capacity=4, fresh=0.3),
             }
         )
-        fields["rollouts"] = rollouts
+        fields |= {"rollouts": rollouts, "max_steps": 8}
     return changed(recipe, "student", **fields)
 
 
@@ -77,8 +78,8 @@ def test_a_training_ends_in_the_same_weights_however_it_was_stopped(world, tmp_p
     cut = tmp_path / "cut"
     with pytest.raises(Interrupted):
         run(recipe, cut, StopAt(1, signal.SIGTERM))
-    # The last checkpoint is then that of step 2: step 3 is done again, from what its journal has.
-    killed(recipe, cut, 3)
+    # The checkpoint is then that of the step before: the killed one is done again, from its journal.
+    killed(recipe, cut, KILLED_AT.get(name, 3))
     got = run(recipe, cut)
     assert expected.keys() == got.keys()
     for part, weight in expected.items():
@@ -92,7 +93,7 @@ def test_the_settings_above_write_take_and_leave(world, tmp_path, monkeypatch):
     monkeypatch.setattr(writers.Writers, "write", lambda *a, **k: asked.append(k["step"]) or real(*a, **k))
     run(recipe_of("distillm", world), tmp_path / "run")
     assert 0 not in asked  # the first step is always the data's
-    assert 0 < len(asked) < 4
+    assert 0 < len(asked) < 7
 
 
 def test_what_was_written_before_a_kill_is_not_written_again(world, tmp_path, monkeypatch):
