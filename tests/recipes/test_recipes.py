@@ -67,8 +67,6 @@ SHIPPED = {
     "taid": recipes.taid(teacher="T", student="S", data="d.jsonl"),
     "ctkd": recipes.ctkd(teacher="T", student="S", data="d.jsonl"),
     "ctkd released": recipes.ctkd(teacher="T", student="S", data="d.jsonl", compat="released"),
-    "dynamic_kd": recipes.dynamic_kd(teacher="T", data="d.jsonl"),
-    "semantic_revision": recipes.semantic_revision(teacher="T", student="S", data="d.jsonl"),
     "ddk": recipes.ddk(teacher="T", student="S", data="d.jsonl"),
 }
 ON_POLICY = ("gkd", "on_policy", "distillm", "distillm2", "minillm", "taid", "ctkd", "ddk")
