@@ -65,8 +65,22 @@ def _train(kind: str, fields: Mapping[str, Any]) -> str:
     taught = f" against {_model(teacher)}" if teacher else " without a teacher"
     return (
         f"Trained `{fields.get('out')}`, starting from {_model(fields.get('student'))},{taught} on "
-        f"`{fields.get('rows')}` with {listed(terms) or 'no objective'}"
+        f"`{fields.get('rows')}` with {listed(terms) or 'no objective'}{_written(fields.get('rollouts'))}"
     )
+
+
+def _written(rollouts: Mapping[str, Any] | None) -> str:
+    """Who wrote anew while training."""
+    if not rollouts:
+        return ""
+    shares = [(name, rollouts.get(name, default)) for name, default in (("student", 1.0), ("teacher", 0.0))]
+    parts = [f"the {name} {_share(share)} of the rows" for name, share in shares if share]
+    beside = " beside the data's own" if rollouts.get("beside") else ""
+    return f"; meanwhile {listed(parts)} anew{beside}"
+
+
+def _share(share: Any) -> str:
+    return "wrote a changing share" if isinstance(share, Mapping) else f"wrote {share:.0%}"
 
 
 def _term(term: Mapping[str, Any]) -> str:
