@@ -30,6 +30,20 @@ def next_token_targets(
     return targets
 
 
+def learnt_tokens(targets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The tokens [B, T] that `targets` teach: the other way round of `next_token_targets`."""
+    learnt = np.zeros(targets.shape, dtype=np.bool_)
+    learnt[:, 1:] = targets[:, :-1] != IGNORE
+    return learnt
+
+
+def at_predictors(values: NDArray[np.int64], fill: int) -> NDArray[np.int64]:
+    """Values of tokens [B, T] at the positions that predict them; `fill` at the last one."""
+    moved = np.full_like(values, fill)
+    moved[:, :-1] = values[:, 1:]
+    return moved
+
+
 def shift_right(targets: NDArray[np.int64], start: int, pad: int) -> NDArray[np.int64]:
     """Decoder inputs of a seq2seq model for unshifted `targets` [B, T]: start token first, last token out."""
     shifted = np.full_like(targets, pad)

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from limbeck.objectives.outcomes import entropy
+
 
 @torch.no_grad()
 def normalised_entropy(student_logits: Tensor) -> Tensor:
@@ -19,9 +21,7 @@ def normalised_entropy(student_logits: Tensor) -> Tensor:
         1e-6 inside the logarithm, and no gradient (in `models/student.py` it flows in the soft modes).
     """
     log_q = student_logits.float().log_softmax(-1)
-    q = log_q.exp()
-    entropy = -(q * log_q.masked_fill(q == 0, 0.0)).sum(-1)
-    return (entropy / math.log(max(student_logits.shape[-1], 2))).clamp(0, 1)
+    return (entropy(log_q) / math.log(max(student_logits.shape[-1], 2))).clamp(0, 1)
 
 
 @torch.no_grad()

@@ -7,14 +7,12 @@ import torch
 from torch import Tensor
 
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 from limbeck.inference.sample import sample
+from limbeck.rollouts.logits import logit_chunks
 from limbeck.rollouts.written import Written, put_together
 
 if TYPE_CHECKING:
     from limbeck.rollouts.writers import Writers
-
-_CHUNK = 2**20  # logits of each model held at a time
 
 
 def revise(
@@ -88,18 +86,9 @@ def _worst(written: Sequence[Written], writers: "Writers") -> tuple[list[int | N
 
 def _gaps(student: Outputs, teacher: Outputs, learnt: Tensor) -> tuple[Tensor, Tensor]:
     """KL(teacher || student) [N], and the teacher's likeliest token [N]."""
-    sides = [(one.hidden if one.logits is None else one.logits, one.head) for one in (student, teacher)]
-    rows = [source[learnt] for source, _ in sides if source is not None]
-    head = sides[0][1]
-    size = max(1, _CHUNK // (rows[0].shape[-1] if head is None else len(head.weight)))
     gaps, best = [], []
-    for start in range(0, len(rows[0]), size):
-        log_q, log_p = (
-            (part[start : start + size] if head is None else project(part[start : start + size], head))
-            .float()
-            .log_softmax(-1)
-            for part, (_, head) in zip(rows, sides, strict=True)
-        )
+    for z, u in zip(logit_chunks(student, learnt), logit_chunks(teacher, learnt), strict=True):
+        log_q, log_p = z.log_softmax(-1), u.log_softmax(-1)
         gaps.append((log_p.exp() * (log_p - log_q)).sum(-1))
         best.append(log_p.argmax(-1))
     return torch.cat(gaps), torch.cat(best)

@@ -7,11 +7,9 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 from limbeck.core.rollouts import RolloutSettings
+from limbeck.rollouts.logits import logit_chunks
 from limbeck.rollouts.returns import advantages
-
-_CHUNK = 2**21  # logits held at a time, 8 MB
 
 Ask = Callable[[Batch], Outputs]
 
@@ -50,18 +48,12 @@ def scores(
 @torch.no_grad()
 def label_log_probs(outputs: Outputs, chosen: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
     """[N] log-probabilities of `labels` at the `chosen` positions; [N, V] never exists."""
-    source = outputs.logits if outputs.hidden is None else outputs.hidden
-    assert source is not None
-    rows = source[chosen]
-    width = rows.shape[-1] if outputs.head is None else outputs.head.weight.shape[0]
-    size, found = max(1, _CHUNK // width), []
-    with torch.autocast(rows.device.type, enabled=False):  # as in the objectives
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            logits = (part if outputs.head is None else project(part, outputs.head)).float() / temperature
-            at_label = logits.gather(-1, labels[start : start + size, None]).squeeze(-1)
-            found.append(at_label - logits.logsumexp(-1))
-    return torch.cat(found) if found else labels.new_zeros(0, dtype=torch.float32)
+    found, start = [], 0
+    for logits in logit_chunks(outputs, chosen):
+        scores, here = logits / temperature, labels[start : start + len(logits), None]
+        found.append(scores.gather(-1, here).squeeze(-1) - scores.logsumexp(-1))
+        start += len(logits)
+    return torch.cat(found)
 
 
 def _mixed(student: Tensor, teacher: Tensor, share: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.core.batch import Batch
-from limbeck.core.masks import IGNORE, next_token_targets
+from limbeck.core.masks import IGNORE, learnt_tokens, next_token_targets
 from limbeck.core.rollouts import SOURCES
 
 _PADDING = -1  # sequence id of padding: negative, as `next_token_targets` asks
@@ -60,13 +60,11 @@ def taken_apart(batch: Batch) -> list[Written]:
     """The rows of a padded batch."""
     assert batch.targets is not None
     lengths = batch.inputs["attention_mask"].sum(1).tolist()
-    rows = []
-    for ids, targets, length, names in zip(
-        batch.inputs["input_ids"].tolist(), batch.targets.tolist(), lengths, batch.row_ids, strict=True
-    ):
-        learnt = (False, *(target != IGNORE for target in targets[: length - 1]))
-        rows.append(Written(names[0], tuple(ids[:length]), learnt))
-    return rows
+    learnt = learnt_tokens(batch.targets.cpu().numpy()).tolist()
+    rows = zip(batch.row_ids, batch.inputs["input_ids"].tolist(), learnt, lengths, strict=True)
+    return [
+        Written(names[0], tuple(ids[:length]), tuple(learnt[:length])) for names, ids, learnt, length in rows
+    ]
 
 
 def put_together(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from limbeck.core.batch import Batch
+from limbeck.core.masks import at_predictors
 from limbeck.rows.spans import OUTSIDE, spans_of_pieces
 
 
@@ -28,9 +29,7 @@ class SpanMarker:
     def _marked(self, batch: Batch) -> Batch:
         assert batch.learnt is not None
         ids = batch.inputs["input_ids"].tolist()
-        found = np.full((len(ids), len(ids[0])), OUTSIDE, dtype=np.int64)
-        for line, row in enumerate(ids):
-            # Position t predicts token t + 1.
-            found[line, :-1] = spans_of_pieces(self.tokenizer.convert_ids_to_tokens(row))[1:]
-        spans = torch.from_numpy(found).to(batch.device).where(batch.learnt, OUTSIDE)
+        of_tokens = np.stack([spans_of_pieces(self.tokenizer.convert_ids_to_tokens(row)) for row in ids])
+        spans = torch.from_numpy(at_predictors(of_tokens, OUTSIDE)).to(batch.device)
+        spans = spans.where(batch.learnt, OUTSIDE)
         return replace(batch, signals={**batch.signals, "spans": spans})

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,7 @@ class Watcher:
         others: name of a distance -> asks that model.
         ids: end and padding tokens.
         prompt_tokens: prompt of plain text rows.
+        teacher_nats: what the teacher's answers cost, by domain, once measured.
     """
 
     settings: Watch
@@ -53,6 +54,7 @@ class Watcher:
     ids: TokenIds
     vocabulary: int
     prompt_tokens: int
+    teacher_nats: dict[str, float] = field(default_factory=dict, init=False)
 
     def __call__(self, step: int) -> dict[str, float]:
         """Metric -> value; nothing in the steps between."""
@@ -95,9 +97,10 @@ class Watcher:
             parts = self._batches([entry for entry, name in enumerate(domains) if name == domain])
             read = [self._read(part) for part in parts]
             student = self._mean(entropy, None, read, 0)
-            teacher = self._mean(entropy, None, read, 0, subject=self.answer)
+            if domain not in self.teacher_nats:  # the teacher does not change
+                self.teacher_nats[domain] = self._mean(entropy, None, read, 0, subject=self.answer)
             found[f"perplexity_{domain}"] = math.exp(student)
-            found[f"gap_{domain}"] = math.exp(student - teacher)
+            found[f"gap_{domain}"] = math.exp(student - self.teacher_nats[domain])
         return found
 
     def _read(self, entries: list[int]) -> Batch:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from limbeck.core.checks import check_inside_fraction
 from limbeck.core.errors import ObjectiveError
 from limbeck.core.signals import TopK
-from limbeck.objectives.outcomes import outcomes
+from limbeck.objectives.outcomes import entropy, outcomes
 
 _OPEN = 4.0  # sigmoid(4) = 0.98: training begins with nearly the whole distribution
 
@@ -78,8 +78,6 @@ class ClipWindow(nn.Module):
         tops = torch.stack([likeliest.values, q.gather(-1, likeliest.indices)], -2)
         tops = nn.functional.pad(tops, (0, self.top - tops.shape[-1])).flatten(-2)
         most = math.log(p.shape[-1]) or 1.0
-        entropies = [
-            -(x * log_x.masked_fill(x == 0, 0.0)).sum(-1) / most for x, log_x in ((p, log_p), (q, log_q))
-        ]
+        entropies = [entropy(log_p) / most, entropy(log_q) / most]
         distance = (p - q).abs().sum(-1) / 2
         return torch.cat([tops, torch.stack([*entropies, distance], -1)], -1)
