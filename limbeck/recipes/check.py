@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
@@ -105,6 +106,16 @@ def reads_teacher(step: Train) -> tuple[str, ...]:
     """Names of the objectives of a step that read the teacher."""
     signals = {term.name: term.signals for term in step.objective}
     return tuple(name for name, read in signals.items() if any(word.startswith("teacher_") for word in read))
+
+
+def measured_task(step: Evaluate, earlier: Sequence[Step]) -> Literal["default", "two_task"]:
+    """How held-out rows are put to a model: as its training put them.
+
+    Of a preference the chosen answer is measured, with or without the rejected one in the rows.
+    """
+    made = maker(step.model, earlier)
+    trained = None if made is None else earlier[made]
+    return "two_task" if isinstance(trained, Train) and trained.task == "two_task" else "default"
 
 
 def _out_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[Problem]:

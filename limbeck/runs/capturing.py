@@ -12,9 +12,9 @@ from limbeck.recipes.model import Capture, Load, Recipe
 from limbeck.rows.render import render
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
+from limbeck.runs.loading import loaded
 from limbeck.runs.models import located
 from limbeck.runs.sources import decoder_start, rendering_of
-from limbeck.runs.survey import loaded
 from limbeck.signals.payload import Payload
 from limbeck.signals.rehearse import CHOICES, Rehearsed, rehearse, sample_of
 from limbeck.signals.rows import learnt_of

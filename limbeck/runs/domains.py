@@ -1,13 +1,18 @@
 """Rows drawn by domain: an order of entries that follows the gaps between student and teacher."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from datasets import Dataset
+
+from limbeck.core.errors import Problem
+from limbeck.core.lookup import did_you_mean
 from limbeck.core.seeds import derived_seed, generator
-from limbeck.recipes.model import Domains
+from limbeck.recipes.model import Domains, Train
 from limbeck.schedules.domain_weights import chosen, first_weights, next_weights
 
 _GAP = "gap_"
+_BOTH = ("domains.column", "watch.perplexities_by")
 
 
 class DomainRows:
@@ -63,3 +68,33 @@ class DomainRows:
         """Take back what `state_dict` gave."""
         self.weights, self._drawn = dict(state["weights"]), dict(state["drawn"])
         self._measured = bool(state["measured"])
+
+
+def domain_problems(step: Train, rows: Mapping[str, Dataset]) -> Iterator[Problem]:
+    """Columns of domains that are not there, and domains that are learnt but not watched.
+
+    Args:
+        step: may draw by domain, or watch domains.
+        rows: by reference, as far as they are known.
+    """
+    wanted = {} if step.domains is None else {"domains.column": (step.domains.column, step.rows)}
+    if step.watch is not None and step.watch.perplexities_by is not None:
+        wanted["watch.perplexities_by"] = (step.watch.perplexities_by, step.watch.rows)
+    domains: dict[str, set[str]] = {}
+    for inner, (column, reference) in wanted.items():
+        if reference not in rows:
+            continue
+        found = rows[reference]
+        if column not in found.column_names:
+            near = did_you_mean(column, found.column_names)
+            yield Problem(inner, f"must name a column of {reference}, got '{column}'.{near}")
+        else:
+            domains[inner] = set(map(str, found[column]))
+    if len(domains) == len(_BOTH):
+        learnt, watched = (domains[inner] for inner in _BOTH)
+        if lost := sorted(learnt - watched):
+            yield Problem(
+                "watch.rows",
+                f"must have rows of every domain, got none of {', '.join(lost)}. "
+                "Set a larger validation part, or take rows of that domain out.",
+            )

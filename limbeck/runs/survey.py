@@ -16,15 +16,14 @@ from limbeck.core.errors import ConfigError, ModelError, Problem, StoreError
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind, load_tokenizer
 from limbeck.evaluation.evaluate import METRICS
-from limbeck.recipes.check import PARTS, maker, path_of, rows_of, store_maker
+from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_stores import store_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
-from limbeck.rows.classes import label_names
-from limbeck.rows.load import load_rows
 from limbeck.rows.rendering import Rendering
-from limbeck.rows.split import split_rows
 from limbeck.runs.collect import Problems
+from limbeck.runs.domains import domain_problems
+from limbeck.runs.loading import classes, loaded
 from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape
 from limbeck.runs.rollouts import check_room
 from limbeck.runs.sources import (
@@ -35,7 +34,7 @@ from limbeck.runs.sources import (
     training_source,
 )
 from limbeck.runs.stores import check_rows, open_store, positions_of, row_checksums, shared_with_store
-from limbeck.runs.terms import build_terms, try_term
+from limbeck.runs.terms import build_terms, check_layers, try_term
 from limbeck.signals.manifest import Manifest
 from limbeck.teachers import shared_vocabulary
 
@@ -70,35 +69,6 @@ class Survey:
 def survey(recipe: Recipe, tell: Callable[[str], None] = lambda text: None) -> Survey:
     """Look at every step, in order; problems are in the result, not raised."""
     return _Surveyor(recipe, tell).survey()
-
-
-def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
-    """The rows of a load step: to learn from, to watch while training, and held out.
-
-    Raises:
-        ConfigError, RowError: see `load_rows` and `split_rows`.
-    """
-    rows = load_rows(step.path, columns=step.columns, split=step.split, limit=step.limit)
-    for part in ("heldout", "validation"):
-        value = getattr(step, part)
-        if value >= 1 and value != int(value):
-            raise ConfigError(Problem(part, f"must be a share below 1 or a whole number, got {value}."))
-    others, heldout = split_rows(rows, _number_or_share(step.heldout), step.seed)
-    train, validation = split_rows(others, _number_or_share(step.validation), step.seed)
-    return train, validation, heldout
-
-
-def _number_or_share(value: float) -> float | int:
-    return int(value) if value >= 1 else value
-
-
-def classes(parts: tuple[Dataset, ...]) -> tuple[str, ...]:
-    """Names of the classes in the order of their ids, over all parts; none without labels."""
-    names = {name for part in parts if "label" in part.column_names for name in label_names(part)}
-    try:
-        return tuple(sorted(names, key=int))
-    except ValueError:
-        return tuple(sorted(names))
 
 
 class _Surveyor:
@@ -231,7 +201,8 @@ class _Surveyor:
             if other is not None:
                 with problems.at(f"{where}.watch.distances"):
                     self._check_vocabulary(place, student, other)
-        self._check_domains(where, step)
+        for problem in domain_problems(step, self.seen.rows):
+            problems.note(ConfigError(problem), where)
         if store_of(step):
             with problems.at(f"{where}.teacher"):
                 self._check_store(place, step, student, rendered)
@@ -261,7 +232,10 @@ class _Surveyor:
                     self._check_vocabulary(place, model, other)
         if step.rows in self.seen.rows:
             rendering = rendering_of(
-                step, kind, task=self._task_of(place, step), label_names=self._classes(step.rows)
+                step,
+                kind,
+                task=measured_task(step, self.seen.recipe.steps[:place]),
+                label_names=self._classes(step.rows),
             )
             rendered = self._render(step.rows, model, rendering)
             self._check_positions(rendered, model, teacher)
@@ -307,13 +281,6 @@ class _Surveyor:
         out = rows.partition(".")[0]
         return classes(tuple(part for name, part in self.seen.rows.items() if name.partition(".")[0] == out))
 
-    def _task_of(self, place: int, step: Evaluate) -> Any:
-        made = maker(step.model, self.seen.recipe.steps[:place])
-        maker_step = None if made is None else self.seen.recipe.steps[made]
-        # Of a preference the chosen answer is measured, with or without the rejected one in the rows.
-        two = isinstance(maker_step, Train) and maker_step.task == "two_task"
-        return "two_task" if two else "default"
-
     def _try_terms(self, place: int, step: Train, student: Shape | None, teacher: Shape | None) -> None:
         where = path_of(place, step)
         widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
@@ -323,7 +290,7 @@ class _Surveyor:
                 try_term(term, student_width=widths[0], teacher_width=widths[-1], stored=stored)
                 for whose, shape in (("student", student), ("teacher", teacher)):
                     if term.layers is not None and shape is not None:
-                        _check_layers(whose, getattr(term.layers, whose), shape.depth)
+                        check_layers(whose, getattr(term.layers, whose), shape.depth)
 
     def _is_topk(self, place: int, step: Train) -> bool:
         """Whether the teacher is a top-k store; a store that cannot be read is said elsewhere."""
@@ -408,31 +375,6 @@ class _Surveyor:
             known = [shape.positions for shape in (student, teacher) if shape and shape.positions]
             check_room(step, rendered, min(known, default=None))
 
-    def _check_domains(self, where: str, step: Train) -> None:
-        """Every column that names domains must be there, in both parts."""
-        wanted = {} if step.domains is None else {"domains.column": (step.domains.column, step.rows)}
-        if step.watch is not None and step.watch.perplexities_by is not None:
-            wanted["watch.perplexities_by"] = (step.watch.perplexities_by, step.watch.rows)
-        domains: dict[str, set[str]] = {}
-        for inner, (column, rows) in wanted.items():
-            if rows not in self.seen.rows:
-                continue
-            found = self.seen.rows[rows]
-            if column not in found.column_names:
-                near = did_you_mean(column, found.column_names)
-                message = f"must name a column of {rows}, got '{column}'.{near}"
-                self.seen.problems.note(ConfigError(Problem(inner, message)), where)
-            else:
-                domains[inner] = set(map(str, found[column]))
-        if len(domains) == 2:
-            learnt, watched = domains.values()
-            if lost := sorted(learnt - watched):
-                message = (
-                    f"must have rows of every domain, got none of {', '.join(lost)}. "
-                    "Set a larger validation part, or take rows of that domain out."
-                )
-                self.seen.problems.note(ConfigError(Problem("watch.rows", message)), where)
-
     def _tokenizer(self, shape: Shape) -> Any:
         if shape.tokenizer not in self._tokenizers:
             self._tokenizers[shape.tokenizer] = load_tokenizer(shape.tokenizer)
@@ -440,18 +382,6 @@ class _Surveyor:
 
     def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
         return self.seen.renderer.render(rows, self.seen.rows[rows], self._tokenizer(shape), rendering)
-
-
-def _check_layers(whose: str, layers: tuple[int, ...], depth: int) -> None:
-    outside = [layer for layer in layers if not -depth <= layer < depth]
-    if outside:
-        raise ConfigError(
-            Problem(
-                f"layers.{whose}",
-                f"must lie between {-depth} and {depth - 1}, the {whose} has {depth} layers, got "
-                f"{', '.join(map(str, outside))}.",
-            )
-        )
 
 
 def _size(source: Source) -> tuple[int, int]:

@@ -83,6 +83,19 @@ def try_term(term: Term, *, student_width: int, teacher_width: int, stored: bool
             ) from None
 
 
+def check_layers(whose: str, layers: tuple[int, ...], depth: int) -> None:
+    """Refuse matched layers that a model of this depth does not have."""
+    outside = [layer for layer in layers if not -depth <= layer < depth]
+    if outside:
+        raise ConfigError(
+            Problem(
+                f"layers.{whose}",
+                f"must lie between {-depth} and {depth - 1}, the {whose} has {depth} layers, got "
+                f"{', '.join(map(str, outside))}.",
+            )
+        )
+
+
 def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, Any]:
     random = torch.Generator().manual_seed(0)
 

@@ -8,7 +8,7 @@ from limbeck.core.models import ModelKind
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Subject
-from limbeck.recipes.check import maker
+from limbeck.recipes.check import maker, measured_task
 from limbeck.recipes.model import Evaluate, Train
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
@@ -32,7 +32,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.model)
     if step.limit is not None:
         rows = rows.select(range(min(step.limit, len(rows))))
-    rendering = rendering_of(step, kind, task=_task(step, work), label_names=names)
+    rendering = rendering_of(step, kind, task=measured_task(step, work.earlier), label_names=names)
     name = step.rows if step.limit is None else f"{step.rows}[:{step.limit}]"
     rendered = work.renderer.render(name, rows, tokenizer, rendering)
     subjects = _subjects(step, work, kind, names, tokenizer)
@@ -112,9 +112,3 @@ def _description(word: str, work: Work) -> str:
         return f"made from {step.student.origin}, not trained"  # type: ignore[union-attr]
     objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in step.objective)
     return f"from {step.student.origin}, trained with {objective} on {step.rows}"
-
-
-def _task(step: Evaluate, work: Work) -> Any:
-    made = maker(step.model, work.earlier)
-    trained = None if made is None else work.recipe.steps[made]
-    return "two_task" if isinstance(trained, Train) and trained.task == "two_task" else "default"

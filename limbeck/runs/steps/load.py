@@ -3,8 +3,8 @@
 from limbeck.recipes.check import PARTS
 from limbeck.recipes.model import Load
 from limbeck.runs import ranks
+from limbeck.runs.loading import loaded
 from limbeck.runs.steps.work import Made, Work
-from limbeck.runs.survey import loaded
 
 
 def load(step: Load, work: Work) -> Made:

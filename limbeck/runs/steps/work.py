@@ -13,10 +13,10 @@ from limbeck.recipes.check import PARTS, maker, rows_maker
 from limbeck.recipes.model import Capture, Load, Recipe, Step
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
+from limbeck.runs.loading import classes
 from limbeck.runs.models import located
 from limbeck.runs.progress import Progress, Stage
 from limbeck.runs.sources import Renderer
-from limbeck.runs.survey import classes
 
 MODEL, SIGNALS = "model", "signals"
 

@@ -1,0 +1,38 @@
+"""The rows of a load step, and the classes of labelled ones."""
+
+from datasets import Dataset
+
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.recipes.model import Load
+from limbeck.rows.classes import label_names
+from limbeck.rows.load import load_rows
+from limbeck.rows.split import split_rows
+
+
+def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
+    """The rows of a load step: to learn from, to watch while training, and held out.
+
+    Raises:
+        ConfigError, RowError: see `load_rows` and `split_rows`.
+    """
+    rows = load_rows(step.path, columns=step.columns, split=step.split, limit=step.limit)
+    for part in ("heldout", "validation"):
+        value = getattr(step, part)
+        if value >= 1 and value != int(value):
+            raise ConfigError(Problem(part, f"must be a share below 1 or a whole number, got {value}."))
+    others, heldout = split_rows(rows, _number_or_share(step.heldout), step.seed)
+    train, validation = split_rows(others, _number_or_share(step.validation), step.seed)
+    return train, validation, heldout
+
+
+def classes(parts: tuple[Dataset, ...]) -> tuple[str, ...]:
+    """Names of the classes in the order of their ids, over all parts; none without labels."""
+    names = {name for part in parts if "label" in part.column_names for name in label_names(part)}
+    try:
+        return tuple(sorted(names, key=int))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def _number_or_share(value: float) -> float | int:
+    return int(value) if value >= 1 else value
