@@ -52,19 +52,51 @@ def catalogue(package: str) -> Mapping[str, Entry]:
 
 
 def _entries(module: str) -> list[Entry]:
+    tree = _tree(module)
+    return [_entry(node, module, tree) for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+@cache
+def _tree(module: str) -> ast.Module:
     path = _ROOT.parent.joinpath(*module.split(".")).with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return [_entry(node, module) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _entry(node: ast.FunctionDef, module: str) -> Entry:
+def _entry(node: ast.FunctionDef, module: str, tree: ast.Module) -> Entry:
     arguments = node.args
-    keywords = {
+    own = {
         argument.arg: REQUIRED if default is None else _value(default)
         for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     }
-    positional = tuple(argument.arg for argument in arguments.posonlyargs + arguments.args)
-    return Entry(node.name, module, positional, keywords, ast.get_docstring(node) or "")
+    positional = arguments.posonlyargs + arguments.args
+    doc = ast.get_docstring(node) or ""
+    changed = _decorated(node)
+    if changed is None:
+        return Entry(node.name, module, tuple(argument.arg for argument in positional), own, doc)
+    usual = _fields(positional[0].annotation, tree) | changed
+    required = {name: default for name, default in usual.items() if default == REQUIRED}
+    return Entry(node.name, module, (), required | own | usual, doc)
+
+
+def _decorated(node: ast.FunctionDef) -> dict[str, Any] | None:
+    """Changed defaults of a function whose first argument a decorator spreads into keywords, or None."""
+    if not node.decorator_list or not isinstance(node.decorator_list[0], ast.Call):
+        return None
+    return {str(word.arg): _value(word.value) for word in node.decorator_list[0].keywords}
+
+
+def _fields(annotation: ast.expr | None, tree: ast.Module) -> dict[str, Any]:
+    """Fields of the dataclass that an argument is, which the module imports."""
+    assert isinstance(annotation, ast.Name), "a spread argument names its class"
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    home = next(node for node in imports if annotation.id in {alias.name for alias in node.names})
+    classes = [node for node in _tree(str(home.module)).body if isinstance(node, ast.ClassDef)]
+    found = next(node for node in classes if node.name == annotation.id)
+    return {
+        field.target.id: REQUIRED if field.value is None else _value(field.value)
+        for field in found.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    }
 
 
 def _value(node: ast.expr) -> Any:

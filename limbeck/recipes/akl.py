@@ -18,67 +18,31 @@ from typing import Annotated
 
 from pydantic import Field
 
-from limbeck.recipes.inputs import Columns, StudentLike, common_start
-from limbeck.recipes.model import Evaluate, Load, Recipe, Step, Train
-from limbeck.recipes.parts import Teacher, Term
-from limbeck.recipes.word_kd import COMPARED
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.parts import Term
 
 
+@compared()
 def akl(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     mu: Annotated[float, Field(gt=0, lt=1)] = 0.5,
     kd_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Forward and reverse KL from the teacher, weighed at every token by where the gap is.
 
     loss = (1 - kd_ratio) * cross_entropy + kd_ratio * adaptive_kl, each a mean over tokens. The baseline has
     forward_kl in its place, and learns the same rows in as many steps.
     """
-    made, start = common_start(student, seed=seed)
 
-    def train(out: str, soft: Term) -> Step:
+    def beside_the_data(soft: Term) -> tuple[Term, ...]:
         hard = Term(name="cross_entropy", weight=round(1 - kd_ratio, 12))
-        return Train(
-            out=out,
-            student=start,
-            teacher=Teacher(model=teacher),
-            rows="rows.train",
-            objective=tuple(term for term in (hard, soft) if term.weight),
-            learning_rate=learning_rate,
-            num_train_epochs=num_train_epochs,
-            max_steps=max_steps,
-            per_device_train_batch_size=per_device_train_batch_size,
-            weight_decay=0.01,
-            max_length=max_length,
-            seed=seed,
-        )
+        return tuple(term for term in (hard, soft) if term.weight)
 
-    return Recipe(
-        name="akl",
-        steps=(
-            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
-            *made,
-            *((train("forward", Term(name="forward_kl", weight=kd_ratio)),) if baseline else ()),
-            train("student", Term(name="adaptive_kl", weight=kd_ratio, options={"mu": mu})),
-            Evaluate(
-                model="student",
-                teacher=Teacher(model=teacher),
-                baseline="forward" if baseline else None,
-                rows="rows.heldout",
-                metrics=COMPARED,
-                max_length=max_length,
-            ),
-        ),
+    return common.recipe(
+        "akl",
+        beside_the_data(Term(name="adaptive_kl", weight=kd_ratio, options={"mu": mu})),
+        compared=beside_the_data(Term(name="forward_kl", weight=kd_ratio)),
+        compared_out="forward",
     )

@@ -1,20 +1,31 @@
-"""What recipes of causal students share: rows, one start, a baseline of equal steps, an evaluation."""
+"""What recipes of causal students share: their usual inputs, one start, a baseline of equal steps."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Any, get_type_hints
 
-from limbeck.recipes.inputs import StudentLike, common_start
+from limbeck.recipes.inputs import Columns, StudentLike, common_start
 from limbeck.recipes.model import METRICS, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.recipes.parts import Student, Teacher, Term
 
 COMPARED: tuple[METRICS, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")
+UNDISTILLED = "undistilled"
 PLAIN = (Term(name="cross_entropy"),)
+_OF_TRAINING = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "max_length",
+    "seed",
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A student distilled from a teacher, beside the same student trained on the data alone.
+    """The usual inputs: a student distilled from a teacher, beside the same student trained otherwise.
 
     Attributes:
         teacher: folder or id.
@@ -22,90 +33,133 @@ class Comparison:
         data: rows.
         columns: limbeck's name -> the file's name.
         heldout: share below 1, or number of rows.
-        validation: the same, of the other rows, for what training watches.
-        baseline: whether the student is trained without a teacher, too.
-        sft_steps: optimizer steps on the data before either training; 0: none.
-        settings: of both trainings, by the names of `TrainingSettings`.
+        baseline: whether the student is trained without the method, too.
+        learning_rate: of both trainings, as everything below.
+        num_train_epochs: as in `TrainingSettings`.
+        max_steps: as there.
+        per_device_train_batch_size: as there.
+        max_length: as there.
+        seed: as there.
     """
 
     teacher: str
     student: StudentLike
     data: str
-    settings: Mapping[str, Any]
-    columns: Mapping[str, str] | None = None
+    columns: Columns | None = None
     heldout: float = 0.05
-    validation: float = 0.0
     baseline: bool = True
-    sft_steps: int = 0
+    learning_rate: float = 1e-4
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+    per_device_train_batch_size: int = 32
+    max_length: int = 512
+    seed: int = 0
 
     def recipe(
         self,
         name: str,
         objective: tuple[Term, ...],
         *,
+        compared: tuple[Term, ...] = PLAIN,
+        compared_out: str = UNDISTILLED,
         before: tuple[Step, ...] = (),
         rows: str = "rows.train",
-        reads_teacher: bool = True,
-        **fields: Any,
+        validation: float = 0.0,
+        sft_steps: int = 0,
+        **of_student: Any,
     ) -> Recipe:
-        """The whole recipe.
+        """The whole recipe; a training reads the teacher if one of its terms, or its rollouts, do.
 
         Args:
             name: of the recipe.
             objective: terms of the distilled student.
+            compared: terms of the baseline.
+            compared_out: its name.
             before: steps between the baseline's training and the student's.
             rows: what the student learns from.
-            reads_teacher: whether the student's training needs the teacher.
-            fields: further fields of the student's train step.
+            validation: part of the rows for what training watches, as `heldout`.
+            sft_steps: optimizer steps on the data before either training; 0: none.
+            of_student: further fields of the student's train step.
         """
-        made, start = common_start(self.student, seed=self._seed)
-        warmed = self._train("warmed", start, PLAIN, max_steps=self.sft_steps) if self.sft_steps else None
-        start = start if warmed is None else Student(model="warmed")
-        teacher = Teacher(model=self.teacher)
-        taught = self._train(
-            "student", start, objective, rows=rows, teacher=teacher if reads_teacher else None, **fields
-        )
+        made, start = common_start(self.student, seed=self.seed)
+        warmed = (self._train("warmed", start, PLAIN, max_steps=sft_steps),) if sft_steps else ()
+        start = Student(model="warmed") if warmed else start
         return Recipe(
             name=name,
             steps=(
-                self._load(),
+                Load(
+                    out="rows",
+                    path=self.data,
+                    columns=dict(self.columns or {}),
+                    heldout=self.heldout,
+                    validation=validation,
+                ),
                 *made,
-                *((warmed,) if warmed is not None else ()),
-                *((self._train("undistilled", start, PLAIN),) if self.baseline else ()),
+                *warmed,
+                *((self._train(compared_out, start, compared),) if self.baseline else ()),
                 *before,
-                taught,
+                self._train("student", start, objective, rows=rows, **of_student),
                 Evaluate(
                     model="student",
-                    teacher=teacher,
-                    baseline="undistilled" if self.baseline else None,
+                    teacher=Teacher(model=self.teacher),
+                    baseline=compared_out if self.baseline else None,
                     rows="rows.heldout",
                     metrics=COMPARED,
-                    max_length=self.settings.get("max_length", 512),
+                    max_length=self.max_length,
                 ),
             ),
         )
 
-    def written(self, out: str = "written", **fields: Any) -> Generate:
+    def written(self, out: str = "written", **of_writing: Any) -> Generate:
         """A step in which the teacher writes answers to the rows that are learnt from."""
         return Generate(
-            out=out, teacher=Teacher(model=self.teacher), rows="rows.train", seed=self._seed, **fields
+            out=out, teacher=Teacher(model=self.teacher), rows="rows.train", seed=self.seed, **of_writing
         )
 
-    @property
-    def _seed(self) -> int:
-        return int(self.settings.get("seed", 0))
-
-    def _load(self) -> Load:
-        return Load(
-            out="rows",
-            path=self.data,
-            columns=dict(self.columns or {}),
-            heldout=self.heldout,
-            validation=self.validation,
-        )
-
-    def _train(self, out: str, start: Student, objective: tuple[Term, ...], **fields: Any) -> Train:
-        settings = {"weight_decay": 0.01, **self.settings, **fields}
+    def _train(self, out: str, start: Student, objective: tuple[Term, ...], **of_step: Any) -> Train:
+        reads = any(word.startswith("teacher_") for term in objective for word in term.signals)
+        settings = {name: getattr(self, name) for name in _OF_TRAINING}
         return Train(
-            **{"out": out, "student": start, "rows": "rows.train", "objective": objective, **settings}
+            out=out,
+            student=start,
+            teacher=Teacher(model=self.teacher) if reads or of_step.get("rollouts") else None,
+            objective=objective,
+            **{"rows": "rows.train", "weight_decay": 0.01, **settings, **of_step},
         )
+
+
+def compared(**defaults: Any) -> Callable[[Callable[..., Recipe]], Callable[..., Recipe]]:
+    """Give a function of a `Comparison` and its own inputs the usual inputs as keywords of its own.
+
+    `core.catalogue` reads the same from the source. `defaults` are those that are not the usual ones.
+    """
+
+    def flattened(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
+        hints = get_type_hints(Comparison, include_extras=True)
+        usual = {
+            field.name: Parameter(
+                field.name,
+                Parameter.KEYWORD_ONLY,
+                annotation=hints[field.name],
+                default=defaults.get(field.name, _default(field.default)),
+            )
+            for field in fields(Comparison)
+        }
+        own = [one for one in signature(make).parameters.values() if one.kind is Parameter.KEYWORD_ONLY]
+        required = [one for one in usual.values() if one.default is Parameter.empty]
+        others = [one for one in usual.values() if one.default is not Parameter.empty]
+
+        @wraps(make)
+        def recipe(**inputs: Any) -> Recipe:
+            mine = {one.name for one in own}
+            common = {**defaults, **{name: value for name, value in inputs.items() if name not in mine}}
+            return make(Comparison(**common), **{name: inputs[name] for name in mine & inputs.keys()})
+
+        recipe.__signature__ = Signature([*required, *own, *others])  # type: ignore[attr-defined]
+        return recipe
+
+    return flattened
+
+
+def _default(value: Any) -> Any:
+    return Parameter.empty if value is MISSING else value

@@ -14,71 +14,35 @@ from typing import Annotated
 
 from pydantic import Field
 
-from limbeck.recipes.inputs import Columns, StudentLike, common_start
-from limbeck.recipes.model import Evaluate, Load, Recipe, Step, Train
-from limbeck.recipes.parts import Teacher, Term
-from limbeck.recipes.word_kd import COMPARED
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.parts import Term
 
 
+@compared()
 def decoupled_kd(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     alpha: Annotated[float, Field(ge=0)] = 1.0,
     beta: Annotated[float, Field(ge=0)] = 0.5,
     hard: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     temperature: float = 1.0,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """The label against the rest, and the rest among itself, each from the teacher with its weight.
 
     loss = hard * cross_entropy + (1 - hard) * (alpha * TCKD + beta * NCKD), each a mean over tokens. The
     baseline has forward_kl in the place of the bracket, and learns the same rows in as many steps.
     """
-    made, start = common_start(student, seed=seed)
     soft = round(1 - hard, 12)
     warm = {"temperature": temperature, "temperature_squared": True} if temperature != 1 else {}
 
-    def train(out: str, term: Term) -> Step:
-        return Train(
-            out=out,
-            student=start,
-            teacher=Teacher(model=teacher),
-            rows="rows.train",
-            objective=tuple(one for one in (Term(name="cross_entropy", weight=hard), term) if one.weight),
-            learning_rate=learning_rate,
-            num_train_epochs=num_train_epochs,
-            max_steps=max_steps,
-            per_device_train_batch_size=per_device_train_batch_size,
-            weight_decay=0.01,
-            max_length=max_length,
-            seed=seed,
-        )
+    def beside_the_data(term: Term) -> tuple[Term, ...]:
+        return tuple(one for one in (Term(name="cross_entropy", weight=hard), term) if one.weight)
 
     decoupled = Term(name="decoupled_kd", weight=soft, options={"alpha": alpha, "beta": beta, **warm})
-    return Recipe(
-        name="decoupled_kd",
-        steps=(
-            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
-            *made,
-            *((train("forward", Term(name="forward_kl", weight=soft, options=warm)),) if baseline else ()),
-            train("student", decoupled),
-            Evaluate(
-                model="student",
-                teacher=Teacher(model=teacher),
-                baseline="forward" if baseline else None,
-                rows="rows.heldout",
-                metrics=COMPARED,
-                max_length=max_length,
-            ),
-        ),
+    return common.recipe(
+        "decoupled_kd",
+        beside_the_data(decoupled),
+        compared=beside_the_data(Term(name="forward_kl", weight=soft, options=warm)),
+        compared_out="forward",
     )

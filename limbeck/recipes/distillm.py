@@ -16,17 +16,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.rollouts import Replay, RolloutSettings
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe, Watch
 from limbeck.recipes.parts import Term
 
 
+@compared()
 def distillm(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     skew: Literal["forward", "reverse"] = "forward",
     alpha: Share = 0.1,
     tolerance: float = 0.1,
@@ -34,40 +33,13 @@ def distillm(
     validate_every: Annotated[int, Field(ge=1)] = 100,
     max_new_tokens: int = 128,
     sampling_temperature: float = 1.0,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
     validation: float = 0.05,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Skewed KL on the data and, as the validation loss asks for it, on the student's own samples.
 
     tolerance is in the unit of the validation loss, which is looked at every `validate_every` steps.
     """
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        validation=validation,
-        sft_steps=sft_steps,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
     rollouts = RolloutSettings(
         student={"schedule": "adaptive_share", "tolerance": tolerance},
         draw="step",
@@ -80,4 +52,6 @@ def distillm(
         (Term(name=f"skew_{skew}_kl", options={"alpha": alpha}),),
         rollouts=rollouts,
         watch=Watch(rows="rows.validation", every=validate_every),
+        validation=validation,
+        sft_steps=sft_steps,
     )

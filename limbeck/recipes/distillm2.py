@@ -16,54 +16,27 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
 
 
+@compared()
 def distillm2(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     alpha: Share = 0.1,
     gradual: bool = True,
     compat: Literal["paper", "released"] = "paper",
     max_new_tokens: int = 128,
     sampling_temperature: float = 0.8,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Skew forward KL on the teacher's answers beside skew reverse KL on the student's own.
 
     gradual: the weights go from 1 and 1 to 0.5 and 1.5 over the first half of the steps.
     """
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        sft_steps=sft_steps,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
 
     def weight(stop: float) -> Any:
         return {"schedule": "plateau", "start": 1.0, "stop": stop} if gradual else 1.0
@@ -84,4 +57,5 @@ def distillm2(
         rollouts=RolloutSettings(
             beside=True, max_new_tokens=max_new_tokens, sampling_temperature=sampling_temperature
         ),
+        sft_steps=sft_steps,
     )

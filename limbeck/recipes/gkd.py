@@ -14,60 +14,38 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
 
 
+@compared()
 def gkd(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     on_policy: Share = 0.5,
     divergence: Literal["jsd", "forward_kl", "reverse_kl"] = "jsd",
     beta: Share = 0.5,
     temperature: float = 1.0,
     max_new_tokens: int = 128,
     sampling_temperature: float = 1.0,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """A divergence at every token of a mixture of the data's and the student's own sequences.
 
     on_policy is the paper's lambda: 0 is supervised distillation, 1 fully on-policy. beta is the
     teacher's share in the mixture of `jsd`; the other divergences have none.
     """
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        sft_steps=sft_steps,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
     options = {"temperature": temperature} | ({"beta": beta} if divergence == "jsd" else {})
     rollouts = None
     if on_policy:
         rollouts = RolloutSettings(
             student=on_policy, max_new_tokens=max_new_tokens, sampling_temperature=sampling_temperature
         )
-    return common.recipe("gkd", (Term(name=divergence, mean="sequence", options=options),), rollouts=rollouts)
+    return common.recipe(
+        "gkd",
+        (Term(name=divergence, mean="sequence", options=options),),
+        rollouts=rollouts,
+        sft_steps=sft_steps,
+    )

@@ -18,17 +18,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.rollouts import Advantages, RolloutSettings, Round
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Load, Recipe
 from limbeck.recipes.parts import Term
 
 
+@compared(learning_rate=2e-5)
 def minillm(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     corpus: str | None = None,
     teacher_share: Share = 0.2,
     clip: float = 0.2,
@@ -36,38 +35,12 @@ def minillm(
     round_epochs: Annotated[int, Field(ge=1)] = 4,
     compat: Literal["paper", "released"] = "paper",
     max_new_tokens: int = 128,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
-    learning_rate: float = 2e-5,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Sequence-level reverse KL: exact at each token, by policy gradient for what follows it.
 
     corpus: plain text that every step learns from beside the rollouts.
     """
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        sft_steps=sft_steps,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
     released = compat == "released"
     advantages = Advantages(
         return_from="t" if released else "t+1",
@@ -96,4 +69,5 @@ def minillm(
         before=text,
         rollouts=rollouts,
         corpus=None if corpus is None else "text.train",
+        sft_steps=sft_steps,
     )

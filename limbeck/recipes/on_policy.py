@@ -15,54 +15,27 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.rollouts import Advantages, RolloutSettings
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
 
 
+@compared()
 def on_policy(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     signal: Literal["sampled", "full"] = "sampled",
     discount: Share = 0.0,
     max_new_tokens: int = 128,
     sampling_temperature: float = 1.0,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Reverse KL at the tokens of the student's own samples, as a policy gradient.
 
     discount above 0 adds what follows a token to its advantage: at 1 the gradient is that of the
     whole sequence's reverse KL.
     """
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        sft_steps=sft_steps,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
     term = Term(name="reverse_kl", on="student")
     if signal == "sampled":
         term = Term(name="policy_gradient", on="student")
@@ -71,4 +44,9 @@ def on_policy(
         sampling_temperature=sampling_temperature,
         advantages=Advantages(discount=discount) if signal == "sampled" else None,
     )
-    return common.recipe("on_policy", (term,), rollouts=rollouts)
+    return common.recipe(
+        "on_policy",
+        (term,),
+        rollouts=rollouts,
+        sft_steps=sft_steps,
+    )

@@ -18,17 +18,15 @@ from typing import Annotated
 from pydantic import Field
 
 from limbeck.core.rollouts import Replay, RolloutSettings
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe, Watch
 from limbeck.recipes.parts import Learnt, Term
 
 
+@compared()
 def semantic_revision(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     corrections: Annotated[int, Field(ge=0)] = 1,
     window_learning_rate: float = 1e-3,
     tolerance: float = 0.1,
@@ -36,40 +34,13 @@ def semantic_revision(
     validate_every: Annotated[int, Field(ge=1)] = 100,
     max_new_tokens: int = 128,
     sampling_temperature: float = 1.0,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
     validation: float = 0.05,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Cross-entropy, KL over a learnt window, and span relation, on the data and on mended samples.
 
     corrections: tokens that the teacher replaces in each sample; 1, 3 and 5 came out alike in the paper.
     """
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        validation=validation,
-        sft_steps=sft_steps,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
     rollouts = RolloutSettings(
         student={"schedule": "adaptive_share", "tolerance": tolerance},
         draw="step",
@@ -88,4 +59,6 @@ def semantic_revision(
         ),
         rollouts=rollouts,
         watch=Watch(rows="rows.validation", every=validate_every),
+        validation=validation,
+        sft_steps=sft_steps,
     )

@@ -14,10 +14,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from limbeck.recipes.comparison import COMPARED
 from limbeck.recipes.inputs import Columns, StudentLike, common_start
 from limbeck.recipes.model import Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.recipes.parts import Teacher, Term
-from limbeck.recipes.word_kd import COMPARED
 
 
 def seq_kd(

@@ -10,49 +10,23 @@ ends at 1, ahead of a straight line while the loss falls quickly. Departures:
 
 from typing import Literal
 
-from limbeck.recipes.comparison import Comparison
-from limbeck.recipes.inputs import Columns, Share, StudentLike
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
 
 
+@compared()
 def taid(
+    common: Comparison,
     *,
-    teacher: str,
-    student: StudentLike,
-    data: str,
     start: Share = 0.4,
     stop: Share = 1.0,
     rate: float = 5e-4,
     momentum: Share = 0.99,
     compat: Literal["paper", "released"] = "paper",
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
-    learning_rate: float = 1e-4,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 512,
-    seed: int = 0,
 ) -> Recipe:
     """Forward KL from a target that moves from the student's own distribution to the teacher's."""
-    common = Comparison(
-        teacher=teacher,
-        student=student,
-        data=data,
-        columns=columns,
-        heldout=heldout,
-        baseline=baseline,
-        settings={
-            "learning_rate": learning_rate,
-            "num_train_epochs": num_train_epochs,
-            "max_steps": max_steps,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "max_length": max_length,
-            "seed": seed,
-        },
-    )
     slide = {
         "schedule": "adaptive_interpolation",
         "start": start,
