@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from limbeck.core.signals import QKV, Head, TopK
+from limbeck.core.signals import QKV, Chunks, Head, TopK
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,21 +18,24 @@ class Needs:
         distribution: what the vocabulary (or class) scores are made of.
         states: layers whose output is wanted, counted from 0; -1 is the last.
         qkv: attention layers whose queries, keys and values are wanted.
+        chunks: the likelihoods of chunks of text, from a teacher with another tokenizer.
     """
 
     distribution: bool = False
     states: tuple[int, ...] = ()
     qkv: tuple[int, ...] = ()
+    chunks: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
         return Needs(
             self.distribution or other.distribution,
             tuple(sorted({*self.states, *other.states})),
             tuple(sorted({*self.qkv, *other.qkv})),
+            self.chunks or other.chunks,
         )
 
     def __bool__(self) -> bool:
-        return self.distribution or bool(self.states) or bool(self.qkv)
+        return self.distribution or bool(self.states) or bool(self.qkv) or self.chunks
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Outputs:
         topk: the K most likely outcomes of each position and the mass of the rest.
         states: layer -> [B, T, D].
         qkv: layer -> queries, keys and values.
+        chunks: of a teacher with another tokenizer.
     """
 
     hidden: "Tensor | None" = None
@@ -57,3 +61,4 @@ class Outputs:
     topk: TopK | None = None
     states: Mapping[int, "Tensor"] = field(default_factory=dict)
     qkv: Mapping[int, QKV] = field(default_factory=dict)
+    chunks: Chunks | None = None

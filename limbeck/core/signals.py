@@ -2,7 +2,8 @@
 
 The engine reads an objective's signature and asks student and teacher for exactly the
 signals it names. Letters: B rows, T positions, V vocabulary, C classes, M matched layers,
-D width, K top-k.
+D width, K top-k, V' another vocabulary,
+N chunks of text that both tokenizers bound.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,22 @@ SIGNALS: Mapping[str, str] = {
     "teacher_qkv": "QKV: queries, keys and values of one attention layer of the teacher, each [B, T, D]",
     "spans": "[B, T] number of the phrase that each target belongs to, below 0 outside of phrases",
     "attention_mask": "[B, T] 1 at tokens, 0 at padding",
+    "foreign_logits": "[..., V'] scores of a teacher over a vocabulary of its own",
+    "student_chunks": "[N] log-likelihood that the student gives each chunk of text",
+    "teacher_chunks": "[N] log-likelihood that the teacher gives each chunk of text",
+    "student_chunk_states": "[N, M, D] states of the student at the last token of each chunk, matched layers",
+    "teacher_chunk_states": "[N, M, D] states of the teacher at the last token of each chunk, matched layers",
+    "student_space": "Space: what the student's head reads and writes, on its own tokens",
+    "teacher_space": "Space: what the teacher's head reads and writes, on its own tokens",
 }
 """Name of a signal -> what it is."""
 
 BATCH_SIGNALS = ("advantages", "sampled_log_probs")
 """Signals that come with the batch: one number for each target, put there when it was prepared."""
 
-POINTWISE = frozenset({"student_logits", "teacher_logits", "teacher_topk", "labels", *BATCH_SIGNALS})
+POINTWISE = frozenset(
+    {"student_logits", "teacher_logits", "teacher_topk", "foreign_logits", "labels", *BATCH_SIGNALS}
+)
 """Signals with one entry a position: an objective of only these can be computed a row at a time (fused)."""
 
 
@@ -57,6 +67,46 @@ class QKV(NamedTuple):
     queries: "Tensor"
     keys: "Tensor"
     values: "Tensor"
+
+
+class Chunks(NamedTuple):
+    """What a teacher with another tokenizer says of the chunks of text that both tokenizers bound.
+
+    A chunk is counted where both sides end a token at the same byte. Merged chunks are runs of them
+    that end where the teacher expects a word to end.
+
+    Attributes:
+        log_probs: [N] natural log-likelihood of each merged chunk, at most 0.
+        members: [B, T] number of the merged chunk that each target of the student belongs to; -1 outside.
+        ends: [N] place in the flattened [B, T] of the output that follows each merged chunk's last
+            target: what it expects next says whether the chunk ends there; -1 where nothing follows.
+        lasts: [E] place in the flattened [B, T] of the last token of each chunk before merging.
+        states: layer -> [E, D] states of the teacher at the last token of each chunk before merging.
+    """
+
+    log_probs: "Tensor"
+    members: "Tensor"
+    ends: "Tensor"
+    lasts: "Tensor"
+    states: "Mapping[int, Tensor]"
+
+
+class Space(NamedTuple):
+    """What a model's head reads and writes, on the tokens of that model.
+
+    Attributes:
+        hidden: [B, T, H] what the head reads.
+        inputs: [B, T, D] embeddings of the tokens that were read.
+        outputs: [B, T, D] embeddings of the tokens to predict; zeros where nothing is learnt.
+        labels: [B, T] ids to predict; `core.masks.IGNORE` where nothing is learnt.
+        head: from hidden states to scores.
+    """
+
+    hidden: "Tensor"
+    inputs: "Tensor"
+    outputs: "Tensor"
+    labels: "Tensor"
+    head: "Head"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Units of a mean: tokens, sequences or batches, counted over a whole optimizer step."""
+"""Units of a mean: tokens, sequences, batches or chunks of text, counted over a whole optimizer step."""
 
 from enum import StrEnum
 
@@ -9,3 +9,4 @@ class Unit(StrEnum):
     TOKEN = "token"
     SEQUENCE = "sequence"
     BATCH = "batch"
+    CHUNK = "chunk"
