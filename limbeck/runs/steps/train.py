@@ -3,9 +3,7 @@
 from functools import partial
 from typing import Any
 
-from datasets import Dataset
-
-from limbeck.core.models import count_parameters, load_tokenizer, read_config, save_model
+from limbeck.core.models import count_parameters, load_tokenizer, save_model
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
@@ -14,20 +12,17 @@ from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.model import Train
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
-from limbeck.rows.rendering import Rendering
 from limbeck.runs import ranks
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
-from limbeck.runs.stores import check_rows, open_store, row_checksums, shared_with_store
+from limbeck.runs.teachers import AnyTeacher, make_teacher
 from limbeck.runs.terms import build_terms
 from limbeck.students import add_lora
-from limbeck.teachers import LocalTeacher, StoredTeacher, shared_vocabulary
+from limbeck.teachers import LocalTeacher
 
 _ALL_LINEAR = "all-linear"
-
-AnyTeacher = LocalTeacher | StoredTeacher | None
 
 
 def train(step: Train, work: Work) -> Made:
@@ -41,7 +36,16 @@ def train(step: Train, work: Work) -> Made:
     notes = list(notes_of(rendered))
     student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
     student.to(work.device)
-    teacher, vocabulary = _teacher(step, work, student, tokenizer, kind, names, rendered, rendering)
+    teacher, vocabulary = make_teacher(
+        step,
+        work,
+        student,
+        tokenizer,
+        kind=kind,
+        label_names=names,
+        rows=rendered,
+        rendering=rendering,
+    )
     settings = step
     if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
@@ -81,44 +85,7 @@ def train(step: Train, work: Work) -> Made:
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
 
-def _teacher(
-    step: Train,
-    work: Work,
-    student: Any,
-    tokenizer: Any,
-    kind: Any,
-    names: tuple[str, ...],
-    rows: Dataset,
-    rendering: Rendering,
-) -> tuple[AnyTeacher, int | None]:
-    """The teacher, and the number of token ids that both share (None: all of the student's)."""
-    if step.teacher is None:
-        return None, None
-    if step.teacher.signals:
-        return _stored_teacher(step, work, student, tokenizer, rows, rendering)
-    word = step.teacher.model
-    model = work.load_model(word, kind, names)
-    if kind in ("encoder", "classifier"):
-        return LocalTeacher(model, None, noise=step.teacher.noise, seed=step.seed).to(work.device), None
-    sizes = [
-        read.get_text_config().vocab_size for read in (student.config, read_config(work.model_place(word)))
-    ]
-    shared = shared_vocabulary(tokenizer, work.load_tokenizer(word), *sizes)
-    made = LocalTeacher(model, shared.size, noise=step.teacher.noise, seed=step.seed)
-    return made.to(work.device), shared.size
-
-
-def _stored_teacher(
-    step: Train, work: Work, student: Any, tokenizer: Any, rows: Dataset, rendering: Rendering
-) -> tuple[StoredTeacher, int]:
-    assert step.teacher is not None
-    signals = open_store(work.store_place(step.teacher.signals), "teacher.signals", verify=True)
-    check_rows(signals, row_checksums(rows), tokenizer, rendering)
-    shared = shared_with_store(signals, tokenizer, student.config.get_text_config().vocab_size)
-    return StoredTeacher(signals, shared), shared
-
-
-def _keeps_rows_apart(student: Any, teacher: AnyTeacher, vocabulary: int) -> bool:
+def _keeps_rows_apart(student: Any, teacher: AnyTeacher | None, vocabulary: int) -> bool:
     # A store was captured from padded rows.
     models = [student, teacher.model] if isinstance(teacher, LocalTeacher) else [student]
     return all(reads_packs(model, vocabulary) for model in models)
