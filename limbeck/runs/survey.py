@@ -14,7 +14,7 @@ from datasets import Dataset
 from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, ModelError, Problem, StoreError
 from limbeck.core.lookup import did_you_mean
-from limbeck.core.models import ModelKind, load_tokenizer
+from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_stores import store_of
@@ -24,7 +24,7 @@ from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
 from limbeck.runs.loading import classes, loaded
-from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape
+from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape, tokenizer_of
 from limbeck.runs.rollouts import check_room
 from limbeck.runs.sources import (
     Renderer,
@@ -377,7 +377,7 @@ class _Surveyor:
 
     def _tokenizer(self, shape: Shape) -> Any:
         if shape.tokenizer not in self._tokenizers:
-            self._tokenizers[shape.tokenizer] = load_tokenizer(shape.tokenizer)
+            self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
         return self._tokenizers[shape.tokenizer]
 
     def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:

@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from limbeck.core.models import count_parameters, load_tokenizer, read_config, save_model
+from limbeck.core.models import count_parameters, read_config, save_model
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
@@ -16,6 +16,7 @@ from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.rows.rendering import Rendering
 from limbeck.runs import ranks
+from limbeck.runs.models import tokenizer_of
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
@@ -35,7 +36,7 @@ def train(step: Train, work: Work) -> Made:
     origin = step.student.origin
     kind = work.kind(step.model_kind, origin)
     names = work.classes(step.rows) if kind == "classifier" else ()
-    tokenizer = load_tokenizer(work.model_place(origin))
+    tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
     rendered = work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
     notes = list(notes_of(rendered))
