@@ -65,12 +65,17 @@ class Shape:
     @property
     def positions(self) -> int | None:
         """Longest row it was made for; None where its configuration does not say."""
-        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        return positions_of(self.config)
 
     @property
     def vocabulary(self) -> int:
         """Columns of its head."""
         return int(self.config.get_text_config().vocab_size)
+
+
+def positions_of(config: PreTrainedConfig) -> int | None:
+    """Longest row a model was made for; None where its configuration does not say."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def located(word: str) -> str:

@@ -290,6 +290,7 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         tokens=tokens or None,
         memory=sum(sizes) * _FLOAT,
         seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
+        notes=tuple(filter(None, [seen.vocabularies.get(place)])),
     )
 
 
