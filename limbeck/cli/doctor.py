@@ -11,7 +11,7 @@ from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.recipes.parts import Student, Teacher
 from limbeck.runs.collect import Problems
-from limbeck.runs.outset import missing_model
+from limbeck.runs.outset import missing_model, missing_tokenizer
 from limbeck.runs.resolve import parse_pairs
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _as_students(given: Mapping[str, Any]) -> dict[str, Student]:
             if name == "teacher":
                 fields = validate(Teacher, fields).model_dump()
             students[name] = validate(Student, fields)
-            message = missing_model(students[name].origin)
+            message = missing_model(students[name].origin) or missing_tokenizer(students[name].tokenizer)
             if message:
                 raise ModelError(message)
     problems.refuse()
@@ -114,14 +114,14 @@ def _say_model(name: str, shape: "Shape") -> None:
 
 
 def _say_vocabulary(student: "Shape", teacher: "Shape") -> None:
-    from limbeck.core.models import load_tokenizer
+    from limbeck.runs.models import tokenizer_of
     from limbeck.teachers import shared_vocabulary
 
     shapes = {"student": student, "teacher": teacher}
     problems, tokenizers = Problems(), {}
     for name, shape in shapes.items():
         with problems.at(name):
-            tokenizers[name] = load_tokenizer(shape.tokenizer)
+            tokenizers[name] = tokenizer_of(shape)
     problems.refuse()
     shared = shared_vocabulary(
         tokenizers["student"], tokenizers["teacher"], student.vocabulary, teacher.vocabulary

@@ -51,7 +51,7 @@ def _spelling(parts: Mapping[str, Any]) -> Callable[[str], bytes]:
     steps = [*_flat(parts.get("decoder"), "decoders"), *_flat(parts.get("pre_tokenizer"), "pretokenizers")]
     kinds, model = {step["type"] for step in steps}, parts["model"]
     if "ByteLevel" in kinds:
-        alphabet = _byte_letters()
+        alphabet = byte_letters()
         return lambda token: b"".join(alphabet.get(letter, letter.encode()) for letter in token)
     if "WordPiece" in kinds or model.get("type") == "WordPiece":
         prefix = model.get("continuing_subword_prefix") or "##"
@@ -82,7 +82,7 @@ def _flat(part: Mapping[str, Any] | None, inner: str) -> Iterator[Mapping[str, A
         yield from _flat(step, inner)
 
 
-def _byte_letters() -> dict[str, bytes]:
+def byte_letters() -> dict[str, bytes]:
     """The letter that a byte-level vocabulary writes for each byte.
 
     Printable bytes of Latin-1 stand for themselves, the others for the letters from U+0100 on in

@@ -18,6 +18,7 @@ from limbeck.evaluation.fidelity import fidelity
 from limbeck.evaluation.generation import generation
 from limbeck.evaluation.perplexity import perplexity
 from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.several import among_equals, gather
 from limbeck.evaluation.similarity import similarity
 from limbeck.evaluation.speed import size, speed
 
@@ -37,6 +38,7 @@ METRICS: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
 }
 """Name of a metric -> its function and the kinds of model it is for, in the order they are computed."""
 
+_OF_TOKENS = ("fidelity", "calibration")
 _ROLES = ("teacher", "student", "baseline")
 
 
@@ -50,12 +52,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compare teacher, students and baselines on held-out rows.
 
-    Every subject reads the same batches, once for all metrics that need its distribution. All
-    models are left in the mode they came in.
+    Every subject reads the same batches, once for all metrics that need its distribution; one with a
+    `source` of its own reads the same rows in its own tokens, and is compared in what does not depend on
+    tokens: bits per byte, written text, speed. All models are left in the mode they came in.
 
     Args:
         subjects: at most one teacher, at least one subject; names all different.
-        source: aligned batches of the held-out rows.
+        source: aligned batches of the held-out rows, for all subjects without one of their own.
         rows: the rows themselves, each with `id`; a batch's `row_ids` are such ids, or `id#k` for the
             k-th window of a long text or side of a pair. A column `domain`, `source` or `slice`
             slices the fidelity; `score` is the human similarity of a pair.
@@ -76,7 +79,8 @@ def evaluate(
         - subjects: list of {name, role, description, parameters, memory_bytes, disk_bytes?}
         - seconds: name of a metric -> seconds (the shared reading counts for the first that needs it)
         - metrics: name -> {definition (in words), subjects: name -> ..., comparisons: [...], ...}:
-          - perplexity: tokens, bytes; a subject: nats_per_token, perplexity, bits_per_byte? (estimates)
+          - perplexity: tokens, bytes; a subject: nats_per_token, perplexity, bits_per_byte? (estimates); with
+            several tokenizers: bits_per_byte, tokens, bytes, and the others for those that read `source`
           - fidelity: teacher, teacher_top1_accuracy; a subject: overall {top1_agreement, top5_overlap,
             forward_kl, reverse_kl, js_distance}, top1_agreement_where_teacher_is_right, .._wrong,
             slices {position|teacher_entropy|row_length|<column>: [{slice, top1_agreement,
@@ -104,18 +108,14 @@ def evaluate(
         for subject in ordered:
             if not subject.reader.projects:
                 subject.reader.probe()
-    evidence = Evidence(
-        subjects=ordered,
-        source=source,
-        rows={str(row["id"]): row for row in rows},
-        settings=settings,
-        progress=progress or (lambda name, share: None),
-    )
+    named = {str(row["id"]): row for row in rows}
+    evidence = gather(ordered, source, named, settings, progress or (lambda name, share: None))
     metrics, seconds = {}, {}
     for name, (metric, _) in METRICS.items():
         if name in settings.metrics:
             start = perf_counter()
-            metrics[name] = metric(evidence)
+            is_of_tokens = name in _OF_TOKENS
+            metrics[name] = among_equals(name, metric, evidence) if is_of_tokens else metric(evidence)
             seconds[name] = round(perf_counter() - start, 3)
     # A cached property's value lies in the instance only once it was asked for.
     units = evidence.__dict__.get("units")
@@ -166,6 +166,12 @@ def _check(
         problems.append(Problem("subjects", f"names must all be different, got {names}."))
     if sum(subject.role == "teacher" for subject in subjects) > 1:
         problems.append(Problem("subjects", "at most one must be the teacher, got several."))
+    if names and all(subject.source is not None for subject in subjects):
+        problems.append(Problem("subjects", "must hold one that reads the common source, got none."))
+    if settings.kind not in ("causal", "seq2seq") and any(subject.source for subject in subjects):
+        problems.append(
+            Problem("subjects", f"must all read one source as {settings.kind} models, got several.")
+        )
     if any("id" not in row for row in rows):
         problems.append(Problem("rows", "every row must have an id, got one without."))
     if not settings.metrics:

@@ -92,6 +92,8 @@ class Evidence:
         settings: what is compared.
         progress: told the name of what is done and its share.
         by_row: what the metrics kept of single rows (see `keep`).
+        others: the evidence of subjects that read the same rows by other tokens, one for each tokenizer.
+        entries: of the source, to be read in this order; None: all, or drawn up to `max_positions`.
     """
 
     subjects: Sequence[Subject]
@@ -100,6 +102,13 @@ class Evidence:
     settings: EvaluationSettings
     progress: Callable[[str, float], None] = field(default=lambda name, share: None)
     by_row: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    others: Sequence["Evidence"] = ()
+    entries: Sequence[int] | None = None
+
+    @property
+    def everyone(self) -> list[Subject]:
+        """All subjects, whatever they read."""
+        return [*self.subjects, *(subject for other in self.others for subject in other.subjects)]
 
     @property
     def teacher(self) -> Subject | None:
@@ -113,9 +122,9 @@ class Evidence:
 
     @property
     def pairs(self) -> list[tuple[Subject, Subject]]:
-        """Every student with every baseline."""
-        students = [subject for subject in self.subjects if subject.role == "student"]
-        baselines = [subject for subject in self.subjects if subject.role == "baseline"]
+        """Every student with every baseline, whatever they read."""
+        students = [subject for subject in self.everyone if subject.role == "student"]
+        baselines = [subject for subject in self.everyone if subject.role == "baseline"]
         return [(student, baseline) for student in students for baseline in baselines]
 
     def keep(self, measure: str, subject: str, ids: Sequence[str], totals: Array, counts: Array) -> None:
@@ -137,8 +146,8 @@ class Evidence:
 
     def batches(self) -> Iterator[tuple[Batch, float]]:
         """Batches of all entries, in random order under a cap, with the share read after each."""
-        entries = np.arange(len(self.source))
-        if self.settings.max_positions is not None:
+        entries = np.arange(len(self.source)) if self.entries is None else np.asarray(self.entries)
+        if self.settings.max_positions is not None and self.entries is None:
             entries = generator(self.settings.seed, "entries").permutation(entries)
         size = self.settings.batch_size
         for start in range(0, len(entries), size):
@@ -200,11 +209,13 @@ def _read(evidence: Evidence) -> Units:
             found.append((row, place, target))
             scored += len(target)
             evidence.progress("reading", share)
-            if settings.max_positions is not None and scored >= settings.max_positions:
+            is_capped = settings.max_positions is not None and evidence.entries is None
+            if is_capped and scored >= (settings.max_positions or 0):
                 complete = share >= 1
                 break
     if not scored:
         raise ConfigError("the held-out rows must hold at least one learnt position, got none.")
+    complete &= evidence.entries is None or len(evidence.entries) == len(evidence.source)
     row, place, target = (np.concatenate(parts) for parts in zip(*found, strict=True))
     rows = Rows(row, resamples=settings.resamples, seed=settings.seed)
     return Units(

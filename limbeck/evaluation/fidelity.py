@@ -61,6 +61,7 @@ def fidelity(evidence: Evidence) -> dict[str, Any]:
     comparisons = [
         _compared(units, values, measure, student.name, baseline.name)
         for student, baseline in evidence.pairs
+        if student.name in values and baseline.name in values
         for measure in ("top1_agreement", "forward_kl")
     ]
     return {

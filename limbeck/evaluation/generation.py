@@ -7,7 +7,7 @@ import numpy as np
 
 from limbeck.core.errors import ConfigError
 from limbeck.evaluation.evidence import Evidence
-from limbeck.evaluation.prompts import Prompt, held_out_prompts
+from limbeck.evaluation.prompts import Prompt, held_out_prompts, same_prompts
 from limbeck.evaluation.settings import Subject
 from limbeck.evaluation.statistics import Rows, verdict
 from limbeck.evaluation.study import final_answer, rationale_bleu
@@ -17,6 +17,11 @@ from limbeck.inference.generate import Completion, TokenIds, generate
 DEFINITION = (
     "Greedy completions of the same held-out prompts by every subject. Length: new tokens without the end "
     "token. Stopped: share that ended before the limit. Intervals: 95 %, Wilson's for shares."
+)
+
+_SEVERAL = (
+    "Subjects with another tokenizer than the first student's continue the same text, read in their own "
+    "tokens; the limit counts each subject's own tokens, and their length is not given."
 )
 
 
@@ -29,10 +34,17 @@ def generation(evidence: Evidence) -> dict[str, Any]:
             "generation must have a held-out row with a prompt, or with at least three tokens, got none. "
             "Hold out longer rows, or leave generation out."
         )
-    written = {
-        subject.name: _complete(subject, prompts, evidence, place)
-        for place, subject in enumerate(evidence.subjects)
-    }
+    texts = _Texts(evidence, prompts)
+    read = [(evidence, prompts, texts)]
+    for other in evidence.others:
+        own = same_prompts(prompts, texts.prompts, other)
+        read.append((other, own, _Texts(other, own)))
+    written: dict[str, list[Completion]] = {}
+    said: dict[str, list[str]] = {}
+    for group, asked, around in read:
+        for subject in group.subjects:
+            written[subject.name] = _complete(subject, asked, evidence, len(written))
+            said[subject.name] = around.after_prompts([one.content for one in written[subject.name]])
     names: dict[str, int] = {}
     row = [names.setdefault(evidence.row_id(prompt.row), len(names)) for prompt in prompts]
     rows = Rows(row, resamples=settings.resamples, seed=settings.seed)
@@ -43,15 +55,13 @@ def generation(evidence: Evidence) -> dict[str, Any]:
         }
         for name, completions in written.items()
     }
-    texts = _Texts(evidence, prompts)
-    said = {
-        name: texts.after_prompts([completion.content for completion in completions])
-        for name, completions in written.items()
-    }
+    for subject in evidence.everyone:
+        if subject not in evidence.subjects:
+            del subjects[subject.name]["length"]  # its tokens are others
     shown = range(min(settings.n_samples, len(prompts)))
     cut = texts.after_prompts([prompt.reference[: settings.max_new_tokens] for prompt in prompts])
     result: dict[str, Any] = {
-        "definition": DEFINITION,
+        "definition": f"{DEFINITION} {_SEVERAL}" if evidence.others else DEFINITION,
         "prompts": len(prompts),
         "max_new_tokens": settings.max_new_tokens,
         "subjects": subjects,
@@ -72,7 +82,7 @@ def generation(evidence: Evidence) -> dict[str, Any]:
 
 
 def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:
-    share = len(evidence.subjects)
+    share = len(evidence.everyone)
     return generate(
         subject.model,
         [prompt.ids for prompt in prompts],
@@ -140,8 +150,9 @@ def _judged(
     for name, values in passed.items():
         subjects[name]["task"] = rows.share(values)
         evidence.keep("task", name, ids, rows.sums(values), ones)
-    if task == "final_answer" and evidence.teacher is not None:
-        _hold_against_teacher(evidence, rows, ids, said, subjects)
+    teacher = next((subject.name for subject in evidence.everyone if subject.role == "teacher"), None)
+    if task == "final_answer" and teacher is not None:
+        _hold_against_teacher(teacher, evidence, rows, ids, said, subjects)
     comparisons = []
     for student, baseline in evidence.pairs:
         change = rows.difference(
@@ -160,6 +171,7 @@ def _judged(
 
 
 def _hold_against_teacher(
+    teacher: str,
     evidence: Evidence,
     rows: Rows,
     ids: list[str],
@@ -167,11 +179,10 @@ def _hold_against_teacher(
     subjects: dict[str, dict[str, Any]],
 ) -> None:
     """Adds to each student whether it ends with the teacher's answer, and the BLEU of what it wrote."""
-    assert evidence.teacher is not None
-    guide = said[evidence.teacher.name]
+    guide = said[teacher]
     answers = [final_answer(text) for text in guide]
     known = np.array([bool(answer) for answer in answers])
-    for student in evidence.students:
+    for student in (one for one in evidence.everyone if one.name != teacher):
         own = [final_answer(text) for text in said[student.name]]
         same = np.array([a == b for a, b in zip(own, answers, strict=True)], dtype=np.float64)
         subjects[student.name]["answer_agreement"] = rows.mean(same, known)

@@ -1,6 +1,8 @@
 """How well each subject predicts the held-out text."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,43 +19,90 @@ DEFINITION = (
 )
 
 
+_SEVERAL = (
+    "Subjects with another tokenizer ({others}) read the same rows in their own tokens and windows, and have "
+    "bits per byte alone: tokens of different tokenizers cannot be compared. Each subject's bits are divided "
+    "by the bytes of its own learnt tokens: {bytes}. These counts differ by first tokens that nothing "
+    "precedes, and by answers that were cut at the longest row."
+)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What a subject read, by row of the first group [rows]: nats, bytes, and tokens in all."""
+
+    nats: Array
+    size: Array
+    tokens: int
+
+
 def perplexity(evidence: Evidence) -> dict[str, Any]:
     """Nats per token, perplexity and bits per byte of the held-out text, for every subject."""
     units = evidence.units
-    rows, sums, ones = units.rows, {}, units.rows.sums(np.ones(len(units)))
+    rows, ones = units.rows, units.rows.sums(np.ones(len(units)))
     # The masked tokens of an encoder are no text.
     is_text = evidence.settings.kind != "encoder"
     size = learnt_bytes(units, evidence.subjects[0].tokenizer) if is_text else np.zeros(rows.count)
-    subjects = {}
-    for name, judged in units.judged.items():
-        sums[name] = rows.sums(judged.nll)
-        nats = rows.ratio(sums[name], ones)
+    texts = {name: _Text(rows.sums(one.nll), size, len(units)) for name, one in units.judged.items()}
+    subjects: dict[str, dict[str, Any]] = {}
+    for name, text in texts.items():
+        nats = rows.ratio(text.nats, ones)
         subjects[name] = {"nats_per_token": nats, "perplexity": _exponential(nats)}
-        if size.any():
-            bits = rows.ratio(sums[name], size, n=len(units), scale=1 / math.log(2))
-            subjects[name]["bits_per_byte"] = bits
-            evidence.keep("bits_per_byte", name, units.ids, sums[name] / math.log(2), size)
-    comparisons = []
-    for student, baseline in evidence.pairs if size.any() else ():
-        change = rows.difference(
-            (sums[student.name], size), (sums[baseline.name], size), scale=1 / math.log(2)
-        )
-        comparisons.append(
-            {
-                "measure": "bits_per_byte",
-                "student": student.name,
-                "baseline": baseline.name,
-                "difference": change | {"n": len(units)},
-                "verdict": verdict(change, higher_is_better=False),
-            }
-        )
+    for other in evidence.others:
+        texts |= _aligned(other, units)
+    for name, text in texts.items() if size.any() else ():
+        bits = rows.ratio(text.nats, text.size, n=text.tokens, scale=1 / math.log(2))
+        subjects.setdefault(name, {})["bits_per_byte"] = bits
+        evidence.keep("bits_per_byte", name, units.ids, text.nats / math.log(2), text.size)
+        if evidence.others:
+            subjects[name] |= {"tokens": text.tokens, "bytes": int(text.size.sum())}
+    pairs = evidence.pairs if size.any() else []
     return {
-        "definition": DEFINITION,
+        "definition": DEFINITION + (f" {_several(evidence, texts)}" if evidence.others else ""),
         "tokens": len(units),
         "bytes": int(size.sum()),
         "subjects": subjects,
-        "comparisons": comparisons,
+        "comparisons": [_compared(units, student.name, baseline.name, texts) for student, baseline in pairs],
     }
+
+
+def _compared(units: Units, student: str, baseline: str, texts: Mapping[str, _Text]) -> dict[str, Any]:
+    first, second = texts[student], texts[baseline]
+    both = (first.size > 0) & (second.size > 0) if first.size is not second.size else np.True_
+    change = units.rows.difference(
+        (first.nats * both, first.size * both),
+        (second.nats * both, second.size * both),
+        scale=1 / math.log(2),
+    )
+    return {
+        "measure": "bits_per_byte",
+        "student": student,
+        "baseline": baseline,
+        "difference": change | {"n": first.tokens},
+        "verdict": verdict(change, higher_is_better=False),
+    }
+
+
+def _aligned(other: Evidence, units: Units) -> dict[str, _Text]:
+    """What subjects of another tokenizer read, in the order of the rows of `units`."""
+    own, at = other.units, {row: place for place, row in enumerate(units.ids)}
+    places = [(place, at[row]) for place, row in enumerate(own.ids) if row in at]
+    here, there = (np.array(side, dtype=np.int64) for side in zip(*places, strict=True))
+
+    def moved(values: Array) -> Array:
+        result = np.zeros(units.rows.count)
+        result[there] = values[here]
+        return result
+
+    size = moved(learnt_bytes(own, other.subjects[0].tokenizer))
+    tokens = int(moved(own.rows.sums(np.ones(len(own)))).sum())
+    return {name: _Text(moved(own.rows.sums(one.nll)), size, tokens) for name, one in own.judged.items()}
+
+
+def _several(evidence: Evidence, texts: Mapping[str, _Text]) -> str:
+    others = [subject.name for other in evidence.others for subject in other.subjects]
+    counts = [f"{name} {text.size.sum():,.0f}" for name, text in texts.items()]
+    return _SEVERAL.format(others=", ".join(others), bytes=", ".join(counts))
 
 
 def learnt_bytes(units: Units, tokenizer: Any) -> Array:

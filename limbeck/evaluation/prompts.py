@@ -1,6 +1,8 @@
 """Held-out prompts: where a row's prompt ends and what should follow it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -21,11 +23,13 @@ class Prompt:
         row: id of its row.
         ids: tokens the models read.
         reference: tokens that follow in the held-out row.
+        is_cut: whether it is the beginning of a row that is learnt whole.
     """
 
     row: str
     ids: list[int]
     reference: list[int]
+    is_cut: bool = False
 
 
 def held_out_prompts(evidence: Evidence) -> list[Prompt]:
@@ -47,6 +51,34 @@ def held_out_prompts(evidence: Evidence) -> list[Prompt]:
         if len(found) >= settings.prompts:
             break
     return found[: settings.prompts]
+
+
+def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Evidence) -> list[Prompt]:
+    """The same prompts, in the same order, in the tokens of subjects with another tokenizer.
+
+    Args:
+        prompts: in the tokens of the first group.
+        texts: of the prompts.
+        evidence: of the subjects that are to continue them.
+    """
+    own: dict[str, Prompt] = {}
+    for start in range(0, len(evidence.source), _READ_AT_ONCE):
+        indices = list(range(start, min(start + _READ_AT_ONCE, len(evidence.source))))
+        batch = evidence.source.batch(indices)
+        found = _of_encoder(batch) if evidence.settings.kind == "seq2seq" else _of_text(batch, evidence)
+        own = {prompt.row: prompt for prompt in found} | own
+    tokenizer, special = evidence.subjects[0].tokenizer, set(evidence.subjects[0].tokenizer.all_special_ids)
+    translated = []
+    for prompt, text in zip(prompts, texts, strict=True):
+        given = own.get(prompt.row)
+        if given is not None and not prompt.is_cut:
+            translated.append(given)
+            continue
+        opening = list(takewhile(special.__contains__, given.ids if given else []))
+        # A prompt that was cut inside a character ends before it.
+        ids = tokenizer(text.rstrip("\ufffd"), add_special_tokens=False)["input_ids"]
+        translated.append(Prompt(prompt.row, [*opening, *ids], []))
+    return translated
 
 
 def _of_encoder(batch: Batch) -> list[Prompt]:
@@ -74,7 +106,8 @@ def _of_text(batch: Batch, evidence: Evidence) -> list[Prompt]:
             if not len(learnt):
                 continue
             start = int(learnt[0])
-            if start - int(inside[0]) + 1 < _SHORTEST_PROMPT:
+            is_cut = start - int(inside[0]) + 1 < _SHORTEST_PROMPT
+            if is_cut:
                 start = int(inside[0]) + min(evidence.settings.prompt_tokens, (len(learnt) + 1) // 2) - 1
                 if start - int(inside[0]) + 1 < _SHORTEST_PROMPT:
                     continue
@@ -82,5 +115,6 @@ def _of_text(batch: Batch, evidence: Evidence) -> list[Prompt]:
             after = targets[row][start : int(inside[-1]) + 1]
             ends = np.flatnonzero(after == IGNORE)
             reference = after[: ends[0]] if len(ends) else after
-            found.append(Prompt(name, ids[row][int(inside[0]) : start + 1].tolist(), reference.tolist()))
+            before = ids[row][int(inside[0]) : start + 1].tolist()
+            found.append(Prompt(name, before, reference.tolist(), is_cut))
     return found

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.reader import Reader
 
@@ -22,10 +23,11 @@ class Subject:
         name: its name in tables; different for every subject.
         role: the teacher (at most one), a student, or a baseline a student is held against.
         model: a transformers model.
-        tokenizer: turns ids into text; ids mean the same to all subjects.
+        tokenizer: turns ids into text; ids mean the same to all subjects that read the same source.
         reader: reads the model's distribution over the shared vocabulary.
         description: one plain sentence on where the model comes from.
         folder: where its weights lie, if they lie on disk.
+        source: the rows in its own tokens; None: in those of the evaluation.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Subject:
     reader: Reader
     description: str
     folder: Path | None = None
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

@@ -27,17 +27,25 @@ DEFINITION = (
     "each, greedily and with a cache. Parameters: tied weights counted once."
 )
 
+_SEVERAL = "The subjects have several tokenizers: each one's tokens are its own, and longer for some."
+
 
 def speed(evidence: Evidence) -> dict[str, Any]:
     """Tokens read and written a second on this machine, parameters, and bytes of the weights."""
     settings = evidence.settings
-    batch = evidence.source.batch(list(range(min(_FORWARD_ENTRIES, len(evidence.source)))))
-    forward: dict[str, list[float]] = {subject.name: [] for subject in evidence.subjects}
-    writing: dict[str, list[float]] = {subject.name: [] for subject in evidence.subjects}
+    batches = {
+        subject.name: group.source.batch(list(range(min(_FORWARD_ENTRIES, len(group.source)))))
+        for group in (evidence, *evidence.others)
+        for subject in group.subjects
+    }
+    everyone = evidence.everyone
+    forward: dict[str, list[float]] = {subject.name: [] for subject in everyone}
+    writing: dict[str, list[float]] = {subject.name: [] for subject in everyone}
     writes = settings.kind in ("causal", "seq2seq")
-    with reading(evidence.subjects):
+    with reading(everyone):
         for repeat in range(-1, _REPEATS):  # -1 is the warm-up
-            for subject in evidence.subjects:
+            for subject in everyone:
+                batch = batches[subject.name]
                 seconds = _forward_seconds(subject, batch, settings.kind)
                 written = _written_per_second(subject, batch) if writes else 0.0
                 if repeat >= 0:
@@ -45,7 +53,7 @@ def speed(evidence: Evidence) -> dict[str, Any]:
                     writing[subject.name].append(written)
             evidence.progress("speed", (repeat + 2) / (_REPEATS + 1))
     subjects = {}
-    for subject in evidence.subjects:
+    for subject in everyone:
         entry: dict[str, Any] = {
             "forward_tokens_per_second": _spread(forward[subject.name]),
             **size(subject),
@@ -59,7 +67,8 @@ def speed(evidence: Evidence) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
-    return {"definition": DEFINITION, "machine": machine, "subjects": subjects}
+    definition = f"{DEFINITION} {_SEVERAL}" if evidence.others else DEFINITION
+    return {"definition": definition, "machine": machine, "subjects": subjects}
 
 
 def size(subject: Subject) -> dict[str, int]:

@@ -15,6 +15,9 @@ Options = dict[str, Any]
 FORMS = ("model", "cut", "prune", "fresh")
 """The ways to come by a student; each names a model."""
 
+BYTES = "bytes"
+"""The tokenizer word that names no folder: UTF-8 bytes are the tokens."""
+
 PRUNED = (
     "num_hidden_layers",
     "hidden_size",
@@ -47,6 +50,9 @@ class Student(Config):
         default=None, description="new weights in the shape of this model, with `sizes`"
     )
     sizes: dict[str, Any] = Field(default_factory=dict, description="fields of the model's configuration")
+    tokenizer: str | None = Field(
+        default=None, description="another tokenizer: a folder or hub id, or the word `bytes`"
+    )
 
     @model_validator(mode="before")
     @classmethod

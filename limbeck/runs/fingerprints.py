@@ -9,10 +9,11 @@ from limbeck.core.models import model_fingerprint
 from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
 from limbeck.recipes.check_stores import store_of
 from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Load, Recipe, Step
+from limbeck.recipes.model import Build, Load, Recipe, Step, Train
 from limbeck.rows.read import STANDARD_LIBRARY
 from limbeck.rows.standard_library import standard_library_files
-from limbeck.runs.models import located
+from limbeck.runs.models import located, tokenizer_of
+from limbeck.runs.stores import tokenizer_fingerprint
 from limbeck.signals.manifest import MANIFEST
 
 VERSION = 1
@@ -57,6 +58,10 @@ def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict
         if place is None and word not in known:
             known[word] = model_fingerprint(located(word))
         reads[word] = known[word] if place is None else marks[place].value
+    if isinstance(step, Build | Train) and step.student.tokenizer is not None:
+        tokenizer = tokenizer_of(step.student)
+        parts = [tokenizer_fingerprint(tokenizer), str(tokenizer.chat_template)]
+        reads[f"tokenizer {step.student.tokenizer}"] = fingerprint(parts)
     if store_of(step):
         store = store_maker(step, earlier)
         manifest = Path(store_of(step)).expanduser() / MANIFEST

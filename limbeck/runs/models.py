@@ -1,8 +1,9 @@
 """What a model word stands for, and what can be known of a model before it is loaded or made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig
@@ -15,16 +16,19 @@ from limbeck.core.models import (
     estimate_parameters,
     fresh_model,
     kind_of,
+    load_tokenizer,
     read_config,
 )
-from limbeck.recipes.parts import Student
+from limbeck.recipes.parts import BYTES, Student
 from limbeck.students import (
     PrunedSizes,
+    byte_tokenizer,
     evenly_spaced,
     fresh,
     pruned_config,
     sizes_from_ratio,
     sizes_from_words,
+    with_tokenizer,
 )
 
 _ASSETS = "assets/"
@@ -39,7 +43,7 @@ class Shape:
     Attributes:
         config: its configuration.
         kind: what it is used as; None where its configuration does not say.
-        tokenizer: folder or id that its tokenizer comes from.
+        tokenizer: folder or id that its tokenizer comes from, or `bytes` (see `tokenizer_of`).
         parameters: number of weights.
     """
 
@@ -61,12 +65,17 @@ class Shape:
     @property
     def positions(self) -> int | None:
         """Longest row it was made for; None where its configuration does not say."""
-        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        return positions_of(self.config)
 
     @property
     def vocabulary(self) -> int:
         """Columns of its head."""
         return int(self.config.get_text_config().vocab_size)
+
+
+def positions_of(config: PreTrainedConfig) -> int | None:
+    """Longest row a model was made for; None where its configuration does not say."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def located(word: str) -> str:
@@ -86,7 +95,24 @@ def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
     place = located(word)
     config = read_config(place)
     known = kind or _kind(config)
-    return Shape(config, known, place, estimate_parameters(config, known or "encoder"))
+    tokenizer = place if place != BYTES else f"./{BYTES}"  # a folder of that name, not the word
+    return Shape(config, known, tokenizer, estimate_parameters(config, known or "encoder"))
+
+
+def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
+    """The tokenizer of a model that is known by its shape, or of a student that is made from one.
+
+    Args:
+        owner: whose tokenizer it is.
+        place: folder or id of the model that a student is made from, whose tokenizer it takes by default.
+
+    Raises:
+        ModelError: no tokenizer there, or one with neither a pad nor an end token.
+    """
+    word = owner.tokenizer
+    if word == BYTES:
+        return byte_tokenizer()
+    return load_tokenizer(str(place) if word is None else located(word))
 
 
 def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
@@ -96,7 +122,11 @@ def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape
         ModelError: layers that are not there, sizes that do not go together, or a model that cannot be
             pruned.
     """
-    kind = kind or origin.kind
+    shape = _made_shape(student, origin, kind or origin.kind)
+    return shape if student.tokenizer is None else _retokenised_shape(student, shape)
+
+
+def _made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
     if student.prune is not None:
         return _pruned_shape(student, origin, kind)
     if student.model is not None:
@@ -110,6 +140,31 @@ def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape
     with torch.device("meta"):
         made = fresh(origin.config, sizes, seed=0, kind=kind or "encoder")
     return Shape(made.config, kind, origin.tokenizer, count_parameters(made))
+
+
+def _retokenised_shape(student: Student, shape: Shape) -> Shape:
+    if student.fresh is None and shape.kind != "causal":
+        raise ModelError(
+            Problem(
+                "tokenizer",
+                "must go with a causal model, whose embedding and head are carried over, got "
+                f"{shape.kind or 'another'}. Start from new weights with {{fresh: DIR, tokenizer: ...}}.",
+            )
+        )
+    assert student.tokenizer is not None
+    tokenizer = tokenizer_of(student)
+    if shape.kind == "causal" and tokenizer.eos_token_id is None:
+        raise ModelError(
+            Problem(
+                "tokenizer",
+                f"must have an end token, got none in {student.tokenizer}; a student could not learn to "
+                "stop. Set eos_token in its tokenizer_config.json.",
+            )
+        )
+    config = with_tokenizer(shape.config, tokenizer)
+    word = student.tokenizer if student.tokenizer == BYTES else located(student.tokenizer)
+    parameters = estimate_parameters(config, shape.kind or "encoder")
+    return replace(shape, config=config, tokenizer=word, parameters=parameters)
 
 
 def pruned_sizes(student: Student, config: PreTrainedConfig) -> PrunedSizes:

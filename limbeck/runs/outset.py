@@ -11,12 +11,13 @@ from typing import Any
 
 from limbeck.assets import asset_names
 from limbeck.core.errors import ConfigError, ModelError, Problem, UserError
-from limbeck.recipes.parts import FORMS
+from limbeck.recipes.parts import BYTES, FORMS
 from limbeck.rows.problems import missing_data
 from limbeck.runs.folder import RunFolder
 
 _NAMED = 4  # folders in a message
 _ASSETS = "assets/"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,23 @@ def input_errors(inputs: Mapping[str, Any]) -> Iterator[UserError]:
         for _, word in _origins(inputs.get(key)):
             if message := missing_model(word):
                 yield ModelError(Problem(key, message))
+        if message := missing_tokenizer(_tokenizer(inputs.get(key))):
+            yield ModelError(Problem(f"{key}.tokenizer", message))
+
+
+def missing_tokenizer(word: str | None) -> str | None:
+    """What is wrong with a tokenizer word that can be seen to be a place and no tokenizer; None otherwise."""
+    if word is None or word == BYTES or word.removeprefix(_ASSETS) in asset_names():
+        return None
+    path = Path(word).expanduser()
+    wanted = f"tokenizer must be a folder with a {_TOKENIZER_FILES[0]}, a hub id or the word {BYTES}"
+    if path.is_dir() and not any((path / name).is_file() for name in _TOKENIZER_FILES):
+        return f"{wanted}, got {path}, which has none."
+    if path.is_file():
+        return f"{wanted}, got the file {path}. Name its folder."
+    if not path.exists() and (word.startswith((".", "/", "~")) or word.count("/") > 1):
+        return f"{wanted}, got {word}, which does not exist."
+    return None
 
 
 def missing_model(word: str) -> str | None:
@@ -93,6 +111,8 @@ def _missing(steps: Any) -> Iterator[UserError]:
             if word not in known and (message := missing_model(word)):
                 known.add(word)
                 yield ModelError(Problem(f"{where}.{key}", message))
+        if message := missing_tokenizer(_tokenizer(fields.get("student"))):
+            yield ModelError(Problem(f"{where}.student.tokenizer", message))
 
 
 def _models(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -109,6 +129,11 @@ def _origins(value: Any) -> Iterator[tuple[str, str]]:
         yield "model", value
     elif isinstance(value, dict):
         yield from ((key, value[key]) for key in FORMS if isinstance(value.get(key), str))
+
+
+def _tokenizer(value: Any) -> str | None:
+    word = value.get("tokenizer") if isinstance(value, dict) else None
+    return word if isinstance(word, str) else None
 
 
 def _near(path: Path, place: Path) -> str:

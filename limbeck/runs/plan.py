@@ -290,6 +290,7 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         tokens=tokens or None,
         memory=sum(sizes) * _FLOAT,
         seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
+        notes=tuple(filter(None, [seen.vocabularies.get(place)])),
     )
 
 
@@ -308,6 +309,14 @@ def _kept(shape: Shape, tokens: int) -> int:
 
 def _made(step: Build) -> str:
     student = step.student
+    made = _made_from(step)
+    return made if student.tokenizer is None else f"{made}, tokens of {student.tokenizer}"
+
+
+def _made_from(step: Build) -> str:
+    student = step.student
+    if student.model is not None:
+        return student.model
     if student.cut is not None:
         return f"{student.cut}, layers {student.layers}"
     sizes = ", ".join(f"{name} {value}" for name, value in student.sizes.items())

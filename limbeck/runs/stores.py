@@ -53,7 +53,7 @@ def identity_of(
     return Identity(
         teacher=step.teacher.model,
         weights=weights,
-        tokenizer=_tokenizer_fingerprint(tokenizer),
+        tokenizer=tokenizer_fingerprint(tokenizer),
         template=fingerprint(str(tokenizer.chat_template)),
         data=hashlib.sha256(repr(list(rows)).encode()).hexdigest()[:16],
         rendering=json.loads(json.dumps(choices)),
@@ -75,7 +75,7 @@ def check_rows(signals: Signals, rows: Checksums, tokenizer: Any, rendering: Ren
     here = Identity(
         teacher=there.teacher,
         weights=there.weights,
-        tokenizer=_tokenizer_fingerprint(tokenizer),
+        tokenizer=tokenizer_fingerprint(tokenizer),
         template=fingerprint(str(tokenizer.chat_template)),
         data="",
         rendering=choices,
@@ -142,7 +142,7 @@ def summary(manifest: Manifest) -> str:
     )
 
 
-def _tokenizer_fingerprint(tokenizer: Any) -> str:
+def tokenizer_fingerprint(tokenizer: Any) -> str:
     """Of what turns text into ids; how a batch was last padded does not count."""
     if not tokenizer.is_fast:
         return fingerprint([repr(tokenizer), str(tokenizer.special_tokens_map)])

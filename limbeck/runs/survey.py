@@ -14,7 +14,7 @@ from datasets import Dataset
 from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, ModelError, Problem, StoreError
 from limbeck.core.lookup import did_you_mean
-from limbeck.core.models import ModelKind, load_tokenizer
+from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_stores import store_of
@@ -24,7 +24,8 @@ from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
 from limbeck.runs.loading import classes, loaded
-from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape
+from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape, tokenizer_of
+from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.rollouts import check_room
 from limbeck.runs.sources import (
     Renderer,
@@ -226,10 +227,17 @@ class _Surveyor:
                     ConfigError(f"must be {fitting} for a {kind} model, got {metric}. Leave it out."),
                     f"{where}.metrics.{number}",
                 )
-        for name, other in (("teacher", teacher), ("baseline", shapes.get("baseline"))):
-            if other is not None:
-                with self.seen.problems.at(f"{where}.{name}"):
+        compared = {"teacher": teacher, "baseline": shapes.get("baseline")}
+        others = {name: shape for name, shape in compared.items() if shape is not None}
+        groups = [Readers(self._tokenizer(model), {"model": model.vocabulary})]
+        for name, other in others.items():
+            with self.seen.problems.at(f"{where}.{name}"):
+                if kind in ("causal", "seq2seq"):
+                    join(groups, name, self._tokenizer(other), other.vocabulary)
+                else:
                     self._check_vocabulary(place, model, other)
+        apart = {name: others[name] for group in groups[1:] for name in group.columns}
+        self.seen.vocabularies[place] = said_of(groups)
         if step.rows in self.seen.rows:
             rendering = rendering_of(
                 step,
@@ -238,7 +246,10 @@ class _Surveyor:
                 label_names=self._classes(step.rows),
             )
             rendered = self._render(step.rows, model, rendering)
-            self._check_positions(rendered, model, teacher)
+            self._check_positions(rendered, model, None if "teacher" in apart else teacher)
+            for name, other in apart.items():
+                with self.seen.problems.at(f"{where}.{name}"):
+                    self._render(step.rows, other, own_rendering(rendering, other.positions))
             self.seen.entries[place] = _size(
                 heldout_source(rendered, rendering, self._tokenizer(model), model.config)
             )
@@ -377,7 +388,7 @@ class _Surveyor:
 
     def _tokenizer(self, shape: Shape) -> Any:
         if shape.tokenizer not in self._tokenizers:
-            self._tokenizers[shape.tokenizer] = load_tokenizer(shape.tokenizer)
+            self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
         return self._tokenizers[shape.tokenizer]
 
     def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:

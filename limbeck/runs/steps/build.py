@@ -17,10 +17,17 @@ from limbeck.core.seeds import seed_everything
 from limbeck.recipes.model import Build
 from limbeck.recipes.parts import Student
 from limbeck.runs import ranks
-from limbeck.runs.models import kept_layers, pruned_sizes
+from limbeck.runs.models import kept_layers, pruned_sizes, tokenizer_of
 from limbeck.runs.sources import ENTRIES, calibration_source
 from limbeck.runs.steps.work import MODEL, Made, Work
-from limbeck.students import fresh, keep_layers, measure_importance, prune
+from limbeck.students import (
+    fresh,
+    keep_layers,
+    measure_importance,
+    prune,
+    retokenise,
+    with_tokenizer,
+)
 
 
 def build(step: Build, work: Work) -> Made:
@@ -32,7 +39,7 @@ def build(step: Build, work: Work) -> Made:
             model = make_student(step.student, place, kind, seed=step.seed)
         else:
             model = _pruned(step, work)
-        save_model(model, load_tokenizer(place), work.folder / MODEL)
+        save_model(model, tokenizer_of(step.student, place), work.folder / MODEL)
         notes = (f"{count_parameters(model):,} parameters.",)
     ranks.wait()
     return Made(notes=notes if ranks.is_main() else ())
@@ -51,7 +58,8 @@ def _pruned(step: Build, work: Work) -> Any:
             yield source.batch(batch)
 
     importance = measure_importance(model, read(), by=step.student.importance or "gradient")
-    return prune(model, importance, pruned_sizes(step.student, model.config))
+    pruned = prune(model, importance, pruned_sizes(step.student, model.config))
+    return _with_tokenizer(step.student, pruned, work.model_place(word), step.seed)
 
 
 def make_student(
@@ -59,11 +67,20 @@ def make_student(
 ) -> Any:
     """The model that `student` describes, from the model at `place`."""
     if student.fresh is not None:
-        return fresh(place, student.sizes, seed=seed, kind=kind)
+        config = read_config(place)
+        if student.tokenizer is not None:
+            config = with_tokenizer(config, tokenizer_of(student))
+        return fresh(config, student.sizes, seed=seed, kind=kind)
     seed_everything(seed, "head")  # a class head that the folder lacks is drawn at loading
     names = label_names if kind == "classifier" else None
     model = load_model(place, kind, label_names=names or None)
-    if student.cut is None:
+    if student.cut is not None:
+        keep, decoder_keep = kept_layers(student, model.config)
+        model = keep_layers(model, keep, decoder_keep=decoder_keep)
+    return _with_tokenizer(student, model, place, seed)
+
+
+def _with_tokenizer(student: Student, model: Any, place: str, seed: int) -> Any:
+    if student.tokenizer is None:
         return model
-    keep, decoder_keep = kept_layers(student, model.config)
-    return keep_layers(model, keep, decoder_keep=decoder_keep)
+    return retokenise(model, load_tokenizer(place), tokenizer_of(student), seed=seed)

@@ -1,22 +1,28 @@
 """`evaluate`: teacher, student and baseline on the same held-out rows; then report and model card."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from limbeck.core.batch import Source
 from limbeck.core.files import write_json
 from limbeck.core.models import ModelKind
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
-from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
 from limbeck.recipes.check import maker, measured_task
 from limbeck.recipes.model import Evaluate, Train
+from limbeck.recipes.parts import Student
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
+from limbeck.runs.models import positions_of
+from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
 from limbeck.runs.steps.work import Made, Work
-from limbeck.teachers import shared_vocabulary
 
 EVALUATION, BY_ROW = "evaluation.json", "rows.json"
+_STUDENT = "student"
+_TOKENS = ("causal", "seq2seq")  # kinds that score tokens
 
 
 def evaluate(step: Evaluate, work: Work) -> Made:
@@ -35,8 +41,26 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     rendering = rendering_of(step, kind, task=measured_task(step, work.earlier), label_names=names)
     name = step.rows if step.limit is None else f"{step.rows}[:{step.limit}]"
     rendered = work.renderer.render(name, rows, tokenizer, rendering)
-    subjects = _subjects(step, work, kind, names, tokenizer)
-    source = heldout_source(rendered, rendering, tokenizer, subjects[0].model.config)
+    words = _words(step, work)
+    models = {one: work.load_model(word, kind, names) for one, (_, word) in words.items()}
+    groups, notes = _groups(words, models, work, kind, tokenizer), notes_of(rendered)
+    first = models[_STUDENT].config
+    source = heldout_source(rendered, rendering, tokenizer, first)
+    subjects = []
+    for place, group in enumerate(groups):
+        own = None
+        if place:
+            config = models[next(iter(group.columns))].config
+            read = own_rendering(rendering, positions_of(config))
+            there = work.renderer.render(name, rows, group.tokenizer, read)
+            own = heldout_source(there, read, group.tokenizer, config)
+            notes += [f"{' and '.join(group.columns)}: {note}" for note in notes_of(there)]
+        vocabulary = group.vocabulary if kind in _TOKENS else None
+        subjects += [
+            _subject(one, *words[one], models[one], group.tokenizer, vocabulary, own, work)
+            for one in words
+            if one in group.columns
+        ]
     result = run_evaluation(
         subjects,
         source=source,
@@ -47,7 +71,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     write_json(work.folder / BY_ROW, result.pop("by_row"))
     write_json(work.folder / EVALUATION, result)
     tokens = sum(source.lengths)
-    return Made(tokens=min(tokens, step.max_positions or tokens), notes=tuple(notes_of(rendered)))
+    return Made(tokens=min(tokens, step.max_positions or tokens), notes=tuple(notes))
 
 
 def settings_of(step: Evaluate, kind: ModelKind, label_names: tuple[str, ...]) -> EvaluationSettings:
@@ -65,35 +89,54 @@ def settings_of(step: Evaluate, kind: ModelKind, label_names: tuple[str, ...]) -
     )
 
 
-def _subjects(
-    step: Evaluate, work: Work, kind: ModelKind, names: tuple[str, ...], tokenizer: Any
-) -> list[Subject]:
-    words: list[tuple[str, Any, str]] = []
+def _words(step: Evaluate, work: Work) -> dict[str, tuple[Role, str]]:
+    """Name of each subject -> its role and its model's word; the student last."""
+    words: dict[str, tuple[Role, str]] = {}
     if step.teacher is not None:
-        words.append(("teacher", "teacher", step.teacher.model))
+        words["teacher"] = ("teacher", step.teacher.model)
     if step.baseline is not None:
-        words.append((_baseline_name(step.baseline, work), "baseline", step.baseline))
-    words.append(("student", "student", step.model))
-    models = {name: work.load_model(word, kind, names) for name, _, word in words}
-    vocabulary = None
-    if kind in ("causal", "seq2seq"):
-        sizes = [model.config.get_text_config().vocab_size for model in models.values()]
-        vocabulary = min(sizes)
-        if step.teacher is not None:
-            other = work.load_tokenizer(step.teacher.model)
-            vocabulary = shared_vocabulary(tokenizer, other, sizes[-1], sizes[0]).size
-    return [
-        Subject(
-            name=name,
-            role=role,
-            model=models[name],
-            tokenizer=tokenizer,
-            reader=Reader(models[name], vocabulary).probe(),
-            description=_description(word, work),
-            folder=Path(place) if Path(place := work.model_place(word)).is_dir() else None,
-        )
-        for name, role, word in words
-    ]
+        words[_baseline_name(step.baseline, work)] = ("baseline", step.baseline)
+    return words | {_STUDENT: ("student", step.model)}
+
+
+def _groups(
+    words: Mapping[str, tuple[Role, str]],
+    models: Mapping[str, Any],
+    work: Work,
+    kind: ModelKind,
+    tokenizer: Any,
+) -> list[Readers]:
+    """Who reads in whose tokens; models that score no tokens all read in the student's."""
+    columns = {name: model.config.get_text_config().vocab_size for name, model in models.items()}
+    if kind not in _TOKENS:
+        return [Readers(tokenizer, columns)]
+    groups = [Readers(tokenizer, {_STUDENT: columns.pop(_STUDENT)})]
+    for name, size in columns.items():
+        join(groups, name, work.load_tokenizer(words[name][1]), size)
+    return groups
+
+
+def _subject(
+    name: str,
+    role: Role,
+    word: str,
+    model: Any,
+    tokenizer: Any,
+    vocabulary: int | None,
+    source: Source | None,
+    work: Work,
+) -> Subject:
+    place = Path(work.model_place(word))
+    return Subject(
+        name=name,
+        role=role,
+        model=model,
+        tokenizer=tokenizer,
+        reader=Reader(model, vocabulary).probe(),
+        description=_description(word, work),
+        folder=place if place.is_dir() else None,
+        source=source,
+    )
 
 
 def _baseline_name(word: str, work: Work) -> str:
@@ -109,6 +152,10 @@ def _description(word: str, work: Work) -> str:
         return f"{word}, as it is"
     step = work.recipe.steps[made]
     if not isinstance(step, Train):
-        return f"made from {step.student.origin}, not trained"  # type: ignore[union-attr]
+        return f"made from {_origin(step.student)}, not trained"  # type: ignore[union-attr]
     objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in step.objective)
-    return f"from {step.student.origin}, trained with {objective} on {step.rows}"
+    return f"from {_origin(step.student)}, trained with {objective} on {step.rows}"
+
+
+def _origin(student: Student) -> str:
+    return student.origin + (f" with the tokenizer {student.tokenizer}" if student.tokenizer else "")

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from limbeck.core.models import count_parameters, load_tokenizer, save_model
+from limbeck.core.models import count_parameters, save_model
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
@@ -13,6 +13,7 @@ from limbeck.recipes.model import Train
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
+from limbeck.runs.models import tokenizer_of
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
@@ -30,7 +31,7 @@ def train(step: Train, work: Work) -> Made:
     origin = step.student.origin
     kind = work.kind(step.model_kind, origin)
     names = work.classes(step.rows) if kind == "classifier" else ()
-    tokenizer = load_tokenizer(work.model_place(origin))
+    tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
     rendered = work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
     notes = list(notes_of(rendered))
