@@ -44,7 +44,8 @@ class DistilTrainer(Trainer):
         options: passed to `Trainer` (callbacks, optimizers ...).
 
     Raises:
-        ConfigError: a term reads a teacher and there is none, or `args` would drop columns.
+        ConfigError: a term reads a teacher and there is none, the party balances its terms, or `args`
+            would drop columns.
     """
 
     # Trainer must not divide by the accumulation steps: terms are divided by the window's counts.
@@ -61,6 +62,11 @@ class DistilTrainer(Trainer):
     ) -> None:
         if party.criterion.teacher_needs and answer is None:
             raise ConfigError("answer must be given, got None; a term reads the teacher.")
+        if party.balance is not None:
+            raise ConfigError(
+                f"balance must be None in a transformers.Trainer, which sees one micro-batch at a time, got "
+                f"'{party.balance}'. Train with limbeck.engine.train."
+            )
         if args.remove_unused_columns:
             raise ConfigError("remove_unused_columns must be False, got True; rows come from the source.")
         self._answer, self._source = answer, source

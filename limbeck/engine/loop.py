@@ -1,7 +1,8 @@
 """The training loop.
 
 One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> ask the teacher ->
-count units over all of them and all ranks -> for each party in turn: forward, terms, backward ->
+count units over all of them and all ranks -> for each party in turn: weights of its terms where they
+are balanced, forward, terms, backward ->
 refuse what is not finite -> clip -> update -> watch (validation, in the steps that have it) ->
 schedules and followers observe the reduced metrics, once.
 """
@@ -26,6 +27,7 @@ from limbeck.core.errors import Interrupted, NotFiniteError, RowError
 from limbeck.core.outputs import Outputs
 from limbeck.core.seeds import seed_everything
 from limbeck.core.term import Follower, value_at
+from limbeck.engine.balance import gradient_magnitude, last_layer, weight_metrics
 from limbeck.engine.checkpoint import (
     load_checkpoint,
     load_schedule_states,
@@ -125,8 +127,9 @@ class _Training:
     ) -> None:
         self.settings = parties[0].settings
         self.source, self.around, self.folder = source, around, folder
-        # Some parameters get no gradient when an objective reads inner layers only.
-        inner = any(not term.pointwise for party in parties for term in party.criterion.terms)
+        # Some parameters get no gradient when an objective reads inner layers only, or gets weight 0.
+        terms = [term for party in parties for term in party.criterion.terms]
+        inner = any(not term.pointwise for term in terms) or any(party.balance for party in parties)
         self.accelerator = Accelerator(
             # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
             mixed_precision="no",
@@ -220,15 +223,18 @@ class _Training:
             raise RowError(
                 f"step {self.done + 1} must have something to learn from, got no target in {_named(window)}."
             )
+        moment: Any = {"counts": counts, "step": self.done, "total_steps": self.total_steps}
+        weights = None
+        if seat.party.balance is not None:
+            learner, around = self.accelerator.unwrap_model(seat.learner), (self._autocast, self._sum)
+            weights = gradient_magnitude(learner, window, answers, *around, **moment)
         seat.optimizer.zero_grad(set_to_none=True)
         losses, means = [], torch.zeros(len(criterion.terms), device=counts.device)
         for place, (batch, teacher) in enumerate(zip(window, answers, strict=True)):
             last = place == len(window) - 1
             with nullcontext() if last else self.accelerator.no_sync(seat.learner):
                 with self._autocast():
-                    loss, parts = seat.learner(
-                        batch, teacher, counts=counts, step=self.done, total_steps=self.total_steps
-                    )
+                    loss, parts = seat.learner(batch, teacher, weights=weights, **moment)
                 # Ranks average their gradients; the parts of the loss add up.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             losses.append(loss.detach())
@@ -239,6 +245,7 @@ class _Training:
             self.accelerator.clip_grad_norm_(module.parameters(), limit)
         norm = self.accelerator.clip_grad_norm_(seat.trained, limit)
         self._keep_metrics(seat, torch.stack(losses), means)
+        seat.metrics |= weight_metrics(seat.party, weights)
         seat.grad_norm = float(norm)
         self._refuse_unless_finite(seat, window, losses)
 
@@ -287,6 +294,8 @@ class _Training:
     def _seat(self, party: Party) -> _Seat:
         if party.settings.gradient_checkpointing:
             party.model.gradient_checkpointing_enable()  # type: ignore[operator]
+        if party.balance is not None:
+            last_layer(party.reader)  # refuses what cannot be balanced
         party.model.train()
         learner = Learner(party)
         learnt = [term.learnt for term in party.criterion.terms if term.learnt is not None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -40,6 +40,7 @@ class Criterion(Protocol):
         counts: Tensor,
         step: int,
         total_steps: int,
+        weights: Sequence[float] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """[] the micro-batch's part of the loss, [terms] its part of each term's mean."""
 
@@ -60,6 +61,7 @@ class Party:
         criterion: what it is trained on.
         settings: its optimizer; batch sizes and length are the first party's.
         turn: whether it learns in a given step.
+        balance: what weighs its terms in the place of their own weights (`engine.balance`), if anything.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Party:
     criterion: Criterion
     settings: TrainingSettings
     turn: Callable[[int], bool] = every_step
+    balance: Literal["gradient_magnitude"] | None = None
 
 
 class Learner(nn.Module):

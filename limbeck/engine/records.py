@@ -14,7 +14,8 @@ class StepReport:
         step: counted from 1 (a finished step).
         total_steps: of the whole training.
         loss: weighted sum of the terms' means.
-        terms: mean of each term, in its own unit (nats for divergences), without its weight.
+        terms: mean of each term, in its own unit (nats for divergences), without its weight; and
+            `weight_<term>` where the step balanced them.
         learning_rate: of the update that was made.
         grad_norm: before clipping.
         tokens: read so far by the student, on all ranks.

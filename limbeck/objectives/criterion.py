@@ -87,6 +87,7 @@ class Criterion:
         counts: Tensor,
         step: int,
         total_steps: int,
+        weights: Sequence[float] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The terms on one micro-batch.
 
@@ -97,6 +98,7 @@ class Criterion:
             counts: [terms, 3] as `counts`, summed over the optimizer step.
             step: optimizer step, for schedules.
             total_steps: of the run, for schedules.
+            weights: of the terms, in the place of their own; 0 skips a term, and its mean reads 0.
 
         Returns:
             [] this micro-batch's part of the loss (the parts of a step add up to it), and
@@ -106,20 +108,21 @@ class Criterion:
             _Share(
                 term,
                 place,
-                term.weight_at(step, total_steps),
+                term.weight_at(step, total_steps) if weights is None else weights[place],
                 term.hyperparameters_at(step, total_steps),
                 counts[place],
             )
             for place, term in enumerate(self.terms)
+            if weights is None or weights[place] != 0
         ]
-        means = torch.zeros(len(shares), device=counts.device)
+        means = torch.zeros(len(self.terms), device=counts.device)
         total = torch.zeros((), device=counts.device)
         pointwise = [share for share in shares if share.term.pointwise]
         present = [share for share in pointwise if _has_units(batch, share.term)]
         if present:
             total, values = self._pointwise(present, student, teacher, batch)
             means[[share.place for share in present]] = values
-        elif pointwise:
+        elif pointwise or not shares:
             total = _nothing(student)
         for share in shares:
             if not share.term.pointwise:
@@ -289,8 +292,13 @@ def _has_units(batch: Batch, term: Term) -> bool:
 
 def _nothing(student: Outputs) -> Tensor:
     """0 with a graph, for a micro-batch that no term learns from: the backward still runs on every rank."""
-    answer = student.hidden if student.logits is None else student.logits
-    assert answer is not None
+    answers = (
+        student.hidden,
+        student.logits,
+        *student.states.values(),
+        *(q for q, *_ in student.qkv.values()),
+    )
+    answer = next(answer for answer in answers if answer is not None)
     return answer.float().sum() * 0.0
 
 

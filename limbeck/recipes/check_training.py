@@ -35,6 +35,8 @@ def training_problems(step: Train, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.selection", "says whom to ask: give the step a teacher.")
     if step.corpus is not None and step.rollouts is None:
         yield Problem(f"{where}.corpus", "goes with rollouts: without, load the rows together.")
+    if step.balance is not None:
+        yield from _balance_problems(step, where)
     yield from _watching_problems(step, where)
     if step.domains is not None and (step.watch is None or step.watch.perplexities_by != step.domains.column):
         yield Problem(
@@ -89,6 +91,17 @@ def _term_problems(step: Train, term: Term, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.weighted_by", f"must be one of {allowed}, got '{term.weighted_by}'.")
     if step.rollouts is not None and term.on != "student" and (numbers or term.weighted_by == IMPORTANCE):
         yield Problem(f"{where}.on", f"must be student: only the student's tokens are judged, got {term.on}.")
+
+
+def _balance_problems(step: Train, where: str) -> Iterator[Problem]:
+    if len(step.objective) < 2:
+        yield Problem(f"{where}.balance", f"needs two terms or more, got {step.objective[0].name} alone.")
+    for place, term in enumerate(step.objective):
+        if isinstance(term.weight, dict):
+            yield Problem(
+                f"{where}.objective.{place}.weight",
+                f"must be no schedule with balance: {step.balance}, which reads none. Leave one out.",
+            )
 
 
 def _watching_problems(step: Train, where: str) -> Iterator[Problem]:

@@ -155,6 +155,10 @@ class Train(TrainingSettings):
     watch: Watch | None = Field(default=None, description="what is measured while training")
     selection: Selection | None = Field(default=None, description="who answers which row")
     domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
+    balance: Literal["gradient_magnitude"] | None = Field(
+        default=None,
+        description="weighs terms so that each pulls the last layer alike; their weights are unread",
+    )
 
 
 class Evaluate(Config):

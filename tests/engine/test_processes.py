@@ -14,8 +14,8 @@ import torch
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def command(folder: Path, *settings: float) -> list[str]:
-    """Settings: steps, micro-batch size, accumulation, save_steps, dropout."""
+def command(folder: Path, *settings: float | str) -> list[str]:
+    """Settings: steps, micro-batch size, accumulation, save_steps, dropout, balance (none if left out)."""
     return ["-m", "tests.engine.world", str(folder), *map(str, settings)]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,9 @@ def teacher_answer(batch: Batch) -> Outputs:
     return Reader(model).probe().read(batch.inputs, party.criterion.teacher_needs)
 
 
-def main(folder: str, steps: str, size: str, accumulation: str, save_steps: str, dropout: str) -> None:
+def main(
+    folder: str, steps: str, size: str, accumulation: str, save_steps: str, dropout: str, balance: str = ""
+) -> None:
     """Train in this process and save the weights as `weights.pt`."""
     party = student_party(
         dropout=float(dropout),
@@ -80,6 +83,8 @@ def main(folder: str, steps: str, size: str, accumulation: str, save_steps: str,
         gradient_accumulation_steps=int(accumulation),
         save_steps=int(save_steps),
     )
+    if balance:
+        party = replace(party, balance=balance)
     train([party], Rows(), answer=teacher_answer, folder=Path(folder))
     torch.save(party.model.state_dict(), Path(folder) / "weights.pt")
 

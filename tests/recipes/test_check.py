@@ -78,6 +78,23 @@ def train(**changes: str) -> str:
             "steps.1.train.rows: must not be held-out rows, got 'rows.heldout'. Take rows.train.",
         ),
         (
+            train(balance="gradient_magnitude"),
+            "steps.1.train.balance: needs two terms or more, got cross_entropy alone.",
+        ),
+        (
+            train(
+                balance="gradient_magnitude",
+                teacher="T",
+                objective="[{name: cross_entropy}, {name: forward_kl, weight: {schedule: linear, start: 0, stop: 1}}]",
+            ),
+            "steps.1.train.objective.1.weight: must be no schedule with balance: gradient_magnitude, which reads "
+            "none. Leave one out.",
+        ),
+        (
+            train(balance="gradients"),
+            "steps.1.train.balance: must be 'gradient_magnitude', got 'gradients'.",
+        ),
+        (
             train(objective="[{name: forward_kl}]"),
             "steps.1.train.objective.0: objective forward_kl reads teacher_logits: give the step a teacher.",
         ),

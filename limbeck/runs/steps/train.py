@@ -58,7 +58,7 @@ def train(step: Train, work: Work) -> Made:
     trained = _with_adapters(student, step)
     criterion = Criterion(build_terms(step.objective), fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
-    party = Party("student", trained, reader, criterion, _settings(settings))
+    party = Party("student", trained, reader, criterion, _settings(settings), balance=step.balance)
     live = teacher if isinstance(teacher, LocalTeacher) else None
     beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
     rollouts = beside.rollouts(source)
