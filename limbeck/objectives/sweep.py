@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from limbeck.core.products import hidden_gradient, product_dtype, scores, weight_gradient
 from limbeck.core.signals import Head, TopK
 from limbeck.objectives.gradients import Block, PointwiseTerm, Slopes, value_and_gradient
 
@@ -13,10 +14,8 @@ from limbeck.objectives.gradients import Block, PointwiseTerm, Slopes, value_and
 # beside multiplying them, and a block small enough to stay in the cache over all passes.
 _CPU_CHUNK = 150 * 2**20
 _CPU_BLOCK = 3 * 2**19
-_CPU_TILE = 2048  # columns of one projection
 _GPU_CHUNK = 640 * 2**20
 _GPU_BLOCK = 160 * 2**20
-_GPU_TILE = 32768
 _TINY = torch.finfo(torch.float32).tiny
 
 
@@ -69,7 +68,7 @@ class _Sweep:
         self.on_cpu = hidden.device.type == "cpu"
         vocabulary = plan.head.weight.shape[0]
         row_bytes = 4 * vocabulary
-        self.dtype = _product_dtype(hidden)
+        self.dtype = product_dtype(hidden)
         self.used = plan.weights.ne(0)
         # Float16 would lose weights of one over a step's tokens: there they are scaled to 1.
         self.unit = plan.weights.abs().amax().clamp_min(_TINY) if self.dtype is torch.float16 else None
@@ -82,7 +81,6 @@ class _Sweep:
         self.chunk_rows = -(-lines // -(-lines // chunk))
         block = (_CPU_BLOCK if self.on_cpu else _GPU_BLOCK) // row_bytes
         self.block_rows = min(self.chunk_rows, max(threads, block // threads * threads))
-        self.tile = _CPU_TILE if self.on_cpu else _GPU_TILE
         self.z = hidden.new_empty(self.chunk_rows, vocabulary, dtype=torch.float32)
         self.u = None if plan.teacher_hidden is None else torch.empty_like(self.z)
         self.scratch: dict[int, Tensor] = {}
@@ -168,15 +166,8 @@ class _Sweep:
         return slope
 
     def _project(self, hidden: Tensor, head: Head, out: Tensor) -> Tensor:
-        """Logits before the softcap, scale * (hidden @ weight.T + bias), in float32."""
-        out = out[: hidden.shape[0]]
-        h = hidden.to(self.dtype)
-        for start in range(0, out.shape[1], self.tile):
-            columns = slice(start, start + self.tile)
-            _product(h, head.weight[columns].detach().to(self.dtype).T, out=out[:, columns])
-        if head.bias is not None:
-            out.add_(head.bias.detach())
-        return out if head.scale == 1 else out.mul_(head.scale)
+        """Logits before the softcap, in float32."""
+        return scores(hidden, head, out[: hidden.shape[0]], self.dtype)
 
     def _collect(
         self,
@@ -190,47 +181,16 @@ class _Sweep:
         first: bool,
     ) -> None:
         if d_hidden is not None:
-            d_hidden[rows] = self._sum_of_tiles(dz) * factors
+            d_hidden[rows] = hidden_gradient(dz, self.plan.head.weight, self.dtype) * factors
         if d_weight is not None:
-            right = h.to(self.dtype)
-            for start in range(0, dz.shape[1], self.tile):
-                columns = slice(start, start + self.tile)
-                _product(dz[:, columns].to(self.dtype).T, right, out=d_weight[columns], add=not first)
+            weight_gradient(dz, h, d_weight, self.dtype, add=not first)
         if d_bias is not None:
             d_bias.addmv_(dz.T, factors.squeeze(-1))
-
-    def _sum_of_tiles(self, dz: Tensor) -> Tensor:
-        weight = self.plan.head.weight
-        total = dz.new_empty(dz.shape[0], weight.shape[1])
-        for start in range(0, dz.shape[1], self.tile):
-            columns = slice(start, start + self.tile)
-            left, right = dz[:, columns].to(self.dtype), weight[columns].to(self.dtype)
-            _product(left, right, out=total, add=start > 0)
-        return total
 
     def _spare(self, number: int) -> Tensor:
         if number not in self.scratch:
             self.scratch[number] = self.z.new_empty(self.block_rows, self.z.shape[1])
         return self.scratch[number]
-
-
-def _product(a: Tensor, b: Tensor, out: Tensor, *, add: bool = False) -> None:
-    """out = a @ b, or out += a @ b, with a float32 result whatever the operands."""
-    if a.dtype is torch.float32:
-        torch.addmm(out, a, b, beta=1 if add else 0, out=out)
-    elif add:
-        out.add_(torch.mm(a, b, out_dtype=torch.float32))
-    else:
-        out.copy_(torch.mm(a, b, out_dtype=torch.float32))
-
-
-def _product_dtype(hidden: Tensor) -> torch.dtype:
-    """What the products multiply in: on CUDA the dtype of autocast or the hidden states, else float32."""
-    kind = hidden.device.type
-    if kind != "cuda":
-        return torch.float32
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-    return dtype if dtype in (torch.float16, torch.bfloat16) else torch.float32
 
 
 def _is_finite(bias: Tensor | None) -> bool:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from limbeck.core import products
 from limbeck.core.errors import ObjectiveError
 from limbeck.core.signals import Head
 from limbeck.objectives import adaptive_kl, cross_entropy, forward_kl, jsd, reverse_kl, sweep, taid
@@ -20,7 +21,7 @@ def several_chunks(monkeypatch):
     """Chunks of 5 rows and blocks of 2, so that every boundary is crossed."""
     monkeypatch.setattr(sweep, "_CPU_CHUNK", 5 * 4 * V)
     monkeypatch.setattr(sweep, "_CPU_BLOCK", 2 * 4 * V)
-    monkeypatch.setattr(sweep, "_CPU_TILE", 128)
+    monkeypatch.setattr(products, "_CPU_TILE", 128)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
