@@ -2,5 +2,6 @@
 
 from limbeck.rows.aligned.chunks import chunk_numbers
 from limbeck.rows.aligned.ends import token_ends
+from limbeck.rows.aligned.pairs import Pair, render_pair
 
-__all__ = ["chunk_numbers", "token_ends"]
+__all__ = ["Pair", "chunk_numbers", "render_pair", "token_ends"]
