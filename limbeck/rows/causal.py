@@ -23,6 +23,10 @@ Row = Mapping[str, Any]
 FINISHED = "finished"
 """Column of rows that a model wrote: whether it ended by itself."""
 
+TEXTS_CUT = "texts cut into windows of max_length"
+ANSWERS_CUT = "answers cut at max_length, so that their end is not taught"
+"""Notes of `rows.render.notes_of`."""
+
 _TEMPLATE_ADVICE = "Set loss_on: last_assistant (or all), or give the tokenizer another chat_template."
 
 
@@ -64,7 +68,7 @@ def causal_examples(
     for example in encoded(pieces, tokenizer):
         if kind is Kind.TEXT:
             windows = _windows(example, rendering.max_length)
-            notes["texts cut into windows of max_length"] += len(windows) > 1
+            notes[TEXTS_CUT] += len(windows) > 1
             examples += windows
             continue
         first = int(example.is_target.argmax())
@@ -123,11 +127,29 @@ def pieces_of(
 
 def encoded(pieces: Sequence[Piece], tokenizer: "PreTrainedTokenizerBase") -> list[CausalExample]:
     """Ids and learnt tokens of every piece, uncut; begin and end tokens in place."""
+    apart = encode(tokenizer, texts_apart(pieces))
+    return assembled(pieces, tokenizer, apart, encode_with_offsets(tokenizer, texts_joined(pieces)))
+
+
+def texts_apart(pieces: Sequence[Piece]) -> list[str]:
+    """The texts that are tokenised segment by segment, in order."""
+    return [segment.text for piece in pieces if not piece.joined for segment in piece.segments]
+
+
+def texts_joined(pieces: Sequence[Piece]) -> list[str]:
+    """The texts that are tokenised as one, in order."""
+    return ["".join(segment.text for segment in piece.segments) for piece in pieces if piece.joined]
+
+
+def assembled(
+    pieces: Sequence[Piece],
+    tokenizer: "PreTrainedTokenizerBase",
+    ids_apart: Sequence[Ids],
+    joined_with_offsets: Sequence[tuple[Ids, NDArray[np.int64]]],
+) -> list[CausalExample]:
+    """`encoded`, of ids that are there: of `texts_apart`, and of `texts_joined` with their characters."""
     opening, end = opening_ids(tokenizer), np.asarray([end_id(tokenizer)], dtype=np.int32)
-    apart = iter(encode(tokenizer, [s.text for piece in pieces if not piece.joined for s in piece.segments]))
-    joined = iter(
-        encode_with_offsets(tokenizer, ["".join(s.text for s in p.segments) for p in pieces if p.joined])
-    )
+    apart, joined = iter(ids_apart), iter(joined_with_offsets)
     examples = []
     for piece in pieces:
         if piece.joined:

@@ -13,11 +13,15 @@ Messages = Sequence[Mapping[str, Any]]
 
 
 class Segment(NamedTuple):
-    """A stretch of text: learnt or only read, and whether the end token follows it."""
+    """A stretch of text: learnt or only read, and whether the end token follows it.
+
+    `words` are those of the turn, where a template may write its own before and behind them.
+    """
 
     text: str
     learnt: bool
     ends: bool = False
+    words: str = ""
 
 
 class TemplateError(ValueError):
@@ -65,7 +69,8 @@ def _plain(turns: Messages, learnt: set[int]) -> list[Segment]:
     for k, turn in enumerate(turns):
         content = turn["content"] if "content" in turn else json.dumps(turn.get("tool_calls"))
         segments.append(Segment(_header(turn["role"]), False))
-        segments.append(Segment(content, k in learnt, ends=turn["role"] == "assistant"))
+        is_answer = turn["role"] == "assistant"
+        segments.append(Segment(content, k in learnt, ends=is_answer, words=content.strip()))
         if k + 1 < len(turns):
             segments.append(Segment("\n\n", False))
     return _merged(segments)
@@ -95,7 +100,8 @@ def _templated(
     for k in learnt:
         start, end = _turn(turns, k, whole, tokenizer, tools)
         written = whole[start:end].rstrip() or whole[start:end]
-        segments += [Segment(whole[position:start], False), Segment(written, True)]
+        words = (turns[k].get("content") or "").strip()
+        segments += [Segment(whole[position:start], False), Segment(written, True, words=words)]
         position = start + len(written)
     if _lacks_end(turns, whole, tokenizer):
         return [*segments[:-1], segments[-1]._replace(ends=True)]

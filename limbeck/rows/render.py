@@ -1,7 +1,7 @@
 """From rows of text to rows of token ids, once, before training."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,29 +60,43 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
             leaves no room for an answer, a rationale is missing, a label is none of `label_names`.
         ModelError: the tokenizer lacks what is needed (an end token; characters of tokens for chats).
     """
+    kind = checked_kind(rows, rendering)
+    make: Any = _EXAMPLES[rendering.model_kind]
+    notes: Counter[str] = Counter()
+    problems: list[Problem] = []
+    tables = [
+        table_of(make(some, kind, tokenizer, rendering, notes=notes, problems=problems), rendering)
+        for some in batches(rows, rendering, problems)
+    ]
+    refuse_rendering(problems, rendering.max_length)
+    return rendered_rows(tables or [table_of([], rendering)], notes)
+
+
+def checked_kind(rows: Dataset, rendering: Rendering) -> Kind:
+    """The kind of `rows`; RowError where they cannot teach such a model or such a task."""
     kind = kind_of(rows.column_names)
-    is_two_task = rendering.task == "two_task"
     refuse_kind(kind, _TASKS.get(rendering.task, _ACCEPTED[rendering.model_kind]), _purpose(rendering))
-    if is_two_task and "rationale" not in rows.column_names:
+    if rendering.task == "two_task" and "rationale" not in rows.column_names:
         raise RowError(
             f"rows must have the column `rationale` for two_task, got {', '.join(rows.column_names)}. "
             "Rename one with columns: {rationale: llm_rationale}."
         )
-    make: Any = _EXAMPLES[rendering.model_kind]
-    notes: Counter[str] = Counter()
-    problems: list[Problem] = []
-    tables = []
+    return kind
+
+
+def batches(rows: Dataset, rendering: Rendering, problems: list[Problem]) -> Iterator[list[dict[str, Any]]]:
+    """Rows to tokenise in one call; those with a row that lacks a rationale add to `problems` instead."""
     for start in range(0, len(rows), _CHUNK):
-        chunk = rows.select(range(start, min(start + _CHUNK, len(rows)))).to_list()
-        if is_two_task:
-            missing = without_rationale(chunk)
-            problems += missing
-            if missing:
-                continue
-        examples = make(chunk, kind, tokenizer, rendering, notes=notes, problems=problems)
-        tables.append(_table(examples, rendering))
-    refuse_rendering(problems, rendering.max_length)
-    rendered = Dataset(pa.concat_tables(tables) if tables else _table([], rendering))
+        some = rows.select(range(start, min(start + _CHUNK, len(rows)))).to_list()
+        missing = without_rationale(some) if rendering.task == "two_task" else []
+        problems += missing
+        if not missing:
+            yield some
+
+
+def rendered_rows(tables: Sequence[pa.Table], notes: Mapping[str, int]) -> Dataset:
+    """Tables of examples as one, with what `notes_of` says of them."""
+    rendered = Dataset(pa.concat_tables(tables))
     rendered.info.description = "\n".join(f"{what}: {count}." for what, count in notes.items() if count)
     return rendered
 
@@ -92,7 +106,8 @@ def notes_of(rendered: Dataset) -> list[str]:
     return [line for line in rendered.info.description.split("\n") if line]
 
 
-def _table(examples: Sequence[Any], rendering: Rendering) -> pa.Table:
+def table_of(examples: Sequence[Any], rendering: Rendering) -> pa.Table:
+    """Examples as the columns that `render` returns."""
     columns: dict[str, pa.Array] = {
         "row_id": pa.array([example.row_id for example in examples], pa.string()),
         "input_ids": list_column([example.input_ids for example in examples], np.int32),

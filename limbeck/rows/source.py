@@ -14,12 +14,13 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.fingerprint import fingerprint
-from limbeck.core.masks import IGNORE, next_token_targets, shift_right
+from limbeck.core.masks import IGNORE, at_predictors, next_token_targets, shift_right
 from limbeck.rows.pack import pack
 from limbeck.rows.ragged import Ragged
 from limbeck.rows.rendering import Rendering
 
 _PADDING = -1  # sequence id of padding: negative, as `next_token_targets` asks
+_NO_CHUNK = -1  # as in the column `chunks` of `rows.aligned.pairs`
 
 
 class PaddedSource:
@@ -29,6 +30,8 @@ class PaddedSource:
         self, rendered: Dataset, rendering: Rendering, pad_id: int, decoder_start_id: int | None = None
     ) -> None:
         """Hold the rows of `rows.render.render` in flat arrays.
+
+        With the column `chunks` of `rows.aligned.pairs`, batches have it as a signal.
 
         Raises:
             ConfigError: a seq2seq model without `decoder_start_id`.
@@ -43,7 +46,7 @@ class PaddedSource:
         self._row_ids: list[str] = list(rendered["row_id"])
         self._columns = {
             name: Ragged.of_column(rendered, name)
-            for name in ("input_ids", "is_target", "target_ids", "token_type_ids")
+            for name in ("input_ids", "is_target", "target_ids", "token_type_ids", "chunks")
             if name in rendered.column_names
         }
         self._labels = np.asarray(rendered["label"]) if "label" in rendered.column_names else None
@@ -89,7 +92,14 @@ class PaddedSource:
             row_ids=[[self._row_ids[index]] for index in indices],
             groups=_tensor(groups),
             group_names=self.rendering.group_names,
+            signals=self._chunks(indices, targets),
         )
+
+    def _chunks(self, indices: Sequence[int], targets: NDArray[np.int64] | None) -> dict[str, Tensor]:
+        if "chunks" not in self._columns or targets is None:
+            return {}
+        chunks, _ = self._padded("chunks", indices, _NO_CHUNK)
+        return {"chunks": _expected(chunks, targets)}
 
     def _padded(
         self, name: str, indices: Sequence[int], fill: int
@@ -154,6 +164,7 @@ class PackedSource:
         is_target = np.zeros(shape, dtype=np.bool_)
         sequence_ids = np.full(shape, _PADDING, dtype=np.int64)
         group_ids = np.full(shape, IGNORE, dtype=np.int64)
+        chunks = np.full(shape, _NO_CHUNK, dtype=np.int64)
         columns, groups = self._rows._columns, self._rows._groups
         for line, index in enumerate(indices):
             start = 0
@@ -165,6 +176,8 @@ class PackedSource:
                 is_target[here] = columns["is_target"][row]
                 sequence_ids[here] = number
                 group_ids[here] = IGNORE if groups is None else groups[row]
+                if "chunks" in columns:
+                    chunks[here] = columns["chunks"][row]
                 start += len(ids)
         targets = next_token_targets(input_ids, is_target, sequence_ids)
         return Batch(
@@ -174,6 +187,7 @@ class PackedSource:
             groups=None if groups is None else _tensor(np.where(targets == IGNORE, IGNORE, group_ids)),
             group_names=self.rendering.group_names,
             packed_tokens=sum(self.lengths[index] for index in indices),
+            signals={"chunks": _expected(chunks, targets)} if "chunks" in columns else {},
         )
 
 
@@ -188,6 +202,11 @@ def _packs(
         packed = pack([lengths[row] for row in rows], max_length, seed)
         found += [[rows[place] for place in one] for one in packed]
     return found
+
+
+def _expected(chunks: NDArray[np.int64], targets: NDArray[np.int64]) -> Tensor:
+    """The chunk within its row of the token that each output must predict; -1 where nothing is learnt."""
+    return torch.from_numpy(np.where(targets == IGNORE, _NO_CHUNK, at_predictors(chunks, _NO_CHUNK)))
 
 
 def _tensor(array: NDArray[Any] | None) -> Tensor | None:

@@ -1,0 +1,69 @@
+"""Pairs of rendered rows kept in a folder, named by what they were made of."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from datasets import Dataset
+
+from limbeck.core.files import write_folder
+from limbeck.core.fingerprint import fingerprint
+from limbeck.rows.rendering import Rendering
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_VERSION = 1  # raised when the same input is aligned otherwise
+_SIDES = ("student", "teacher")
+
+
+def kept(
+    folder: Path | None,
+    rows: Dataset,
+    tokenizers: "Sequence[PreTrainedTokenizerBase]",
+    choices: Sequence[Any],
+    make: Callable[[], tuple[Dataset, Dataset]],
+) -> tuple[Dataset, Dataset]:
+    """What `make` returns, read from `folder` if the same was kept there; without a folder, made."""
+    if folder is None:
+        return make()
+    plain = [asdict(choice) if isinstance(choice, Rendering) else choice for choice in choices]
+    marks = [_VERSION, rows_fingerprint(rows), [tokenizer_fingerprint(one) for one in tokenizers], plain]
+    place = folder / fingerprint(marks)
+    if not place.exists():
+        made = make()
+
+        def fill(target: Path) -> None:
+            for name, rendered in zip(_SIDES, made, strict=True):
+                rendered.save_to_disk(str(target / name))
+
+        write_folder(place, fill)
+    student, teacher = (Dataset.load_from_disk(str(place / name)) for name in _SIDES)
+    return student, teacher
+
+
+def rows_fingerprint(rows: Dataset) -> str:
+    """Equal for equal rows in the same order, however they are stored."""
+    digest = hashlib.sha256()
+
+    class Sink:
+        def write(self, data: Any) -> None:
+            digest.update(data)
+
+    table = rows.with_format("arrow")[:].combine_chunks().replace_schema_metadata(None)
+    with pa.ipc.new_stream(pa.PythonFile(Sink(), mode="w"), table.schema) as stream:
+        stream.write_table(table)
+    return digest.hexdigest()
+
+
+def tokenizer_fingerprint(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Equal for tokenizers that give equal ids, special tokens and chats."""
+    text = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(tokenizer)
+    # Truncation and padding stand first; every call of the tokenizer sets them anew.
+    _, found, parts = text.partition('"added_tokens"')
+    return fingerprint(
+        [parts if found else text, str(tokenizer.special_tokens_map), str(tokenizer.chat_template)]
+    )
