@@ -26,7 +26,7 @@ SIGNALS: Mapping[str, str] = {
     "teacher_qkv": "QKV: queries, keys and values of one attention layer of the teacher, each [B, T, D]",
     "spans": "[B, T] number of the phrase that each target belongs to, below 0 outside of phrases",
     "attention_mask": "[B, T] 1 at tokens, 0 at padding",
-    "foreign_logits": "[..., V'] scores of a teacher over a vocabulary of its own",
+    "teacher_own_logits": "[..., V'] scores of a teacher over a vocabulary of its own",
     "student_chunks": "[N] log-likelihood that the student gives each chunk of text",
     "teacher_chunks": "[N] log-likelihood that the teacher gives each chunk of text",
     "student_chunk_states": "[N, M, D] states of the student at the last token of each chunk, matched layers",
@@ -40,7 +40,7 @@ BATCH_SIGNALS = ("advantages", "sampled_log_probs")
 """Signals that come with the batch: one number for each target, put there when it was prepared."""
 
 POINTWISE = frozenset(
-    {"student_logits", "teacher_logits", "teacher_topk", "foreign_logits", "labels", *BATCH_SIGNALS}
+    {"student_logits", "teacher_logits", "teacher_topk", "teacher_own_logits", "labels", *BATCH_SIGNALS}
 )
 """Signals with one entry a position: an objective of only these can be computed a row at a time (fused)."""
 
@@ -70,23 +70,25 @@ class QKV(NamedTuple):
 
 
 class Chunks(NamedTuple):
-    """What a teacher with another tokenizer says of the chunks of text that both tokenizers bound.
+    """What a teacher with another tokenizer says of chunks of text, and where the student reads them.
 
-    A chunk is counted where both sides end a token at the same byte. Merged chunks are runs of them
-    that end where the teacher expects a word to end.
+    A chunk is counted where both sides end a token at the same byte. Merged chunks are runs of chunks
+    that end where the teacher expects a word to end. Places are in the student's flattened [B, T].
 
     Attributes:
         log_probs: [N] natural log-likelihood of each merged chunk, at most 0.
-        members: [B, T] number of the merged chunk that each target of the student belongs to; -1 outside.
-        ends: [N] place in the flattened [B, T] of the output that follows each merged chunk's last
-            target: what it expects next says whether the chunk ends there; -1 where nothing follows.
-        lasts: [E] place in the flattened [B, T] of the last token of each chunk before merging.
+        members: [B, T] number of the merged chunk that each target belongs to; -1 outside.
+        ends: [N] place of the output behind each merged chunk's last target, whose mass on `starts` is a
+            factor of the chunk's likelihood; -1 where it is not.
+        starts: [V] True at the ids of the student that begin a word.
+        lasts: [E] place of the last token of each chunk before merging.
         states: layer -> [E, D] states of the teacher at the last token of each chunk before merging.
     """
 
     log_probs: "Tensor"
     members: "Tensor"
     ends: "Tensor"
+    starts: "Tensor"
     lasts: "Tensor"
     states: "Mapping[int, Tensor]"
 

@@ -44,8 +44,8 @@ class DistilTrainer(Trainer):
         options: passed to `Trainer` (callbacks, optimizers ...).
 
     Raises:
-        ConfigError: a term reads a teacher and there is none, the party balances its terms, or `args`
-            would drop columns.
+        ConfigError: a term reads a teacher and there is none, or chunks of text, the party balances its
+            terms, or `args` would drop columns.
     """
 
     # Trainer must not divide by the accumulation steps: terms are divided by the window's counts.
@@ -66,6 +66,11 @@ class DistilTrainer(Trainer):
             raise ConfigError(
                 f"balance must be None in a transformers.Trainer, which sees one micro-batch at a time, got "
                 f"'{party.balance}'. Train with limbeck.engine.train."
+            )
+        if party.criterion.teacher_needs.chunks:
+            raise ConfigError(
+                "terms must not read chunks of text here, got one that does: how many there are is known "
+                "when the teacher has answered. Use engine.train."
             )
         if args.remove_unused_columns:
             raise ConfigError("remove_unused_columns must be False, got True; rows come from the source.")
@@ -89,7 +94,7 @@ class DistilTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Tensor | int | None]:
-        """The window's batches and the units of every term in it, over all ranks: [terms, 3]."""
+        """The window's batches and the units of every term in it, over all ranks: [terms, 4]."""
         window, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         return window, self._counts([sample["batch"] for sample in window], device)
 

@@ -218,7 +218,8 @@ class _Training:
     def _learn(self, seat: _Seat, window: Sequence[Batch], answers: Sequence[Outputs | None]) -> None:
         """Gradients of one party over the whole window, clipped and checked."""
         criterion = seat.party.criterion
-        counts = self._sum(torch.stack([criterion.counts(batch) for batch in window]).sum(0))
+        asked = zip(window, answers, strict=True)
+        counts = self._sum(torch.stack([criterion.counts(*one) for one in asked]).sum(0))
         if not bool((counts.sum(dim=1) > 0).any()):
             raise RowError(
                 f"step {self.done + 1} must have something to learn from, got no target in {_named(window)}."

@@ -28,8 +28,8 @@ class Criterion(Protocol):
     def teacher_needs(self) -> Needs:
         """What the terms ask of the teacher."""
 
-    def counts(self, batch: Batch) -> Tensor:
-        """[terms, 3] tokens, sequences and batches that each term learns from."""
+    def counts(self, batch: Batch, teacher: Outputs | None = None) -> Tensor:
+        """[terms, 4] tokens, sequences, batches and chunks that each term learns from."""
 
     def __call__(
         self,

@@ -8,16 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
+from limbeck.core.chunk_likelihoods import chunk_likelihoods
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import project
-from limbeck.core.signals import BATCH_SIGNALS, TopK
+from limbeck.core.signals import BATCH_SIGNALS, Chunks, TopK
 from limbeck.core.term import Term
 from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
 from limbeck.objectives.gradients import learnt_values
 
 _UNITS = tuple(Unit)
+_DISTRIBUTIONS = {
+    "student": {"student_logits", "student_chunks"},
+    "teacher": {"teacher_logits", "teacher_topk", "teacher_own_logits"},
+}
+_CHUNKS = ("teacher_chunks", "teacher_chunk_states")
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,9 @@ class Criterion:
         """What the terms ask of the teacher; empty when no term reads a teacher."""
         return self._needs("teacher")
 
-    def counts(self, batch: Batch) -> Tensor:
-        """Units each term learns from in this micro-batch: [terms, 3] tokens, sequences, batches."""
-        return torch.stack([_counts(batch, _group(batch, term)) for term in self.terms])
+    def counts(self, batch: Batch, teacher: Outputs | None = None) -> Tensor:
+        """Units each term learns from in this micro-batch: [terms, 4] tokens, sequences, batches, chunks."""
+        return torch.stack([_counts(batch, term, teacher) for term in self.terms])
 
     def __call__(
         self,
@@ -95,7 +101,7 @@ class Criterion:
             student: its answer, with gradients.
             teacher: its answer, or None when `teacher_needs` is empty.
             batch: aligned targets and groups.
-            counts: [terms, 3] as `counts`, summed over the optimizer step.
+            counts: [terms, 4] as `counts`, summed over the optimizer step.
             step: optimizer step, for schedules.
             total_steps: of the run, for schedules.
             weights: of the terms, in the place of their own; 0 skips a term, and its mean reads 0.
@@ -146,12 +152,13 @@ class Criterion:
     def _needs(self, side: str) -> Needs:
         needs = Needs()
         for term in self.terms:
-            read = {name for name in term.signals if name.startswith(f"{side}_")}
+            read = set(term.signals)
             layers: tuple[int, ...] = getattr(term.layers, side) if term.layers else ()
             needs |= Needs(
-                distribution=f"{side}_logits" in read or f"{side}_topk" in read,
-                states=layers if f"{side}_states" in read else (),
+                distribution=bool(read & _DISTRIBUTIONS[side]),
+                states=layers if read & {f"{side}_states", f"{side}_chunk_states"} else (),
                 qkv=layers if f"{side}_qkv" in read else (),
+                chunks=side == "teacher" and bool(read & set(_CHUNKS)),
             )
         return needs
 
@@ -211,6 +218,8 @@ def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batc
     arguments = [_inner_signal(name, share.term, student, teacher, batch) for name in share.term.signals]
     values: Tensor = share.term.objective(*arguments, **share.hyperparameters)
     unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
+    if set(share.term.signals) & set(_CHUNKS):
+        unit = Unit.CHUNK
     if unit is Unit.TOKEN:
         values = values[batch.inputs["attention_mask"].bool()]
     if unit is Unit.SEQUENCE:
@@ -234,6 +243,9 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
     side, what = name.split("_", 1)
     outputs = student if side == "student" else teacher
     assert outputs is not None
+    if what in ("chunks", "chunk_states"):
+        assert teacher is not None and teacher.chunks is not None
+        return _of_chunks(what, outputs, teacher.chunks, term, batch, side)
     if what == "logits":  # of all positions: neighbours are compared
         everywhere = torch.ones(batch.inputs["input_ids"].shape, dtype=torch.bool, device=batch.device)
         return _logits(outputs, everywhere).view(*everywhere.shape, -1)
@@ -242,6 +254,17 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
     if what == "states":
         return torch.stack([outputs.states[layer] for layer in layers], dim=1)
     return outputs.qkv[layers[0]]
+
+
+def _of_chunks(what: str, outputs: Outputs, chunks: Chunks, term: Term, batch: Batch, side: str) -> Tensor:
+    """Likelihoods [N] of chunks under one side, or its states [E, M, D] at the last token of each."""
+    if what == "chunks":
+        return chunks.log_probs if side == "teacher" else chunk_likelihoods(outputs, chunks, batch)
+    assert term.layers is not None
+    if side == "teacher":
+        return torch.stack([chunks.states[layer] for layer in term.layers.teacher], dim=1)
+    states = [outputs.states[layer].flatten(0, 1)[chunks.lasts] for layer in term.layers.student]
+    return torch.stack(states, dim=1)
 
 
 def _logits(outputs: Outputs, learnt: Tensor) -> Tensor:
@@ -312,16 +335,18 @@ def _weighting(batch: Batch, term: Term) -> Tensor:
     return found
 
 
-def _counts(batch: Batch, group: Tensor | None) -> Tensor:
+def _counts(batch: Batch, term: Term, teacher: Outputs | None) -> Tensor:
+    group = _group(batch, term)
     mask = batch.inputs.get("attention_mask")
     tokens = (
         batch.inputs["input_ids"].new_tensor(batch.inputs["input_ids"].numel())
         if mask is None
         else mask.sum()
     )
+    chunks = tokens.new_tensor(_chunk_count(term, teacher))
     learnt = batch.learnt
     if learnt is None:
-        return torch.stack([tokens, tokens.new_tensor(batch.rows), tokens.new_tensor(1)]).double()
+        return torch.stack([tokens, tokens.new_tensor(batch.rows), tokens.new_tensor(1), chunks]).double()
     if group is not None:
         learnt = learnt & group
     if learnt.dim() == 2:
@@ -329,4 +354,12 @@ def _counts(batch: Batch, group: Tensor | None) -> Tensor:
         sequences = tokens.new_tensor(sequences)
     else:
         sequences = learnt.sum()
-    return torch.stack([tokens, sequences, learnt.any().long()]).double()
+    return torch.stack([tokens, sequences, learnt.any().long(), chunks]).double()
+
+
+def _chunk_count(term: Term, teacher: Outputs | None) -> int:
+    """Merged chunks of a term on likelihoods, chunks before merging of one on states."""
+    if teacher is None or teacher.chunks is None:
+        return 0
+    likelihoods = "teacher_chunks" in term.signals
+    return len(teacher.chunks.log_probs if likelihoods else teacher.chunks.lasts)

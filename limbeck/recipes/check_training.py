@@ -7,6 +7,7 @@ from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.rollouts import SOURCES
 from limbeck.core.signals import BATCH_SIGNALS
+from limbeck.recipes.check_alignment import ANSWERED, alignment_problems, reads_foreign
 from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Term, schedule_problems
 
@@ -29,6 +30,8 @@ def training_problems(step: Train, where: str) -> Iterator[Problem]:
         yield from _term_problems(step, term, f"{where}.objective.{place}")
     if step.rollouts is not None:
         yield from _rollout_problems(step, f"{where}.rollouts")
+    if reads_foreign(step):
+        yield from alignment_problems(step, where)
     if step.selection is not None and (step.task != "default" or step.rollouts is not None):
         yield Problem(f"{where}.selection", "goes with task: default and without rollouts.")
     if step.selection is not None and step.teacher is None:
@@ -64,6 +67,8 @@ def groups_of(step: Train) -> tuple[str, ...]:
     """Words that `on` may say in this step."""
     if step.selection is not None:
         return UNCERTAIN
+    if reads_foreign(step):
+        return ANSWERED
     return SOURCES if step.rollouts is not None else GROUPS[step.task]
 
 

@@ -66,6 +66,7 @@ class Comparison:
         rows: str = "rows.train",
         validation: float = 0.0,
         sft_steps: int = 0,
+        metrics: tuple[METRICS, ...] = COMPARED,
         **of_student: Any,
     ) -> Recipe:
         """The whole recipe; a training reads the teacher if one of its terms, or its rollouts, do.
@@ -79,6 +80,7 @@ class Comparison:
             rows: what the student learns from.
             validation: part of the rows for what training watches, as `heldout`.
             sft_steps: optimizer steps on the data before either training; 0: none.
+            metrics: of the evaluation.
             of_student: further fields of the student's train step.
         """
         made, start = common_start(self.student, seed=self.seed)
@@ -104,7 +106,7 @@ class Comparison:
                     teacher=Teacher(model=self.teacher),
                     baseline=compared_out if self.baseline else None,
                     rows="rows.heldout",
-                    metrics=COMPARED,
+                    metrics=metrics,
                     max_length=self.max_length,
                 ),
             ),

@@ -10,6 +10,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
+from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.text import read_yaml, write_yaml
@@ -155,6 +156,7 @@ class Train(TrainingSettings):
     watch: Watch | None = Field(default=None, description="what is measured while training")
     selection: Selection | None = Field(default=None, description="who answers which row")
     domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
+    alignment: Alignment | None = Field(default=None, description="of a teacher with another tokenizer")
     balance: Literal["gradient_magnitude"] | None = Field(
         default=None,
         description="weighs terms so that each pulls the last layer alike; their weights are unread",

@@ -10,6 +10,7 @@ from limbeck.core.fingerprint import fingerprint
 from limbeck.core.models import ModelKind
 from limbeck.core.seeds import generator
 from limbeck.recipes.model import Build, Capture, Evaluate, Train
+from limbeck.rows.aligned.pairs import Pair, render_pair
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering, Task
 from limbeck.rows.source import PackedSource, PaddedSource
@@ -23,15 +24,38 @@ class Renderer:
 
     def __init__(self) -> None:
         self._rendered: dict[tuple[str, str, Rendering], Dataset] = {}
+        self._pairs: dict[tuple[Any, ...], Pair] = {}
 
     def render(self, reference: str, rows: Dataset, tokenizer: Any, rendering: Rendering) -> Dataset:
         """The rows called `reference` as token ids (see `rows.render.render`)."""
-        text = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(tokenizer)
-        special = [str(tokenizer.special_tokens_map), str(tokenizer.chat_template)]
-        key = (reference, fingerprint([text, special]), rendering)
+        key = (reference, _fingerprint(tokenizer), rendering)
         if key not in self._rendered:
             self._rendered[key] = render(rows, tokenizer, rendering)
         return self._rendered[key]
+
+    def render_pair(
+        self,
+        reference: str,
+        rows: Dataset,
+        tokenizer: Any,
+        teacher_tokenizer: Any,
+        rendering: Rendering,
+        *,
+        teacher_length: int | None,
+    ) -> Pair:
+        """The rows in the tokens of two tokenizers (see `rows.aligned.pairs.render_pair`)."""
+        sides = (_fingerprint(tokenizer), _fingerprint(teacher_tokenizer))
+        key = (reference, *sides, rendering, teacher_length)
+        if key not in self._pairs:
+            self._pairs[key] = render_pair(
+                rows, tokenizer, teacher_tokenizer, rendering, teacher_max_length=teacher_length
+            )
+        return self._pairs[key]
+
+
+def _fingerprint(tokenizer: Any) -> str:
+    text = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(tokenizer)
+    return fingerprint([text, str(tokenizer.special_tokens_map), str(tokenizer.chat_template)])
 
 
 class TaskPairs:

@@ -17,12 +17,15 @@ from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
+from limbeck.recipes.check_alignment import reads_foreign
 from limbeck.recipes.check_stores import store_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
+from limbeck.runs.foreign import teacher_length
 from limbeck.runs.loading import classes, loaded
 from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape, tokenizer_of
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
@@ -184,14 +187,19 @@ class _Surveyor:
             student = labelled_shape(student, names)
         self.seen.models[step.out] = student
         self._try_terms(place, step, student, teacher)
-        if teacher is not None:
+        is_foreign = reads_foreign(step)
+        if teacher is not None and not is_foreign:
             with problems.at(f"{where}.teacher"):
                 self._check_vocabulary(place, student, teacher)
         rendered = None
         if step.rows in self.seen.rows:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
-            rendered = self._render(step.rows, student, rendering)
-            self._check_positions(rendered, student, teacher)
+            if is_foreign and teacher is not None:
+                rendered = self._render_pair(step, student, teacher, rendering).student
+                self._check_positions(rendered, student)
+            else:
+                rendered = self._render(step.rows, student, rendering)
+                self._check_positions(rendered, student, teacher)
             self._check_rollouts(where, step, kind, rendered, student, teacher)
             source = training_source(rendered, rendering, step, self._tokenizer(student), student.config)
             self.seen.entries[place] = _size(source)
@@ -295,7 +303,8 @@ class _Surveyor:
     def _try_terms(self, place: int, step: Train, student: Shape | None, teacher: Shape | None) -> None:
         where = path_of(place, step)
         widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
-        for number, term in enumerate(build_terms(step.objective)):
+        built = build_terms(step.objective, student_width=widths[0], teacher_width=widths[-1])
+        for number, term in enumerate(built):
             with self.seen.problems.at(f"{where}.objective.{number}"):
                 stored = self._is_topk(place, step)
                 try_term(term, student_width=widths[0], teacher_width=widths[-1], stored=stored)
@@ -390,6 +399,16 @@ class _Surveyor:
         if shape.tokenizer not in self._tokenizers:
             self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
         return self._tokenizers[shape.tokenizer]
+
+    def _render_pair(self, step: Train, student: Shape, teacher: Shape, rendering: Rendering) -> Pair:
+        return self.seen.renderer.render_pair(
+            step.rows,
+            self.seen.rows[step.rows],
+            self._tokenizer(student),
+            self._tokenizer(teacher),
+            rendering,
+            teacher_length=teacher_length(step, teacher.positions),
+        )
 
     def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
         return self.seen.renderer.render(rows, self.seen.rows[rows], self._tokenizer(shape), rendering)

@@ -9,9 +9,9 @@ from limbeck.recipes.model import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.steps.work import Work
 from limbeck.runs.stores import check_rows, open_store, row_checksums, shared_with_store
-from limbeck.teachers import LocalTeacher, StoredTeacher, shared_vocabulary
+from limbeck.teachers import ForeignTeacher, LocalTeacher, StoredTeacher, shared_vocabulary
 
-AnyTeacher = LocalTeacher | StoredTeacher
+AnyTeacher = LocalTeacher | StoredTeacher | ForeignTeacher
 
 
 def make_teacher(

@@ -1,7 +1,7 @@
 """Terms of a recipe as the engine takes them, and a trial of each on a few random numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,8 +20,14 @@ _STEPS = 10  # of the trial: schedules are tried at their first and last step
 _ROWS, _TOKENS, _CLASSES = 2, 4, 5
 
 
-def build_terms(terms: Sequence[parts.Term]) -> list[Term]:
-    """The terms with their functions and schedules; names are made unique by task, then by number."""
+def build_terms(
+    terms: Sequence[parts.Term], *, student_width: int | None = None, teacher_width: int | None = None
+) -> list[Term]:
+    """The terms with their functions and schedules; names are made unique by task, then by number.
+
+    What is learnt beside the student may have the widths of both models; a recipe need not say them.
+    """
+    widths = {"student_width": student_width, "teacher_width": teacher_width}
     names = [f"{term.name}_{term.on}" if term.on else term.name for term in terms]
     seen: Counter[str] = Counter()
     built = []
@@ -38,14 +44,16 @@ def build_terms(terms: Sequence[parts.Term]) -> list[Term]:
                 layers=None if term.layers is None else LayerMap(term.layers.student, term.layers.teacher),
                 mean=Unit(term.mean),
                 weighted_by=term.weighted_by,
-                learnt=None if term.learnt is None else _learnt(term.learnt),
+                learnt=None if term.learnt is None else _learnt(term.learnt, widths),
             )
         )
     return built
 
 
-def _learnt(part: parts.Learnt) -> Learnt:
-    module = catalogue("objectives/learnt")[part.module].load()(**part.options)
+def _learnt(part: parts.Learnt, widths: Mapping[str, int | None]) -> Learnt:
+    entry = catalogue("objectives/learnt")[part.module]
+    known = {name: width for name, width in widths.items() if name in entry.keywords and width is not None}
+    module = entry.load()(**{**known, **part.options})
     return Learnt(module, part.learning_rate, scheduled(part.gradient_scale))
 
 

@@ -24,7 +24,7 @@ from limbeck.runs.selection import Selector
 from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher
-from limbeck.teachers import LocalTeacher
+from limbeck.teachers import ForeignTeacher, LocalTeacher
 
 _DISTRIBUTION = Needs(distribution=True)
 
@@ -58,8 +58,12 @@ class Beside:
             folder=self.work.folder,
         )
 
-    def prepare(self, rollouts: Rollouts | None, selector: Selector | None) -> Prepare | None:
-        """What makes a step's batches: rollouts, then phrases and the student's uncertainty."""
+    def prepare(
+        self, rollouts: Rollouts | None, selector: Selector | None, foreign: ForeignTeacher | None
+    ) -> Prepare | None:
+        """What makes a step's batches: rollouts, then phrases, the student's uncertainty, who is answered."""
+        if foreign is not None:  # goes with none of the others
+            return lambda window, step, total_steps: [foreign.prepare(batch) for batch in window]
         phrases = any("spans" in term.signals for term in self.step.objective)
         mark = SpanMarker(self.tokenizer) if phrases else None
         if mark is None and selector is None:

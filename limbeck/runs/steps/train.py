@@ -9,10 +9,12 @@ from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
 from limbeck.objectives.criterion import Criterion
+from limbeck.recipes.check_alignment import reads_foreign
 from limbeck.recipes.model import Train
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
+from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
 from limbeck.runs.models import tokenizer_of
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
@@ -21,7 +23,7 @@ from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.teachers import AnyTeacher, make_teacher
 from limbeck.runs.terms import build_terms
 from limbeck.students import add_lora
-from limbeck.teachers import LocalTeacher
+from limbeck.teachers import ForeignTeacher, LocalTeacher
 
 _ALL_LINEAR = "all-linear"
 
@@ -33,20 +35,30 @@ def train(step: Train, work: Work) -> Made:
     names = work.classes(step.rows) if kind == "classifier" else ()
     tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
-    rendered = work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
+    pair = read_twice(step, work, tokenizer, rendering) if reads_foreign(step) else None
+    rendered = (
+        work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
+        if pair is None
+        else pair.student
+    )
     notes = list(notes_of(rendered))
     student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
     student.to(work.device)
-    teacher, vocabulary = make_teacher(
-        step,
-        work,
-        student,
-        tokenizer,
-        kind=kind,
-        label_names=names,
-        rows=rendered,
-        rendering=rendering,
-    )
+    teacher: AnyTeacher | None
+    if pair is not None:
+        teacher = make_foreign_teacher(step, work, tokenizer, pair.teacher, rendering)
+        vocabulary: int | None = ids_of(tokenizer)
+    else:
+        teacher, vocabulary = make_teacher(
+            step,
+            work,
+            student,
+            tokenizer,
+            kind=kind,
+            label_names=names,
+            rows=rendered,
+            rendering=rendering,
+        )
     settings = step
     if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
@@ -56,7 +68,8 @@ def train(step: Train, work: Work) -> Made:
         domains = domains_of(work.rows(step.rows), rendered, step.domains.column)
     source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
     trained = _with_adapters(student, step)
-    criterion = Criterion(build_terms(step.objective), fused=step.fused)
+    widths = {"student_width": width_of(student), "teacher_width": width_of(teacher)}
+    criterion = Criterion(build_terms(step.objective, **widths), fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
     party = Party("student", trained, reader, criterion, _settings(settings), balance=step.balance)
     live = teacher if isinstance(teacher, LocalTeacher) else None
@@ -71,7 +84,7 @@ def train(step: Train, work: Work) -> Made:
         source,
         answer=None if ask is None else partial(ask, needs=needs),
         folder=work.folder,
-        prepare=beside.prepare(rollouts, selector),
+        prepare=beside.prepare(rollouts, selector, teacher if isinstance(teacher, ForeignTeacher) else None),
         watch=beside.watcher(criterion.terms),
         order=order,
         followers={name: one for name, one in followers.items() if one is not None},
@@ -88,8 +101,16 @@ def train(step: Train, work: Work) -> Made:
 
 def _keeps_rows_apart(student: Any, teacher: AnyTeacher | None, vocabulary: int) -> bool:
     # A store was captured from padded rows.
+    # A teacher with another tokenizer reads padded rows, too.
     models = [student, teacher.model] if isinstance(teacher, LocalTeacher) else [student]
     return all(reads_packs(model, vocabulary) for model in models)
+
+
+def width_of(whose: Any) -> int | None:
+    """Size of the hidden states of a model, or of a teacher's; None where there is no model."""
+    model = getattr(whose, "model", whose) if not hasattr(whose, "config") else whose
+    config = getattr(model, "config", None)
+    return None if config is None else int(config.get_text_config().hidden_size)
 
 
 def _with_adapters(student: Any, step: Train) -> Any:

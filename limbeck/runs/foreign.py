@@ -1,0 +1,97 @@
+"""A teacher with another tokenizer: the rows in both sides' tokens, and how the teacher is put together."""
+
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from limbeck.core.models import read_config
+from limbeck.core.token_bytes import token_bytes
+from limbeck.recipes.alignment import Alignment
+from limbeck.recipes.model import Train
+from limbeck.rows.aligned.pairs import Pair
+from limbeck.rows.rendering import Rendering
+from limbeck.rows.source import PaddedSource
+from limbeck.runs.steps.work import Work
+from limbeck.teachers.chunks import ChunkRules
+from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
+
+_BEGINS_A_WORD = (b" ", b"\n", b"\t")
+
+
+def settings_of(step: Train) -> Alignment:
+    """How the teacher is read; the defaults where the step does not say."""
+    return step.alignment or Alignment()
+
+
+def teacher_length(step: Train, positions: int | None) -> int | None:
+    """Longest row at the teacher, in its tokens; None: any.
+
+    Args:
+        step: the training.
+        positions: that the teacher was made for, if it says so.
+    """
+    known = [size for size in (settings_of(step).teacher_max_length, positions) if size is not None]
+    return min(known, default=None)
+
+
+def read_twice(step: Train, work: Work, tokenizer: Any, rendering: Rendering) -> Pair:
+    """The rows of a step in the student's tokens and in the teacher's."""
+    assert step.teacher is not None, "checked with the recipe"
+    place = work.model_place(step.teacher.model)
+    positions = getattr(read_config(place).get_text_config(), "max_position_embeddings", None)
+    own, rows = work.load_tokenizer(step.teacher.model), work.rows(step.rows)
+    length = teacher_length(step, positions)
+    return work.renderer.render_pair(step.rows, rows, tokenizer, own, rendering, teacher_length=length)
+
+
+def make_foreign_teacher(
+    step: Train, work: Work, tokenizer: Any, rows: Dataset, rendering: Rendering
+) -> ForeignTeacher:
+    """The teacher of a step, over the rows in its tokens.
+
+    Args:
+        step: the training.
+        work: where the model is found.
+        tokenizer: the student's.
+        rows: the teacher's half of the pair.
+        rendering: how rows were rendered.
+    """
+    assert step.teacher is not None, "checked with the recipe"
+    own = work.load_tokenizer(step.teacher.model)
+    source = PaddedSource(rows, rendering, int(own.pad_token_id))
+    alignment = settings_of(step)
+    teacher = ForeignTeacher(
+        work.load_model(step.teacher.model, "causal"),
+        ForeignRows(source, {name: place for place, name in enumerate(rows["row_id"])}),
+        vocabulary=ids_of(own),
+        rules=ChunkRules(
+            threshold=alignment.threshold,
+            debias=alignment.debias,
+            student_starts=_starts(tokenizer),
+            teacher_starts=_starts(own),
+            teacher_marks=_marks(own),
+        ),
+        pairing=alignment.pair,
+        ids=_mapped(tokenizer, own) if alignment.map == "min_edit" else None,
+    )
+    return teacher.to(work.device)
+
+
+def ids_of(tokenizer: Any) -> int:
+    """Number of ids that a tokenizer can give: what its model's head is cut to."""
+    return 1 + max(tokenizer.get_vocab().values())
+
+
+def _starts(tokenizer: Any) -> torch.Tensor:
+    """[V] ids behind which a word has ended: white space first, or a special token."""
+    return torch.tensor([not one or one.startswith(_BEGINS_A_WORD) for one in token_bytes(tokenizer)])
+
+
+def _marks(tokenizer: Any) -> torch.Tensor:
+    """[V] the special ids."""
+    return torch.tensor([not one for one in token_bytes(tokenizer)])
+
+
+def _mapped(tokenizer: Any, own: Any) -> torch.Tensor:
+    return torch.as_tensor(edit_map(token_bytes(tokenizer), token_bytes(own)))

@@ -1,0 +1,118 @@
+"""A teacher with another tokenizer: it reads the same text in its own tokens, and answers at the student's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.reader import Reader
+from limbeck.core.signals import Head
+from limbeck.signals.rows import rows_of
+from limbeck.teachers.chunks import ChunkRules, chunks_of
+from limbeck.teachers.frames import Frame
+from limbeck.teachers.partners import Pairing, partners
+
+ALIGNED = ("unaligned", "aligned")
+"""Groups of the student's targets: 1 where a position of the teacher answers, 0 elsewhere."""
+
+
+@dataclass(frozen=True)
+class ForeignRows:
+    """The rows in the teacher's tokens.
+
+    Attributes:
+        source: one row an entry, with the signal `chunks`.
+        places: id of a row -> its entry.
+    """
+
+    source: Source
+    places: Mapping[str, int]
+
+    def like(self, batch: Batch) -> Batch:
+        """The rows of the student's batch, in order, one a line."""
+        entries = [self.places[row.id] for row in rows_of(batch)]
+        return self.source.batch(entries).to(batch.device)
+
+
+class ForeignTeacher:
+    """A frozen model that answers batches of a student with another tokenizer.
+
+    Args:
+        model: a transformers model; frozen and put in eval mode.
+        rows: what it reads: the text of the student's rows.
+        vocabulary: token ids of its tokenizer; columns of its head beyond them are cut off.
+        rules: how chunks of text are counted.
+        pairing: which position of the teacher answers a position of the student.
+        ids: [V] for each id of the student, the teacher's id whose score stands for it; None leaves
+            scores over the teacher's own vocabulary.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rows: ForeignRows,
+        *,
+        vocabulary: int,
+        rules: ChunkRules,
+        pairing: Pairing = "chunks",
+        ids: Tensor | None = None,
+    ) -> None:
+        self.model = model.requires_grad_(False).eval()
+        self.reader = Reader(model, vocabulary).probe()
+        self.rows, self.rules, self.pairing, self.ids = rows, rules, pairing, ids
+        self._head: Head | None = None
+
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch with its targets in the groups `ALIGNED`."""
+        partner = self._partners(batch)
+        assert batch.targets is not None and batch.learnt is not None
+        groups = (partner >= 0).long().where(batch.learnt, batch.targets)
+        return replace(batch, groups=groups, group_names=ALIGNED)
+
+    def answer(self, batch: Batch, needs: Needs) -> Outputs:
+        """What `needs` asks for, at the student's positions.
+
+        A distribution is that of the partner position, and of no use where there is none; states are
+        those of chunks.
+        """
+        self.model.eval()
+        own = self.rows.like(batch)
+        asked = replace(needs, distribution=needs.distribution or needs.chunks, chunks=False)
+        with torch.no_grad():
+            answer = self.reader.read(own.inputs, asked)
+            student, teacher = Frame.of(batch), Frame.of(own)
+            chunks = chunks_of(answer, student, teacher, self.rules) if needs.chunks else None
+            if not needs.distribution:
+                return Outputs(chunks=chunks)
+            partner = partners(student, teacher, self.pairing).clamp_min(0)
+            return replace(self._at(answer, partner), chunks=chunks)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the model to a device; returns itself."""
+        self.model.to(device)
+        self.rules = self.rules.to(device)
+        self.ids = None if self.ids is None else self.ids.to(device)
+        return self
+
+    def _partners(self, batch: Batch) -> Tensor:
+        return partners(Frame.of(batch), Frame.of(self.rows.like(batch)), self.pairing)
+
+    def _at(self, answer: Outputs, partner: Tensor) -> Outputs:
+        """The distributions at the partner positions [B, T], over the student's ids if there is a map."""
+        if answer.hidden is None or answer.head is None:
+            assert answer.logits is not None
+            logits = answer.logits.flatten(0, 1)[partner]
+            return Outputs(logits=logits if self.ids is None else logits[..., self.ids])
+        return Outputs(hidden=answer.hidden.flatten(0, 1)[partner], head=self._mapped(answer.head))
+
+    def _mapped(self, head: Head) -> Head:
+        if self.ids is None:
+            return head
+        if self._head is None:  # as large as the student's head: gathered once
+            bias = None if head.bias is None else head.bias[self.ids]
+            self._head = replace(head, weight=head.weight[self.ids], bias=bias)
+        return self._head
