@@ -6,7 +6,9 @@ named `teacher_*` is always a constant; `teacher_logits` may be a `core.signals.
 """
 
 from limbeck.objectives.adaptive_kl import adaptive_kl
+from limbeck.objectives.alm import alm
 from limbeck.objectives.alpha_divergence import alpha_divergence
+from limbeck.objectives.chunk_state_mse import chunk_state_mse
 from limbeck.objectives.clipped_kl import clipped_kl
 from limbeck.objectives.corrected_mse import corrected_mse
 from limbeck.objectives.cross_entropy import cross_entropy
@@ -24,10 +26,13 @@ from limbeck.objectives.span_relation import span_relation
 from limbeck.objectives.state_mse import state_mse
 from limbeck.objectives.taid import taid
 from limbeck.objectives.total_variation import total_variation
+from limbeck.objectives.uld import uld
 
 __all__ = [
     "adaptive_kl",
+    "alm",
     "alpha_divergence",
+    "chunk_state_mse",
     "clipped_kl",
     "corrected_mse",
     "cross_entropy",
@@ -45,4 +50,5 @@ __all__ = [
     "state_mse",
     "taid",
     "total_variation",
+    "uld",
 ]

@@ -16,7 +16,7 @@ from limbeck.core.signals import BATCH_SIGNALS, Chunks, TopK
 from limbeck.core.term import Term
 from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
-from limbeck.objectives.gradients import learnt_values
+from limbeck.objectives.gradients import learnt_values, signals_of
 
 _UNITS = tuple(Unit)
 _DISTRIBUTIONS = {
@@ -202,6 +202,7 @@ def _dense(
     if teacher is not None:
         stored = teacher.topk
         signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _select(stored, learnt)
+        signals["foreign_logits"] = signals["teacher_logits"]
     means = []
     for share, mask in zip(shares, rows, strict=True):
         chosen = mask != 0
@@ -215,8 +216,10 @@ def _dense(
 
 
 def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
-    arguments = [_inner_signal(name, share.term, student, teacher, batch) for name in share.term.signals]
-    values: Tensor = share.term.objective(*arguments, **share.hyperparameters)
+    read = {*share.term.signals, *signals_of(share.learnt)}
+    given = {name: _inner_signal(name, share.term, student, teacher, batch) for name in read}
+    options = {**share.hyperparameters, **learnt_values(share.learnt, given)}
+    values: Tensor = share.term.objective(*(given[name] for name in share.term.signals), **options)
     unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
     if set(share.term.signals) & set(_CHUNKS):
         unit = Unit.CHUNK

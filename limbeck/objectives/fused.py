@@ -46,7 +46,7 @@ def linear_terms(
         weights: [K, N], constants; any sign.
         labels: [N] ids in [0, V), for objectives that read labels; anything at rows of weight 0.
         teacher_hidden: [N, Ht], a constant.
-        teacher_head: weight [V, Ht], constants.
+        teacher_head: weight [V, Ht], constants; [V', Ht] where objectives read it as foreign_logits.
         teacher_topk: in the place of the two before, [N, K'], a constant.
         numbers: signals of the batch that objectives name, [N] each, constants.
 
@@ -101,7 +101,7 @@ def linear_objective(
         student_hidden: [N, Hs].
         student_weight: [V, Hs], or a Head where there is a bias, a scale or a softcap.
         teacher_hidden: [N, Ht].
-        teacher_weight: [V, Ht], or a Head.
+        teacher_weight: [V, Ht], or a Head; of another vocabulary for an objective of foreign_logits.
         weights: [N], constants.
         labels: [N] ids.
         teacher_topk: in the place of the teacher's hidden states and head.
@@ -172,6 +172,11 @@ def _check(
         raise ObjectiveError("the teacher must be hidden states with a head or a TopK, got both.")
     if "teacher_logits" in read and teacher_hidden is None and teacher_topk is None:
         raise ObjectiveError("teacher_hidden with teacher_head, or teacher_topk, must be given, got neither.")
+    if "foreign_logits" in read and teacher_hidden is None:
+        raise ObjectiveError(
+            "teacher_hidden with teacher_head must be given for an objective that names foreign_logits, got "
+            f"{'none' if teacher_topk is None else 'a TopK'}."
+        )
     if "teacher_topk" in read and teacher_topk is None:
         raise ObjectiveError("teacher_topk must be given for an objective that names it, got none.")
     if "labels" in read and labels is None:
@@ -181,9 +186,11 @@ def _check(
     if teacher_hidden is not None and teacher_head is not None:
         _check_side("teacher", teacher_hidden, teacher_head)
         student, teacher = (rows, len(student_head.weight)), (len(teacher_hidden), len(teacher_head.weight))
-        if student != teacher:
+        shared = 2 if "teacher_logits" in read else 1
+        if student[:shared] != teacher[:shared]:
+            what = "rows and vocabulary" if shared == 2 else "rows"
             raise ObjectiveError(
-                f"rows and vocabulary must be equal on both sides, got student {student}, teacher {teacher}. "
+                f"{what} must be equal on both sides, got student {student}, teacher {teacher}. "
                 "Cut both heads to the shared vocabulary first."
             )
     if weights.shape != (len(terms), rows):

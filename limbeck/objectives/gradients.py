@@ -43,12 +43,20 @@ class PointwiseTerm:
     @property
     def reads_teacher(self) -> bool:
         """Whether the objective reads a teacher."""
-        return any(name.startswith("teacher") for name in self.signals)
+        return self.reads_foreign or any(name.startswith("teacher") for name in self.signals)
+
+    @property
+    def reads_foreign(self) -> bool:
+        """Whether the objective reads a teacher over a vocabulary of its own."""
+        return "foreign_logits" in self.signals
 
 
 @dataclass(frozen=True)
 class Block:
-    """Signals of some rows: student logits [R, V], and what else the terms read; `numbers` are [R] each."""
+    """Signals of some rows: student logits [R, V], and what else the terms read; `numbers` are [R] each.
+
+    `teacher_logits` are [R, V], or [R, V'] where the teacher has a vocabulary of its own.
+    """
 
     student_logits: Tensor
     teacher_logits: Tensor | None
@@ -79,6 +87,7 @@ class Block:
             "student_logits": self.student_logits,
             "teacher_logits": self.teacher_topk if self.teacher_logits is None else self.teacher_logits,
             "teacher_topk": self.teacher_topk,
+            "foreign_logits": self.teacher_logits,
             "labels": self.labels,
             **self.numbers,
         }
@@ -112,12 +121,16 @@ class Slopes:
                 self.sums[parameter].add_(part)
 
 
+def signals_of(module: nn.Module | None) -> tuple[str, ...]:
+    """Names of the signals that a module of learnt hyperparameters reads."""
+    return () if module is None else tuple(inspect.signature(module.forward).parameters)
+
+
 def learnt_values(module: nn.Module | None, signals: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters that a module gives; the signals it reads are constants to it."""
     if module is None:
         return {}
-    names = inspect.signature(module.forward).parameters
-    values: dict[str, Any] = module(**{name: _constant(signals[name]) for name in names})
+    values: dict[str, Any] = module(**{name: _constant(signals[name]) for name in signals_of(module)})
     return values
 
 

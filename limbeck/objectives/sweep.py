@@ -67,7 +67,8 @@ class _Sweep:
         self.hidden, self.plan = hidden, plan
         self.on_cpu = hidden.device.type == "cpu"
         vocabulary = plan.head.weight.shape[0]
-        row_bytes = 4 * vocabulary
+        others = vocabulary if plan.teacher_head is None else plan.teacher_head.weight.shape[0]
+        row_bytes = 4 * max(vocabulary, others)
         self.dtype = product_dtype(hidden)
         self.used = plan.weights.ne(0)
         # Float16 would lose weights of one over a step's tokens: there they are scaled to 1.
@@ -82,7 +83,7 @@ class _Sweep:
         block = (_CPU_BLOCK if self.on_cpu else _GPU_BLOCK) // row_bytes
         self.block_rows = min(self.chunk_rows, max(threads, block // threads * threads))
         self.z = hidden.new_empty(self.chunk_rows, vocabulary, dtype=torch.float32)
-        self.u = None if plan.teacher_hidden is None else torch.empty_like(self.z)
+        self.u = None if plan.teacher_hidden is None else self.z.new_empty(self.chunk_rows, others)
         self.scratch: dict[int, Tensor] = {}
         self.slopes = {p: torch.zeros_like(p, dtype=torch.float32) for p in plan.parameters}
         self.finite = _is_finite(plan.head.bias) and _is_finite(

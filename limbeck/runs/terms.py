@@ -116,6 +116,11 @@ def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, A
     return {
         "student_logits": numbers(_ROWS, _CLASSES),
         "teacher_logits": numbers(_ROWS, _CLASSES),
+        "foreign_logits": numbers(_ROWS, _CLASSES + 2),
+        "student_chunks": -numbers(_ROWS).abs(),
+        "teacher_chunks": -numbers(_ROWS).abs(),
+        "student_chunk_states": numbers(_ROWS, layers, student_width),
+        "teacher_chunk_states": numbers(_ROWS, layers, teacher_width),
         "labels": torch.arange(_ROWS),
         **{name: numbers(_ROWS) for name in BATCH_SIGNALS},
         "student_states": numbers(_ROWS, layers, _TOKENS, student_width),

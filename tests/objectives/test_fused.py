@@ -7,7 +7,7 @@ from torch import Tensor
 from limbeck.core import products
 from limbeck.core.errors import ObjectiveError
 from limbeck.core.signals import Head
-from limbeck.objectives import adaptive_kl, cross_entropy, forward_kl, jsd, reverse_kl, sweep, taid
+from limbeck.objectives import adaptive_kl, cross_entropy, forward_kl, jsd, reverse_kl, sweep, taid, uld
 from limbeck.objectives.fused import PointwiseTerm, linear_objective, linear_terms
 from tests.objectives.worked import logits, top
 
@@ -60,6 +60,35 @@ def test_bias_scale_and_softcap_count_on_both_sides(bias, scale, softcap):
     expected = jsd(dense(hidden, head), dense(teacher_hidden, teacher_head), beta=0.3, temperature=2.0)
     leaves = [x for x in (hidden, head.weight, head.bias) if x is not None]
     compare(found, (WEIGHTS * expected).sum(), leaves)
+
+
+@pytest.mark.parametrize("words", [V - 40, V + 90])
+def test_a_teacher_may_have_a_vocabulary_of_its_own(words):
+    hidden, head, teacher_hidden, _ = sides()
+    teacher_head = Head(logits(words, HT, seed=4) * 0.5, logits(words, seed=5), scale=0.7, softcap=5.0)
+    weights = torch.stack([WEIGHTS, WEIGHTS.roll(1)])
+    weights[0, 3] = weights[1, 4:9] = 0.0
+    terms = [PointwiseTerm(cross_entropy, {}), PointwiseTerm(uld, {"temperature": 2.0})]
+    teacher = {"teacher_hidden": teacher_hidden, "teacher_head": teacher_head}
+    total, sums = linear_terms(terms, hidden, head, weights=weights, labels=LABELS, **teacher)
+    z, u = dense(hidden, head), dense(teacher_hidden, teacher_head)
+    parts = torch.stack([cross_entropy(z, LABELS), uld(z, u, temperature=2.0)])
+    compare(total, (weights * parts).sum(), [hidden, head.weight, head.bias])
+    torch.testing.assert_close(sums, (weights * parts).sum(-1), rtol=1e-5, atol=1e-5)
+
+
+def test_a_vocabulary_of_its_own_is_only_for_objectives_that_name_it():
+    hidden, head, teacher_hidden, teacher_head = sides()
+    longer = Head(torch.cat([teacher_head.weight, teacher_head.weight]))
+    with pytest.raises(ObjectiveError, match="rows and vocabulary must be equal"):
+        linear_objective(forward_kl, hidden, head, teacher_hidden, longer, weights=WEIGHTS)
+    with pytest.raises(ObjectiveError, match="rows must be equal"):
+        linear_objective(uld, hidden, head, teacher_hidden[1:], longer, weights=WEIGHTS)
+    with pytest.raises(ObjectiveError, match="foreign_logits, got none"):
+        linear_objective(uld, hidden, head, weights=WEIGHTS)
+    stored = top(teacher_hidden @ teacher_head.weight.T, 4)
+    with pytest.raises(ObjectiveError, match="foreign_logits, got a TopK"):
+        linear_objective(uld, hidden, head, weights=WEIGHTS, teacher_topk=stored)
 
 
 def test_several_terms_share_a_projection_and_report_their_parts():

@@ -11,7 +11,7 @@ import torch
 
 from limbeck.core.errors import Interrupted
 from limbeck.core.reader import Reader
-from limbeck.core.term import Learnt, Term
+from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
 from limbeck.objectives import cross_entropy, forward_kl
@@ -115,3 +115,29 @@ def test_it_is_no_part_of_the_student_and_part_of_the_checkpoint(tmp_path: Path)
     assert all(
         torch.equal(a, b) for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True)
     )
+
+
+def test_objectives_on_states_take_learnt_values_too():
+    # By hand: the objective called with the module's own matrix; what is learnt gets its gradient.
+    class Doubled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, student_states):
+            assert not student_states.requires_grad
+            return {"factor": self.factor * student_states.shape[-1]}
+
+    def scaled(student_states, *, factor):
+        return (student_states * factor).sum((1, 2, 3))
+
+    batch, learnt = Rows().batch([3, 5, 6]), Learnt(Doubled(), 0.1)
+    layers = LayerMap((0,), (0,))
+    one = party(Term("states", scaled, ("student_states",), layers=layers, learnt=learnt))
+    answer = one.reader.read(batch.inputs, one.criterion.student_needs)
+    total, _ = one.criterion(answer, None, batch, counts=one.criterion.counts(batch), step=0, total_steps=1)
+    total.backward()
+    states = answer.states[0].detach()
+    mean = states.sum((1, 2)).sum() * states.shape[-1] / batch.rows
+    torch.testing.assert_close(learnt.module.factor.grad, mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(total.detach(), 2 * mean, rtol=1e-4, atol=1e-4)

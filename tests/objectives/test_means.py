@@ -12,7 +12,7 @@ from limbeck.core.outputs import Outputs
 from limbeck.core.signals import Head
 from limbeck.core.term import Term
 from limbeck.core.units import Unit
-from limbeck.objectives import cross_entropy
+from limbeck.objectives import cross_entropy, uld
 from limbeck.objectives.criterion import Criterion
 
 V, H = 7, 5
@@ -118,3 +118,21 @@ def test_a_group_is_alone_in_its_mean_even_where_micro_batches_hold_none_of_it(f
 def test_a_weight_that_the_batch_does_not_have_is_refused():
     with pytest.raises(ConfigError, match="ce is weighted by 'importance', but the batch has no signals"):
         loss(replace(BY_TOKEN, weighted_by="importance"), padded(0))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_teacher_with_a_vocabulary_of_its_own_is_read_on_both_paths(fused):
+    random = torch.Generator().manual_seed(5)
+    head = Head(torch.randn(V + 4, H, generator=random))
+    batch, hidden = padded(0, 1)
+    teacher = torch.randn(*hidden.shape, generator=random)
+    answer = Outputs(hidden=teacher, head=head) if fused else Outputs(logits=teacher @ head.weight.T)
+    term = Term("uld", uld, ("student_logits", "foreign_logits"))
+    criterion = Criterion([term], fused=fused)
+    student = Outputs(hidden=hidden, head=HEAD)
+    total, _ = criterion(student, answer, batch, counts=criterion.counts(batch), step=0, total_steps=1)
+    learnt = batch.learnt
+    q, p = ((x[learnt] @ w.weight.T).softmax(-1) for x, w in ((hidden, HEAD), (teacher, head)))
+    ordered = [side.sort(-1, descending=True).values for side in (q, p)]
+    ordered[0] = torch.nn.functional.pad(ordered[0], (0, 4))
+    torch.testing.assert_close(total, (ordered[0] - ordered[1]).abs().sum(-1).mean())
