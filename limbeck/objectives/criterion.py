@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import project
 from limbeck.core.signals import BATCH_SIGNALS, TopK
 from limbeck.core.term import Term
@@ -152,6 +152,7 @@ class Criterion:
                 distribution=f"{side}_logits" in read or f"{side}_topk" in read,
                 states=layers if f"{side}_states" in read else (),
                 qkv=layers if f"{side}_qkv" in read else (),
+                space=f"{side}_space" in read,
             )
         return needs
 
@@ -192,7 +193,7 @@ def _dense(
     numbers: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
     signals: dict[str, Any] = {"student_logits": _logits(student, learnt), "labels": labels, **numbers}
-    if teacher is not None:
+    if teacher is not None and _has_distribution(teacher):
         stored = teacher.topk
         signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _select(stored, learnt)
     means = []
@@ -209,7 +210,8 @@ def _dense(
 
 def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
     arguments = [_inner_signal(name, share.term, student, teacher, batch) for name in share.term.signals]
-    values: Tensor = share.term.objective(*arguments, **share.hyperparameters)
+    options = {**share.hyperparameters, **learnt_values(share.learnt, {})}
+    values: Tensor = share.term.objective(*arguments, **options)
     unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
     if unit is Unit.TOKEN:
         values = values[batch.inputs["attention_mask"].bool()]
@@ -234,6 +236,8 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
     side, what = name.split("_", 1)
     outputs = student if side == "student" else teacher
     assert outputs is not None
+    if what == "space":
+        return space_of(outputs, batch)
     if what == "logits":  # of all positions: neighbours are compared
         everywhere = torch.ones(batch.inputs["input_ids"].shape, dtype=torch.bool, device=batch.device)
         return _logits(outputs, everywhere).view(*everywhere.shape, -1)
@@ -249,6 +253,10 @@ def _logits(outputs: Outputs, learnt: Tensor) -> Tensor:
         return outputs.logits[learnt]
     assert outputs.hidden is not None and outputs.head is not None
     return project(outputs.hidden[learnt], outputs.head)
+
+
+def _has_distribution(teacher: Outputs) -> bool:
+    return teacher.logits is not None or teacher.hidden is not None or teacher.topk is not None
 
 
 def _select(topk: TopK, learnt: Tensor) -> TopK:
