@@ -1,13 +1,17 @@
 """What a model is asked for, and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from limbeck.core.signals import QKV, Chunks, Head, TopK
+from limbeck.core.errors import ConfigError
+from limbeck.core.masks import IGNORE
+from limbeck.core.signals import QKV, Chunks, Head, Space, TopK
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from limbeck.core.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,14 @@ class Needs:
         states: layers whose output is wanted, counted from 0; -1 is the last.
         qkv: attention layers whose queries, keys and values are wanted.
         chunks: the likelihoods of chunks of text, from a teacher with another tokenizer.
+        space: what its head reads and writes, with the embeddings of its tokens.
     """
 
     distribution: bool = False
     states: tuple[int, ...] = ()
     qkv: tuple[int, ...] = ()
     chunks: bool = False
+    space: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
         return Needs(
@@ -32,10 +38,11 @@ class Needs:
             tuple(sorted({*self.states, *other.states})),
             tuple(sorted({*self.qkv, *other.qkv})),
             self.chunks or other.chunks,
+            self.space or other.space,
         )
 
     def __bool__(self) -> bool:
-        return self.distribution or bool(self.states) or bool(self.qkv) or self.chunks
+        return bool(self.distribution or self.states or self.qkv or self.chunks or self.space)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,9 @@ class Outputs:
         states: layer -> [B, T, D].
         qkv: layer -> queries, keys and values.
         chunks: of a teacher with another tokenizer.
+        embed: input embeddings [..., D] of token ids [...], constants; with `hidden` and `head`, what
+            `space_of` needs.
+        space: made already, by whoever reads another batch than the student's.
     """
 
     hidden: "Tensor | None" = None
@@ -62,3 +72,31 @@ class Outputs:
     states: Mapping[int, "Tensor"] = field(default_factory=dict)
     qkv: Mapping[int, QKV] = field(default_factory=dict)
     chunks: Chunks | None = None
+    embed: "Callable[[Tensor], Tensor] | None" = None
+    space: Space | None = None
+
+
+def space_of(outputs: Outputs, batch: "Batch") -> Space:
+    """The space of a model that answered a batch to `Needs(space=True)`; the one it made already, if any.
+
+    Args:
+        outputs: of that model.
+        batch: that it read, in its own tokens, with targets.
+
+    Raises:
+        ConfigError: the answer holds no hidden states (a store, noise on its logits), or the batch has no
+            targets.
+    """
+    if outputs.space is not None:
+        return outputs.space
+    if outputs.hidden is None or outputs.head is None or outputs.embed is None:
+        raise ConfigError(
+            "a space must be made of hidden states, a head and embeddings, got an answer without. "
+            "Train with a model as the teacher, without noise."
+        )
+    if batch.targets is None or batch.targets.dim() != 2:
+        raise ConfigError("a space must have a token to predict at each position, got rows without targets.")
+    learnt = batch.targets != IGNORE
+    read = batch.inputs.get("decoder_input_ids", batch.inputs["input_ids"])
+    targets = outputs.embed(batch.targets.masked_fill(~learnt, 0)) * learnt[..., None]
+    return Space(outputs.hidden, outputs.embed(read), targets, batch.targets, outputs.head)

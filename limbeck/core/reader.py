@@ -62,7 +62,16 @@ class Reader:
         )
 
     def read(self, inputs: Mapping[str, Tensor], needs: Needs) -> Outputs:
-        """Run the model once and return what `needs` asks for."""
+        """Run the model once and return what `needs` asks for.
+
+        Raises:
+            ModelError: a layer, a head or a space is asked for that the model does not have.
+        """
+        if needs.space and not self.projects:
+            raise ModelError(
+                f"model must have a linear head to give its space, got {type(self.plain).__name__}. "
+                "Use an objective on logits."
+            )
         with _captured(self._attention_layers(needs.qkv)) as caught:
             if needs.distribution and not self.projects:
                 answer = self.model(**inputs, output_hidden_states=bool(needs.states), **self._no_cache())
@@ -77,7 +86,7 @@ class Reader:
                 logits, hidden = None, answer.last_hidden_state
         states = {layer: _state(answer, layer) for layer in needs.states}
         qkv = {layer: QKV(*(caught[layer][place] for place in range(3))) for layer in needs.qkv}
-        projected = needs.distribution and self.projects
+        projected = (needs.distribution or needs.space) and self.projects
         if projected and getattr(self.plain.config, "scale_decoder_outputs", False):
             hidden = hidden * self.plain.config.d_model**-0.5  # T5 scales before its tied head
         return Outputs(
@@ -86,7 +95,14 @@ class Reader:
             logits=logits,
             states=states,
             qkv=qkv,
+            embed=self._embed if needs.space else None,
         )
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        # The module, not its weight: some scale what they look up (Gemma).
+        with torch.no_grad():
+            embeddings: Tensor = self.plain.get_input_embeddings()(ids)
+        return embeddings.detach()
 
     def _backbone(self, inputs: Mapping[str, Tensor], *, output_hidden_states: bool) -> Any:
         if not self.is_seq2seq:

@@ -13,6 +13,7 @@ from limbeck.objectives.clipped_kl import clipped_kl
 from limbeck.objectives.corrected_mse import corrected_mse
 from limbeck.objectives.cross_entropy import cross_entropy
 from limbeck.objectives.decoupled_kd import decoupled_kd
+from limbeck.objectives.dual_space import dual_space
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.jsd import jsd
 from limbeck.objectives.logit_mse import logit_mse
@@ -37,6 +38,7 @@ __all__ = [
     "corrected_mse",
     "cross_entropy",
     "decoupled_kd",
+    "dual_space",
     "forward_kl",
     "jsd",
     "logit_mse",

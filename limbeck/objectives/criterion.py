@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limbeck.core.batch import Batch
 from limbeck.core.chunk_likelihoods import chunk_likelihoods
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import project
 from limbeck.core.signals import BATCH_SIGNALS, Chunks, TopK
 from limbeck.core.term import Term
@@ -159,6 +159,7 @@ class Criterion:
                 states=layers if read & {f"{side}_states", f"{side}_chunk_states"} else (),
                 qkv=layers if f"{side}_qkv" in read else (),
                 chunks=side == "teacher" and bool(read & set(_CHUNKS)),
+                space=f"{side}_space" in read,
             )
         return needs
 
@@ -199,10 +200,10 @@ def _dense(
     numbers: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
     signals: dict[str, Any] = {"student_logits": _logits(student, learnt), "labels": labels, **numbers}
-    if teacher is not None:
+    if teacher is not None and _has_distribution(teacher):
         stored = teacher.topk
         signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _select(stored, learnt)
-        signals["foreign_logits"] = signals["teacher_logits"]
+        signals["teacher_own_logits"] = signals["teacher_logits"]
     means = []
     for share, mask in zip(shares, rows, strict=True):
         chosen = mask != 0
@@ -249,6 +250,8 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
     if what in ("chunks", "chunk_states"):
         assert teacher is not None and teacher.chunks is not None
         return _of_chunks(what, outputs, teacher.chunks, term, batch, side)
+    if what == "space":
+        return space_of(outputs, batch)
     if what == "logits":  # of all positions: neighbours are compared
         everywhere = torch.ones(batch.inputs["input_ids"].shape, dtype=torch.bool, device=batch.device)
         return _logits(outputs, everywhere).view(*everywhere.shape, -1)
@@ -275,6 +278,10 @@ def _logits(outputs: Outputs, learnt: Tensor) -> Tensor:
         return outputs.logits[learnt]
     assert outputs.hidden is not None and outputs.head is not None
     return project(outputs.hidden[learnt], outputs.head)
+
+
+def _has_distribution(teacher: Outputs) -> bool:
+    return teacher.logits is not None or teacher.hidden is not None or teacher.topk is not None
 
 
 def _select(topk: TopK, learnt: Tensor) -> TopK:

@@ -46,7 +46,7 @@ def linear_terms(
         weights: [K, N], constants; any sign.
         labels: [N] ids in [0, V), for objectives that read labels; anything at rows of weight 0.
         teacher_hidden: [N, Ht], a constant.
-        teacher_head: weight [V, Ht], constants; [V', Ht] where objectives read it as foreign_logits.
+        teacher_head: weight [V, Ht], constants; [V', Ht] where objectives read it as teacher_own_logits.
         teacher_topk: in the place of the two before, [N, K'], a constant.
         numbers: signals of the batch that objectives name, [N] each, constants.
 
@@ -101,7 +101,7 @@ def linear_objective(
         student_hidden: [N, Hs].
         student_weight: [V, Hs], or a Head where there is a bias, a scale or a softcap.
         teacher_hidden: [N, Ht].
-        teacher_weight: [V, Ht], or a Head; of another vocabulary for an objective of foreign_logits.
+        teacher_weight: [V, Ht], or a Head; of another vocabulary for an objective of teacher_own_logits.
         weights: [N], constants.
         labels: [N] ids.
         teacher_topk: in the place of the teacher's hidden states and head.
@@ -172,9 +172,9 @@ def _check(
         raise ObjectiveError("the teacher must be hidden states with a head or a TopK, got both.")
     if "teacher_logits" in read and teacher_hidden is None and teacher_topk is None:
         raise ObjectiveError("teacher_hidden with teacher_head, or teacher_topk, must be given, got neither.")
-    if "foreign_logits" in read and teacher_hidden is None:
+    if "teacher_own_logits" in read and teacher_hidden is None:
         raise ObjectiveError(
-            "teacher_hidden with teacher_head must be given for an objective that names foreign_logits, got "
+            "teacher_hidden with teacher_head must be given for an objective that names teacher_own_logits, got "
             f"{'none' if teacher_topk is None else 'a TopK'}."
         )
     if "teacher_topk" in read and teacher_topk is None:

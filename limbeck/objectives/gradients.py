@@ -48,7 +48,7 @@ class PointwiseTerm:
     @property
     def reads_foreign(self) -> bool:
         """Whether the objective reads a teacher over a vocabulary of its own."""
-        return "foreign_logits" in self.signals
+        return "teacher_own_logits" in self.signals
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Block:
             "student_logits": self.student_logits,
             "teacher_logits": self.teacher_topk if self.teacher_logits is None else self.teacher_logits,
             "teacher_topk": self.teacher_topk,
-            "foreign_logits": self.teacher_logits,
+            "teacher_own_logits": self.teacher_logits,
             "labels": self.labels,
             **self.numbers,
         }

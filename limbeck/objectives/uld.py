@@ -10,7 +10,7 @@ from limbeck.core.precision import wide
 from limbeck.core.signals import TopK
 
 
-def uld(student_logits: Tensor, foreign_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
+def uld(student_logits: Tensor, teacher_own_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
     """sum_i |q_(i) - p_(i)| per position, over probabilities of both sides in descending order.
 
     The Wasserstein distance of two vocabularies in which every word is equally far from every other. The
@@ -19,7 +19,7 @@ def uld(student_logits: Tensor, foreign_logits: Tensor, *, temperature: float = 
 
     Args:
         student_logits: [..., V], any float dtype; computed in float32.
-        foreign_logits: [..., V'], a teacher over a vocabulary of its own; a constant, not a TopK.
+        teacher_own_logits: [..., V'], a teacher over a vocabulary of its own; a constant, not a TopK.
         temperature: softens both sides; above 0.
 
     Returns:
@@ -34,20 +34,20 @@ def uld(student_logits: Tensor, foreign_logits: Tensor, *, temperature: float = 
         We differ: which positions are compared is decided before (there both logits are rotated
         in place), and there is no temperature there.
     """
-    if isinstance(foreign_logits, TopK):
+    if isinstance(teacher_own_logits, TopK):
         raise ObjectiveError(
             "the teacher of uld must give all logits, got a stored top-k; the ranks of its tail are lost. "
             "Let the teacher answer live."
         )
-    if student_logits.shape[:-1] != foreign_logits.shape[:-1]:
+    if student_logits.shape[:-1] != teacher_own_logits.shape[:-1]:
         raise ObjectiveError(
             f"positions must be equal on both sides, got student {tuple(student_logits.shape[:-1])}, "
-            f"teacher {tuple(foreign_logits.shape[:-1])}."
+            f"teacher {tuple(teacher_own_logits.shape[:-1])}."
         )
     check_positive(temperature=temperature)
     q = _by_rank(student_logits, temperature)
     with torch.no_grad():
-        p = _by_rank(foreign_logits, temperature)
+        p = _by_rank(teacher_own_logits, temperature)
     length = max(q.shape[-1], p.shape[-1])
     q, p = (pad(side, (0, length - side.shape[-1])) for side in (q, p))
     return (q - p).abs().sum(-1)

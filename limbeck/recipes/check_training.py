@@ -89,6 +89,8 @@ def _term_problems(step: Train, term: Term, where: str) -> Iterator[Problem]:
             where,
             f"{term.name} reads {' and '.join(sorted(numbers))}: give the step rollouts with advantages.",
         )
+    if "student_space" in term.signals and step.packing:
+        yield Problem(where, f"{term.name} aligns the tokens of single rows: give the step packing: false.")
     if term.weighted_by == IMPORTANCE and step.rollouts is None:
         yield Problem(f"{where}.weighted_by", "importance compares with who wrote: give the step rollouts.")
     if term.weighted_by is not None and term.weighted_by not in (IMPORTANCE, *UNCERTAINTIES):

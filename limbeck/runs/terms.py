@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, UserError
-from limbeck.core.signals import BATCH_SIGNALS, QKV, TopK
+from limbeck.core.signals import BATCH_SIGNALS, QKV, Head, Space, TopK
 from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.core.units import Unit
 from limbeck.objectives.gradients import learnt_values
@@ -113,10 +113,15 @@ def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, A
     def qkv(width: int) -> QKV:
         return QKV(*(numbers(_ROWS, _TOKENS, width) for _ in range(3)))
 
+    def space(width: int) -> Space:
+        hidden, read, predicted = (numbers(_ROWS, _TOKENS, width) for _ in range(3))
+        labels = torch.arange(_ROWS * _TOKENS).view(_ROWS, _TOKENS) % _CLASSES
+        return Space(hidden, read, predicted, labels, Head(numbers(_CLASSES, width)))
+
     return {
         "student_logits": numbers(_ROWS, _CLASSES),
         "teacher_logits": numbers(_ROWS, _CLASSES),
-        "foreign_logits": numbers(_ROWS, _CLASSES + 2),
+        "teacher_own_logits": numbers(_ROWS, _CLASSES + 2),
         "student_chunks": -numbers(_ROWS).abs(),
         "teacher_chunks": -numbers(_ROWS).abs(),
         "student_chunk_states": numbers(_ROWS, layers, student_width),
@@ -127,6 +132,8 @@ def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, A
         "teacher_states": numbers(_ROWS, layers, _TOKENS, teacher_width),
         "student_qkv": qkv(student_width),
         "teacher_qkv": qkv(teacher_width),
+        "student_space": space(student_width),
+        "teacher_space": space(teacher_width),
         "attention_mask": torch.ones(_ROWS, _TOKENS, dtype=torch.long),
     }
 

@@ -31,10 +31,10 @@ class StoredTeacher:
         Raises:
             StoreError: something else than a distribution is needed, or rows are not in the store.
         """
-        if needs.states or needs.qkv:
+        if needs.states or needs.qkv or needs.space:
             raise StoreError(
-                "a stored teacher must be asked for its distribution alone, got inner layers. "
-                "Train with a model as the teacher."
+                "a stored teacher must be asked for its distribution alone, got inner layers "
+                "or its space. Train with a model as the teacher."
             )
         if not needs.distribution:
             return Outputs()

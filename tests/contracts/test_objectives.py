@@ -67,7 +67,7 @@ def call(name: str, s: Tensor, u: Tensor | TopK, options, labels: Tensor = LABEL
     given = {
         "student_logits": s,
         "teacher_logits": u,
-        "foreign_logits": u,
+        "teacher_own_logits": u,
         "labels": labels,
         **numbers(labels),
     }
@@ -234,13 +234,13 @@ def test_a_stored_teacher_gives_a_lower_bound_that_grows_with_k(name, options):
 def test_fused_equals_plain(name, options, stored):
     reads = ENTRIES[name].positional
     hidden, weight = logits(ROWS, 6, seed=2).requires_grad_(), logits(V, 6, seed=3).requires_grad_()
-    others = V + 3 if "foreign_logits" in reads else V
+    others = V + 3 if "teacher_own_logits" in reads else V
     u, weights = logits(ROWS, others, seed=4), logits(ROWS, seed=5)
     teacher = {"teacher_hidden": u, "teacher_weight": Head(torch.eye(others))}
     if stored:
         u = top(u, stored)
         teacher = {"teacher_topk": u}
-    if not {"teacher_logits", "foreign_logits"} & set(reads):
+    if not {"teacher_logits", "teacher_own_logits"} & set(reads):
         teacher = {}
     found = linear_objective(
         ENTRIES[name].load(),

@@ -84,10 +84,10 @@ def test_a_vocabulary_of_its_own_is_only_for_objectives_that_name_it():
         linear_objective(forward_kl, hidden, head, teacher_hidden, longer, weights=WEIGHTS)
     with pytest.raises(ObjectiveError, match="rows must be equal"):
         linear_objective(uld, hidden, head, teacher_hidden[1:], longer, weights=WEIGHTS)
-    with pytest.raises(ObjectiveError, match="foreign_logits, got none"):
+    with pytest.raises(ObjectiveError, match="teacher_own_logits, got none"):
         linear_objective(uld, hidden, head, weights=WEIGHTS)
     stored = top(teacher_hidden @ teacher_head.weight.T, 4)
-    with pytest.raises(ObjectiveError, match="foreign_logits, got a TopK"):
+    with pytest.raises(ObjectiveError, match="teacher_own_logits, got a TopK"):
         linear_objective(uld, hidden, head, weights=WEIGHTS, teacher_topk=stored)
 
 

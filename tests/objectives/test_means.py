@@ -127,7 +127,7 @@ def test_a_teacher_with_a_vocabulary_of_its_own_is_read_on_both_paths(fused):
     batch, hidden = padded(0, 1)
     teacher = torch.randn(*hidden.shape, generator=random)
     answer = Outputs(hidden=teacher, head=head) if fused else Outputs(logits=teacher @ head.weight.T)
-    term = Term("uld", uld, ("student_logits", "foreign_logits"))
+    term = Term("uld", uld, ("student_logits", "teacher_own_logits"))
     criterion = Criterion([term], fused=fused)
     student = Outputs(hidden=hidden, head=HEAD)
     total, _ = criterion(student, answer, batch, counts=criterion.counts(batch), step=0, total_steps=1)

@@ -91,6 +91,13 @@ def train(**changes: str) -> str:
             "none. Leave one out.",
         ),
         (
+            train(
+                teacher="T",
+                objective="[{name: dual_space, learnt: {module: projectors, student_width: 4, teacher_width: 6}}]",
+            ),
+            "steps.1.train.objective.0: dual_space aligns the tokens of single rows: give the step packing: false.",
+        ),
+        (
             train(balance="gradients"),
             "steps.1.train.balance: must be 'gradient_magnitude', got 'gradients'.",
         ),

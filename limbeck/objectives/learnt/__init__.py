@@ -6,6 +6,7 @@ name. The engine trains it beside the student and drops it at export.
 
 from limbeck.objectives.learnt.clip_window import clip_window
 from limbeck.objectives.learnt.projection import projection
+from limbeck.objectives.learnt.projectors import projectors
 from limbeck.objectives.learnt.temperature import temperature
 
-__all__ = ["clip_window", "projection", "temperature"]
+__all__ = ["clip_window", "projection", "projectors", "temperature"]
