@@ -76,7 +76,8 @@ def evaluate(
           stopped the reading), scored (fingerprint of the units and their targets, None without any)
         - by_row: measure (bits_per_byte, top1_agreement, forward_kl, reverse_kl, accuracy, task,
           answer_agreement) -> subject -> id of a row -> its value, for paired tests
-        - subjects: list of {name, role, description, parameters, memory_bytes, disk_bytes?}
+        - subjects: list of {name, role, description, parameters, memory_bytes, disk_bytes?, own_tokens?: True
+          where it has another tokenizer than `source`}
         - seconds: name of a metric -> seconds (the shared reading counts for the first that needs it)
         - metrics: name -> {definition (in words), subjects: name -> ..., comparisons: [...], ...}:
           - perplexity: tokens, bytes; a subject: nats_per_token, perplexity, bits_per_byte? (estimates); with
@@ -141,6 +142,7 @@ def evaluate(
                 "role": subject.role,
                 "description": subject.description,
                 **size(subject),
+                **({} if subject.source is None else {"own_tokens": True}),
             }
             for subject in ordered
         ],

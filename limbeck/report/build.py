@@ -80,6 +80,7 @@ def _page(record: Record) -> dict[str, Any]:
         "unit": "examples" if record.evaluation.get("kind") == "classifier" else "tokens",
         "task_rule": generation.get("task", {}).get("rule", ""),
         "machine": _machine(machine) if machine else "",
+        "tokenizers": _tokenizers(record),
         "classes": [
             {"name": name, "rows": measured["classes"]}
             for name, measured in record.metric("classification").get("subjects", {}).items()
@@ -125,6 +126,19 @@ def _card(record: Record) -> dict[str, Any]:
         front["pipeline_tag"] = pipeline
     front["tags"] = ["distillation", "limbeck"]
     return {"front": yaml.safe_dump(front, sort_keys=False), "auto": auto, "limits": limits(record)}
+
+
+def _tokenizers(record: Record) -> str:
+    """What cannot be compared where the models have several tokenizers."""
+    others = [subject["name"] for subject in record.subjects if subject.get("own_tokens")]
+    if not others:
+        return ""
+    verb = "reads" if len(others) == 1 else "read"
+    return (
+        f"In other tokens than the student, {listed(others)} {verb} the same rows: between them there is no "
+        "agreement or divergence; bits per byte and written text compare; speeds count each model's own "
+        "tokens."
+    )
 
 
 def _last_evaluation(record: Record) -> str:

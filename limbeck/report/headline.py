@@ -72,6 +72,13 @@ def _kept(record: Record, student: str) -> str:
         return f"orders sentence pairs as the teacher does with Spearman {number(order['value'])}" + (
             f" ({bounds})" if bounds else ""
         )
+    teacher = record.named("teacher")
+    if teacher and any(subject.get("own_tokens") for subject in record.subjects):
+        bits = [record.measured("perplexity", name).get("bits_per_byte") for name in (student, teacher)]
+        known = [estimate for estimate in bits if estimate]
+        if len(known) == 2:
+            own, other = (number(estimate["value"]) for estimate in known)
+            return f"needs {own} bits per byte of held-out text in its own tokens, the teacher {other}"
     return ""
 
 
