@@ -49,3 +49,9 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where what is slow to compute is kept between runs; `LIMBECK_CACHE` names another place."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "limbeck"
+    return Path(os.environ.get("LIMBECK_CACHE") or usual).expanduser()

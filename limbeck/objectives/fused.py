@@ -174,7 +174,7 @@ def _check(
         raise ObjectiveError("teacher_hidden with teacher_head, or teacher_topk, must be given, got neither.")
     if "teacher_own_logits" in read and teacher_hidden is None:
         raise ObjectiveError(
-            "teacher_hidden with teacher_head must be given for an objective that names teacher_own_logits, got "
+            "teacher_hidden with teacher_head must be given for an objective of teacher_own_logits, got "
             f"{'none' if teacher_topk is None else 'a TopK'}."
         )
     if "teacher_topk" in read and teacher_topk is None:

@@ -1,6 +1,7 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
 from limbeck.recipes.akl import akl
+from limbeck.recipes.alm import alm
 from limbeck.recipes.capacity_gap import capacity_gap
 from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
@@ -8,9 +9,11 @@ from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
+from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.fidelity_study import fidelity_study
 from limbeck.recipes.gkd import gkd
+from limbeck.recipes.min_edit import min_edit
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
 from limbeck.recipes.model import Build, Domains, Evaluate, Generate, Load, Recipe, Selection, Train, Watch
@@ -25,6 +28,7 @@ from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
 from limbeck.recipes.taid import taid
 from limbeck.recipes.teacher_hacking import teacher_hacking
+from limbeck.recipes.uld import uld
 from limbeck.recipes.word_kd import word_kd
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "Train",
     "Watch",
     "akl",
+    "alm",
     "capacity_gap",
     "cost_effective",
     "ctkd",
@@ -50,9 +55,11 @@ __all__ = [
     "decoupled_kd",
     "distillm",
     "distillm2",
+    "dskd",
     "dynamic_kd",
     "fidelity_study",
     "gkd",
+    "min_edit",
     "minillm",
     "minilm",
     "on_policy",
@@ -65,5 +72,6 @@ __all__ = [
     "step_by_step",
     "taid",
     "teacher_hacking",
+    "uld",
     "word_kd",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from limbeck.core.files import cache_folder
 from limbeck.core.models import read_config
 from limbeck.core.token_bytes import token_bytes
 from limbeck.recipes.alignment import Alignment
@@ -14,6 +15,7 @@ from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
 from limbeck.runs.steps.work import Work
 from limbeck.teachers.chunks import ChunkRules
+from limbeck.teachers.edit_map import edit_map
 from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
 
 _BEGINS_A_WORD = (b" ", b"\n", b"\t")
@@ -94,4 +96,7 @@ def _marks(tokenizer: Any) -> torch.Tensor:
 
 
 def _mapped(tokenizer: Any, own: Any) -> torch.Tensor:
-    return torch.as_tensor(edit_map(token_bytes(tokenizer), token_bytes(own)))
+    """[V] the teacher's id for each of the student's; end for end, -1 for other special ids."""
+    ids = edit_map(token_bytes(tokenizer), token_bytes(own), cache=cache_folder() / "edit_maps", workers=-1)
+    ids[tokenizer.eos_token_id] = own.eos_token_id
+    return ids

@@ -6,6 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.files import cache_folder
 from limbeck.core.fingerprint import fingerprint
 from limbeck.core.models import ModelKind
 from limbeck.core.seeds import generator
@@ -48,7 +49,12 @@ class Renderer:
         key = (reference, *sides, rendering, teacher_length)
         if key not in self._pairs:
             self._pairs[key] = render_pair(
-                rows, tokenizer, teacher_tokenizer, rendering, teacher_max_length=teacher_length
+                rows,
+                tokenizer,
+                teacher_tokenizer,
+                rendering,
+                teacher_max_length=teacher_length,
+                cache=cache_folder() / "aligned",
             )
         return self._pairs[key]
 

@@ -1,4 +1,4 @@
-"""A teacher with another tokenizer: it reads the same text in its own tokens, and answers at the student's."""
+"""A teacher with another tokenizer: it reads the text in its own tokens, and answers at the student's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch, Source
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import Reader
 from limbeck.core.signals import Head
 from limbeck.signals.rows import rows_of
@@ -18,6 +18,8 @@ from limbeck.teachers.partners import Pairing, partners
 
 ALIGNED = ("unaligned", "aligned")
 """Groups of the student's targets: 1 where a position of the teacher answers, 0 elsewhere."""
+
+_UNLIKELY = -1e4  # a score without mass, finite so that closed forms stay finite
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ForeignTeacher:
         rules: how chunks of text are counted.
         pairing: which position of the teacher answers a position of the student.
         ids: [V] for each id of the student, the teacher's id whose score stands for it; None leaves
-            scores over the teacher's own vocabulary.
+            scores over the teacher's own vocabulary. A negative one has no likely counterpart.
     """
 
     def __init__(
@@ -85,11 +87,15 @@ class ForeignTeacher:
         with torch.no_grad():
             answer = self.reader.read(own.inputs, asked)
             student, teacher = Frame.of(batch), Frame.of(own)
-            chunks = chunks_of(answer, student, teacher, self.rules) if needs.chunks else None
-            if not needs.distribution:
-                return Outputs(chunks=chunks)
-            partner = partners(student, teacher, self.pairing).clamp_min(0)
-            return replace(self._at(answer, partner), chunks=chunks)
+            outputs = Outputs()
+            if needs.distribution:
+                partner = partners(student, teacher, self.pairing).clamp_min(0)
+                outputs = self._at(answer, partner)
+            return replace(
+                outputs,
+                chunks=chunks_of(answer, student, teacher, self.rules) if needs.chunks else None,
+                space=space_of(answer, own) if needs.space else None,
+            )
 
     def to(self, device: torch.device | str) -> Self:
         """Move the model to a device; returns itself."""
@@ -106,13 +112,22 @@ class ForeignTeacher:
         if answer.hidden is None or answer.head is None:
             assert answer.logits is not None
             logits = answer.logits.flatten(0, 1)[partner]
-            return Outputs(logits=logits if self.ids is None else logits[..., self.ids])
+            return Outputs(logits=logits if self.ids is None else self._renamed(logits))
         return Outputs(hidden=answer.hidden.flatten(0, 1)[partner], head=self._mapped(answer.head))
 
     def _mapped(self, head: Head) -> Head:
         if self.ids is None:
             return head
         if self._head is None:  # as large as the student's head: gathered once
-            bias = None if head.bias is None else head.bias[self.ids]
-            self._head = replace(head, weight=head.weight[self.ids], bias=bias)
+            bias = head.weight.new_zeros(len(head.weight)) if head.bias is None else head.bias
+            self._head = replace(
+                head,
+                weight=head.weight[self.ids.clamp_min(0)],
+                bias=self._renamed(bias).to(head.weight.dtype),
+            )
         return self._head
+
+    def _renamed(self, scores: Tensor) -> Tensor:
+        """Scores [..., V'] of the teacher's ids as those [..., V] of the student's."""
+        assert self.ids is not None
+        return scores[..., self.ids.clamp_min(0)].masked_fill(self.ids < 0, _UNLIKELY)

@@ -1,0 +1,46 @@
+"""ALM: a student with another tokenizer learns how likely the teacher finds each chunk of the text.
+
+Minixhofer, Vulic and Ponti 2025, arXiv:2503.20083; code in bminixhofer/tokenkit (`training/losses.py`,
+`configs/`, `docs/`). Defaults from there: temperature 100, chunks merged below a word's end of
+0.1, outcome chunk debiasing, no cross-entropy ("pure"). Departures:
+
+- the binary divergence is the KL, not the cross-entropy (equal gradients, and 0 when equal);
+- the mean runs over the chunks of a whole optimizer step; the released code counts merged ones twice;
+- learning rate, batch and length are ours; the paper: 1e-5, batch 64, 512 tokens, 20,000 steps, LoRA
+  of rank 64; for bytes 3e-5, batch 32, 2,048 bytes, the whole model;
+- for bytes the paper also adds embeddings of subwords to those of bytes, which needs another model
+  class; here the student stays a plain transformers model.
+"""
+
+from typing import Any
+
+from limbeck.recipes.alignment import Alignment
+from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.inputs import Share
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.parts import Layers, Term
+
+
+@compared()
+def alm(
+    common: Comparison,
+    *,
+    temperature: float = 100.0,
+    distance: str = "binary_kl",
+    threshold: Share = 0.1,
+    cross_entropy: bool = False,
+    states: bool = False,
+) -> Recipe:
+    """Likelihoods of chunks that both tokenizers bound; the student may have any tokenizer, or read bytes.
+
+    `student={model: TEACHER, tokenizer: DIR}` transfers the teacher to another tokenizer, with
+    `tokenizer: bytes` to bytes. With `cross_entropy` or `states` (last hidden states at the ends of
+    chunks, for students of the teacher's width) the terms are balanced by the size of their gradients.
+    """
+    terms = [Term(name="alm", options={"temperature": temperature, "distance": distance})]
+    if cross_entropy:
+        terms.append(Term(name="cross_entropy"))
+    if states:
+        terms.append(Term(name="chunk_state_mse", layers=Layers(student=(-1,), teacher=(-1,))))
+    balanced: dict[str, Any] = {"balance": "gradient_magnitude"} if len(terms) > 1 else {}
+    return common.recipe("alm", tuple(terms), alignment=Alignment(threshold=threshold), **balanced)
