@@ -36,6 +36,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "skew_forward_kl": {"alpha": 0.1},
     "skew_reverse_kl": {"alpha": 0.1},
     "total_variation": {},
+    "uld": {},
     "alpha_divergence": {"alpha": 0.5},
     "adaptive_kl": {},
     "taid": {"t": 0.4},
