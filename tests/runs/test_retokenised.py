@@ -17,12 +17,6 @@ from limbeck.runs.models import made_shape, read_shape, tokenizer_of
 from limbeck.runs.plan import make_plan
 from limbeck.runs.steps.build import make_student
 from tests import tiny
-from tests.runs.world import make_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def recipe(world, student, *, rows="texts", teacher="teacher", **measured):

@@ -75,6 +75,11 @@ def test_six_tokens_worked_out_by_hand():
     assert made.generation_config.eos_token_id == 0
 
 
+def test_a_spelling_that_stands_for_other_bytes_is_not_copied():
+    old = byte_level(["</s>", "a", "Ġ", "Ġa"], [("Ġ", "a")], eos_token="</s>")
+    assert token_sources(old, pieces(["</s>", "Ġa", "▁a"], eos_token="</s>")) == [[0], [], [3]]
+
+
 def test_what_nothing_stands_for_is_drawn_with_mean_and_deviation_of_the_old_embeddings():
     old = byte_level(["</s>", "a"], eos_token="</s>")
     letters = [chr(place) for place in range(0x4E00, 0x4E00 + 4000)]
