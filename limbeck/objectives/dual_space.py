@@ -105,7 +105,7 @@ def dual_space(
     learnt = F.cross_entropy(wide(t2s_logits), labels, reduction="none")
     right = t2s_logits.argmax(-1) == labels
     scores = project(student.hidden[ours][right], student.head)
-    apart = _divergence(scores, t2s_logits[right].detach(), divergence, temperature, skew)
+    apart = _divergence(scores, t2s_logits[right], divergence, temperature, skew)
     learnt = learnt.index_put((right.nonzero().squeeze(-1),), apart, accumulate=True)
     head = _constant(teacher.head)
     s2t_logits = project(s2t.to(student.hidden.dtype)[theirs], head)

@@ -116,3 +116,11 @@ def test_terms_carry_functions_schedules_and_names_of_their_own():
 def test_a_hyperparameter_out_of_range_is_found_without_a_model(term, message):
     with pytest.raises(ConfigError, match=message):
         try_term(build_terms([term])[0], student_width=8, teacher_width=12)
+
+
+def test_projectors_of_other_widths_are_refused_before_training():
+    term = {"name": "dual_space", "learnt": {"module": "projectors", "student_width": 8, "teacher_width": 12}}
+    built = build_terms([Term.model_validate(term)])[0]
+    try_term(built, student_width=8, teacher_width=12)
+    with pytest.raises(ConfigError, match="Give projectors the widths of both models"):
+        try_term(built, student_width=8, teacher_width=16)
