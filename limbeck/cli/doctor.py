@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.cli.quiet import silence
+from limbeck.cli.tokenizers import load_alone, say_vocabulary, tokenizer_alone
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import unknown
@@ -17,22 +18,25 @@ from limbeck.runs.resolve import parse_pairs
 if TYPE_CHECKING:
     from limbeck.runs.models import Shape
 
-_KEYS = ("teacher", "student")
+_MODELS = ("teacher", "student")
+_KEYS = (*_MODELS, "data")
 
 
 def doctor_command(pairs: Sequence[str]) -> None:
-    """Print the machine; with models, their vocabularies too.
+    """Print the machine; with models or tokenizers, how their vocabularies fit.
 
     Raises:
         ConfigError: an unknown key.
         ModelError: a model is not there.
-        VocabularyError: the models do not fit together.
+        VocabularyError: the token ids agree, but a head is too small or a text is cut otherwise.
     """
     given = parse_pairs(pairs)
     problems = [Problem(key, unknown("key", key, _KEYS)) for key in given if key not in _KEYS]
     if problems:
         raise ConfigError(problems)
-    students = _as_students(given)
+    data = given.pop("data", None)
+    alone = {name: path for name, value in given.items() if (path := tokenizer_alone(value))}
+    students = _as_students({name: value for name, value in given.items() if name not in alone})
     silence()
     import psutil
     import torch
@@ -64,8 +68,10 @@ def doctor_command(pairs: Sequence[str]) -> None:
     shapes = _shapes(students)
     for name, shape in shapes.items():
         _say_model(name, shape)
-    if len(shapes) == len(_KEYS):
-        _say_vocabulary(shapes["student"], shapes["teacher"])
+    for name, path in alone.items():
+        print(f"{name:<12} {path}: a tokenizer alone")
+    if len(given) == len(_MODELS):
+        _say_vocabulary(shapes, alone, None if data is None else str(data))
 
 
 def _accelerator() -> str:
@@ -113,17 +119,14 @@ def _say_model(name: str, shape: "Shape") -> None:
     print(f"{name:<12} {shape.tokenizer}: {shape.kind or 'unknown kind'}, {size}")
 
 
-def _say_vocabulary(student: "Shape", teacher: "Shape") -> None:
+def _say_vocabulary(shapes: "Mapping[str, Shape]", alone: Mapping[str, Path], data: str | None) -> None:
     from limbeck.runs.models import tokenizer_of
-    from limbeck.teachers import shared_vocabulary
 
-    shapes = {"student": student, "teacher": teacher}
-    problems, tokenizers = Problems(), {}
+    problems, tokenizers = Problems(), {name: load_alone(path) for name, path in alone.items()}
     for name, shape in shapes.items():
         with problems.at(name):
             tokenizers[name] = tokenizer_of(shape)
     problems.refuse()
-    shared = shared_vocabulary(
-        tokenizers["student"], tokenizers["teacher"], student.vocabulary, teacher.vocabulary
-    )
-    print(f"{'vocabulary':<12} {shared.note}, {shared.overlap:.1%} of all tokens under the same id")
+    sizes = {name: len(tokenizer) for name, tokenizer in tokenizers.items()}
+    sizes |= {name: shape.vocabulary for name, shape in shapes.items()}
+    say_vocabulary(tokenizers["student"], tokenizers["teacher"], (sizes["student"], sizes["teacher"]), data)

@@ -80,6 +80,21 @@ def shared_vocabulary(
     return SharedVocabulary(size, overlap, _note(size, student_size, teacher_size, extra))
 
 
+def same_ids(student_tokenizer: PreTrainedTokenizerBase, teacher_tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether every token has one id on both sides; a few added ones may be on one side only."""
+    return _extra_tokens(student_tokenizer, teacher_tokenizer) is not None
+
+
+def moved_tokens(
+    student_tokenizer: PreTrainedTokenizerBase, teacher_tokenizer: PreTrainedTokenizerBase
+) -> float | None:
+    """Share of tokens, in (0, 1], under another id where both sides have the same set; otherwise None."""
+    student, teacher = student_tokenizer.get_vocab(), teacher_tokenizer.get_vocab()
+    if student == teacher or student.keys() != teacher.keys():
+        return None
+    return sum(teacher[token] != index for token, index in student.items()) / len(student)
+
+
 def _extra_tokens(student_tokenizer: Any, teacher_tokenizer: Any) -> list[str] | None:
     """Added tokens that only one side has; None if the maps differ in any other way."""
     student, teacher = student_tokenizer.get_vocab(), teacher_tokenizer.get_vocab()
@@ -107,7 +122,8 @@ def _difference(student: Mapping[str, int], teacher: Mapping[str, int], overlap:
     return (
         f"student and teacher must give each token the same id, got {got}; overlap: {known:.1%} of the "
         f"student's tokens exist at the teacher, {overlap:.1%} of all have the same id. Choose a teacher of "
-        "the student's family; objectives across tokenizers are not in this version."
+        "the student's family, or one for other tokenizers: limbeck run alm; limbeck doctor shows how their "
+        "tokens line up."
     )
 
 

@@ -91,10 +91,24 @@ def test_doctor_looks_at_machine_and_models(limbeck, world):
     assert {"limbeck", "packages", "processor", "memory", "disk", "vocabulary"} <= {
         line.split()[0] for line in ended.out.splitlines()
     }
-    assert limbeck("doctor", f"teacher={world / 'teacher'}", f"student={world / 'other'}").code == 2
     assert (
         limbeck("doctor", "techer=x").err == "error: techer: unknown key 'techer'. Did you mean 'teacher'?\n"
     )
+
+
+def test_doctor_shows_how_different_tokenizers_line_up(limbeck, world, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat\nand the dog\n", encoding="utf-8")
+    ended = limbeck(
+        "doctor",
+        f"teacher={world / 'other'}",
+        f"student={world / 'student' / 'tokenizer.json'}",
+        f"data={text}",
+    )
+    assert ended.code == 0, ended.err
+    said = {line.split()[0]: line for line in ended.out.splitlines()}
+    assert "alm" in said["fitting"]
+    assert "33 bytes" in said["aligned"] and "0 not covered" in said["aligned"]
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("a fault\nmore"), 1)])

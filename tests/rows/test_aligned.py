@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from limbeck.rows.aligned import chunk_numbers, token_ends
+from limbeck.rows.aligned.coverage import coverage
 from tests.rows.families import (
     FAMILIES,
     byte_level,
@@ -153,3 +154,18 @@ def test_a_megabyte_of_source_loses_no_byte():
         last = [one[np.append(np.diff(n) > 0, True)] for one, n in ((ours, numbers), (theirs, others))]
         assert last[0].tolist() == last[1].tolist()
         assert np.diff(last[0], prepend=0).sum() == len(text.encode())
+
+
+def test_coverage_counts_what_was_aligned():
+    # Student: ab|cd| e|f. Teacher: abc|d| |e|f. Chunks abcd, " e" and f of 4, 2 and 1 bytes.
+    found = coverage(words_of("ab", "cd", " e"), words_of("abc", "e"), ["abcd ef", "f"])
+    assert (found.texts, found.size, found.tokens, found.chunks) == (2, 8, (5, 6), 4)
+    assert found.one_to_one == 2 / 5
+    assert (found.longest, found.in_long, found.dropped) == (4, 0.0, 0)
+    assert found.altered == (0.0, 0.0)
+
+
+def test_coverage_says_how_much_a_tokenizer_alters_and_what_lies_in_long_chunks():
+    found = coverage(wordpiece(500), words_of("x" * 40), ["Case\nmoves", "x" * 40])
+    assert found.altered[0] == 1 / 3
+    assert (found.longest, found.in_long, found.dropped) == (40, 40 / 50, 0)

@@ -172,7 +172,8 @@ def test_templates_may_write_around_the_turn_what_they_like():
     student = templated(words_of("<user>", "<assistant>", "ab"), MARKS)
     teacher = templated(words_of("abc"), BRACKETS)
     pair = render_pair(rows_of(chat("q", "abcd", "r", "ab")), student, teacher, CAUSAL)
-    # Two turns, each with its end: ab|c|d against abc|d, then ab against a|b; the space that one template writes belongs to the first chunk.
+    # Two turns, each with its end: ab|c|d against abc|d, then ab against a|b;
+    # the space that one template writes belongs to the first chunk.
     assert texts_of_chunks(pair.student, student) == [["abc", "d", "<unk>", "ab", "<unk>"]]
     assert texts_of_chunks(pair.teacher, teacher) == [["abc", "d", "</s>", "ab", "</s>"]]
     assert (
@@ -240,3 +241,23 @@ def test_a_kept_pair_is_read_again_and_another_is_made(tmp_path, monkeypatch):
     ):
         with pytest.raises(TypeError):
             render_pair(*other, cache=tmp_path)
+
+
+def test_what_one_template_alone_writes_before_the_turn_is_in_no_chunk():
+    thinking = MARKS.replace(
+        "m['content'] +", "('think.' if m['role'] == 'assistant' else '') + m['content'] +"
+    )
+    student, teacher = templated(words_of("<assistant>"), MARKS), templated(words_of("<assistant>"), thinking)
+    pair = render_pair(rows_of(chat("q", "abc")), student, teacher, CAUSAL)
+    assert texts_of_chunks(pair.teacher, teacher) == [["a", "b", "c", "<unk>"]]
+    assert sum(pair.teacher[0]["is_target"]) == len("think.abc") + 1
+
+
+def test_an_end_that_one_side_lacks_does_not_join_the_next_turn():
+    # The student's template closes a turn, the teacher's does not before the last.
+    bare = "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] }}{% endfor %}"
+    bare += "{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
+    student, teacher = templated(words_of(), MARKS), templated(words_of(), bare)
+    pair = render_pair(rows_of(chat("q", "ab", "r", "c")), student, teacher, CAUSAL)
+    assert texts_of_chunks(pair.student, student) == [["a", "b", "c", "<unk>"]]
+    assert texts_of_chunks(pair.teacher, teacher) == [["a", "b", "c", "</s>"]]
