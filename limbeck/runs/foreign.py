@@ -96,7 +96,12 @@ def _marks(tokenizer: Any) -> torch.Tensor:
 
 
 def _mapped(tokenizer: Any, own: Any) -> torch.Tensor:
-    """[V] the teacher's id for each of the student's; end for end, -1 for other special ids."""
-    ids = edit_map(token_bytes(tokenizer), token_bytes(own), cache=cache_folder() / "edit_maps", workers=-1)
+    """[V] the teacher's id for each of the student's; of special ones the same mark, or -1."""
+    spelt, others = token_bytes(tokenizer), token_bytes(own)
+    ids = edit_map(spelt, others, cache=cache_folder() / "edit_maps", workers=-1)
+    known = own.get_vocab()
+    for token, place in tokenizer.get_vocab().items():
+        if not spelt[place]:
+            ids[place] = known.get(token, -1)
     ids[tokenizer.eos_token_id] = own.eos_token_id
     return ids

@@ -68,6 +68,13 @@ SHIPPED = {
     "ctkd": recipes.ctkd(teacher="T", student="S", data="d.jsonl"),
     "ctkd released": recipes.ctkd(teacher="T", student="S", data="d.jsonl", compat="released"),
     "ddk": recipes.ddk(teacher="T", student="S", data="d.jsonl"),
+    "alm": recipes.alm(teacher="T", student={"model": "T", "tokenizer": "bytes"}, data="d.jsonl"),
+    "alm balanced": recipes.alm(
+        teacher="T", student="S", data="d.jsonl", cross_entropy=True, states=True, threshold=0.0
+    ),
+    "uld": recipes.uld(teacher="T", student="S", data="d.jsonl"),
+    "min_edit": recipes.min_edit(teacher="T", student="S", data="d.jsonl"),
+    "dskd": recipes.dskd(teacher="T", student="S", data="d.jsonl"),
 }
 ON_POLICY = ("gkd", "on_policy", "distillm", "distillm2", "minillm", "taid", "ctkd", "ddk")
 

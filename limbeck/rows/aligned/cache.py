@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from limbeck.core.files import write_folder
 from limbeck.core.fingerprint import fingerprint
+from limbeck.rows.read import quiet
 from limbeck.rows.rendering import Rendering
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def kept(
         made = make()
 
         def fill(target: Path) -> None:
-            for name, rendered in zip(_SIDES, made, strict=True):
-                rendered.save_to_disk(str(target / name))
+            with quiet():
+                for name, rendered in zip(_SIDES, made, strict=True):
+                    rendered.save_to_disk(str(target / name))
 
         write_folder(place, fill)
     student, teacher = (Dataset.load_from_disk(str(place / name)) for name in _SIDES)
