@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from limbeck.runs.plan import Plan
 
 _MINUTE, _HOUR = 60, 3600
-_ROLES = ("teacher", "baseline", "student")
+_ROLES = ("teacher", "member", "baseline", "student")
 
 
 @dataclass(frozen=True)
