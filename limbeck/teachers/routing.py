@@ -73,7 +73,7 @@ class ByLikelihood:
 
 
 def mean_log_likelihoods(answer: Outputs, batch: Batch) -> Tensor:
-    """[S] mean natural log-probability of the learnt tokens of each sequence; 0 where none is learnt.
+    """[S] mean natural log-probability of the learnt tokens of each data row; 0 where none is learnt.
 
     Raises:
         ConfigError: a top-k store does not know the likelihood of every token.
@@ -92,8 +92,7 @@ def mean_log_likelihoods(answer: Outputs, batch: Batch) -> Tensor:
         _label_log_probs((part if head is None else project(part, head)).float(), wanted)
         for part, wanted in zip(rows.split(size), labels.split(size), strict=True)
     ]
-    sequences = batch.sequences
-    count = int(sequences.max()) + 1
+    sequences, count = _rows_by_unit(batch), sum(map(len, batch.row_ids))
     total = torch.zeros(count, device=rows.device).index_add_(0, sequences[learnt], torch.cat(values))
     return total / torch.bincount(sequences[learnt], minlength=count).clamp_min(1)
 
@@ -130,9 +129,21 @@ def spread(answer: Outputs, rows: Tensor, count: int) -> Outputs:
 
 
 def _one_hot(chosen: Tensor, batch: Batch, count: int) -> list[Tensor]:
-    """[S] number of the member of each sequence -> of each member, where it answers."""
-    of_unit = chosen[batch.sequences]
+    """[S] number of the member of each data row -> of each member, where it answers."""
+    of_unit = chosen[_rows_by_unit(batch)]
     return [of_unit == place for place in range(count)]
+
+
+def _rows_by_unit(batch: Batch) -> Tensor:
+    """Like the targets: the number of the data row of each unit; of a pack's padding, its last row's."""
+    assert batch.targets is not None
+    counts = torch.tensor([len(names) for names in batch.row_ids], device=batch.device)
+    first = counts.cumsum(0) - counts
+    positions = batch.inputs.get("position_ids")
+    if batch.targets.dim() == 1 or positions is None or "attention_mask" in batch.inputs:
+        return first.view(-1, *[1] * (batch.targets.dim() - 1)).expand(batch.targets.shape)
+    inside = (positions == 0).cumsum(-1) - 1
+    return first[:, None] + inside.minimum(counts[:, None] - 1)
 
 
 def _label_log_probs(logits: Tensor, labels: Tensor) -> Tensor:

@@ -293,6 +293,24 @@ def test_packed_rows_learn_what_padded_rows_learn(mean, route):
         torch.testing.assert_close(padded, other, atol=1e-6, rtol=1e-4)
 
 
+def test_padding_behind_a_pack_is_no_row():
+    # Two packs: of rows of 2 and 1 tokens with 1 of padding, and of one row of 4.
+    places = torch.tensor([[0, 1, 0, 0], [0, 1, 2, 3]])
+    targets = torch.tensor([[5, 5, 5, IGNORE], [5, 5, 5, 5]])
+    batch = Batch({"input_ids": targets.abs(), "position_ids": places}, targets, [["a", "b"], ["c"]])
+    first, second = ByColumn("who", {"a": "m0", "b": "m1", "c": "m0"}).asked(batch, ["m0", "m1"])
+    assert first.tolist() == [[True, True, False, False], [True] * 4]
+    assert second[:, :3].tolist() == [[False, False, True], [False] * 3]
+
+
+def test_a_member_that_answers_some_rows_is_mixed_there_alone():
+    both = ensemble(Says(P), Says(Q), on=(None, "label"), weight=(1, 3))
+    found = probabilities(both.answer(grouped(), DISTRIBUTION))
+    mixed = torch.tensor([0.25 * one + 0.75 * other for one, other in zip(P, Q, strict=True)])
+    torch.testing.assert_close(found[0], mixed.expand(7, 3))
+    torch.testing.assert_close(found[1], torch.tensor(P).expand(7, 3))
+
+
 def test_class_scores_are_averaged_too():
     models = [tiny_classifier(seed=seed) for seed in (1, 2)]
     batch = Batch({"input_ids": random_ids(2, 6)}, torch.tensor([0, 1]), [["a"], ["b"]])

@@ -69,9 +69,8 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
             if one in group.columns
         ]
     if step.teacher is not None and step.teacher.ensemble:
-        subjects.insert(
-            0, _ensemble(step.teacher, rows, subjects, groups[0].vocabulary if kind in _TOKENS else None)
-        )
+        shared = groups[0].vocabulary if kind in _TOKENS else None
+        subjects.insert(0, _ensemble(step.teacher, rows, subjects, shared))
     result = run_evaluation(
         subjects,
         source=source,
