@@ -1,6 +1,6 @@
 """A sum of terms over one micro-batch, each divided by its own count over the whole step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from limbeck.core.term import Term
 from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
 from limbeck.objectives.gradients import learnt_values, signals_of
+from limbeck.objectives.readings import readings
 
 _UNITS = tuple(Unit)
 _DISTRIBUTIONS = {
@@ -147,7 +148,8 @@ class Criterion:
         numbers = {name: batch.signals[name][learnt] for name in BATCH_SIGNALS if name in batch.signals}
         total = torch.zeros((), device=rows.device)
         means = torch.zeros(len(shares), device=rows.device)
-        for places, weights, answer in _readings(shares, rows, teacher, learnt):
+        reads = [any(name.startswith("teacher_") for name in share.term.signals) for share in shares]
+        for places, weights, answer in readings(reads, rows, teacher, learnt):
             fuses = self.fused and student.hidden is not None and (answer is None or answer.logits is None)
             compute = _fused if fuses else _dense
             part, values = compute(
@@ -176,26 +178,6 @@ class Criterion:
                 space=f"{side}_space" in read,
             )
         return needs
-
-
-def _readings(
-    shares: Sequence[_Share], rows: Tensor, teacher: Outputs | None, learnt: Tensor
-) -> Iterator[tuple[list[int], Tensor, Outputs | None]]:
-    """Which terms are held against which teacher, with the weights of the units there [terms, N].
-
-    There is one reading, unless losses are averaged over teachers: then one a teacher. Terms that
-    read no teacher go with the first.
-    """
-    if teacher is None or not teacher.members:
-        yield list(range(len(shares))), rows, teacher
-        return
-    reads = [any(name.startswith("teacher_") for name in share.term.signals) for share in shares]
-    for number, (weight, answer) in enumerate(teacher.members):
-        factor = weight[learnt] if isinstance(weight, Tensor) else weight
-        places = [place for place, is_taught in enumerate(reads) if is_taught or not number]
-        parts = [rows[place] * factor if reads[place] else rows[place] for place in places]
-        if places:
-            yield places, torch.stack(parts), answer
 
 
 def _fused(

@@ -309,3 +309,20 @@ def test_an_ensemble_survives_yaml(world, second):
     made = recipe(world, {"ensemble": members, "route": {"column": "who"}, "mean": "losses"})
     assert Recipe.from_yaml(made.to_yaml()) == made
     assert "ensemble: [{model: a, name: x}, {model: b, temperature: 2.0}]" in made.to_yaml()
+
+
+def test_the_example_of_the_page_runs(world, second, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text(encoding="utf-8")
+    text = page.split("```yaml\n")[1].split("```")[0]
+    places = {
+        "rows.jsonl": "texts.jsonl",
+        "STUDENT": "student",
+        "TEACHER": "teacher",
+    }
+    for word, name in places.items():
+        text = text.replace(word, str(world / name))
+    text = text.replace("OTHER", second).replace("heldout: 0.05", "heldout: 6")
+    made = Recipe.from_yaml(text)
+    settings = {"steps.1.train.max_steps": 1, "steps.1.train.max_length": LENGTH}
+    done = limbeck.run(made, tmp_path / "run", progress=Silent(), **settings)
+    assert done.evaluation["metrics"]["fidelity"]["subjects"]["student"]["members"]
