@@ -52,9 +52,10 @@ COLUMNS = (
 
 
 def result_table(evaluation: Mapping[str, Any]) -> RenderableType:
-    """Teacher, baseline and student side by side, with n and 95 % intervals."""
+    """Teacher, baseline and student side by side, with n and 95 % intervals; members are in the report."""
     metrics = evaluation["metrics"]
-    subjects = sorted(evaluation["subjects"], key=lambda one: _ROLES.index(one["role"]))
+    shown = [one for one in evaluation["subjects"] if one["role"] in _ROLES]
+    subjects = sorted(shown, key=lambda one: _ROLES.index(one["role"]))
     names = [one["name"] for one in subjects]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column(f"{evaluation['data']['rows']:,} held-out rows")

@@ -8,7 +8,7 @@ from limbeck.core.head_likelihoods import linear_likelihoods
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.precision import wide
-from limbeck.core.signals import Chunks
+from limbeck.core.signals import Chunks, Head
 
 
 def likelihoods_at(answer: Outputs, places: Tensor, labels: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,7 +23,7 @@ def likelihoods_at(answer: Outputs, places: Tensor, labels: Tensor, starts: Tens
     Returns:
         [P] and [P], float32; gradients flow to the answer.
     """
-    if answer.hidden is not None and answer.head is not None:
+    if answer.hidden is not None and isinstance(answer.head, Head):
         return linear_likelihoods(answer.hidden.flatten(0, 1)[places], answer.head, labels, starts)
     assert answer.logits is not None, "a distribution was asked for"
     log_probs = wide(answer.logits.flatten(0, 1)[places]).log_softmax(-1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.masks import IGNORE
-from limbeck.core.signals import QKV, Chunks, Head, Space, TopK
+from limbeck.core.signals import QKV, Chunks, Head, MixedHead, Space, TopK
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ class Outputs:
 
     Attributes:
         hidden: [B, T, H] what the vocabulary head reads.
-        head: the vocabulary head.
+        head: the vocabulary head; a mixture's only of teachers.
         logits: [B, T, V] or [B, C].
         topk: the K most likely outcomes of each position and the mass of the rest.
         states: layer -> [B, T, D].
@@ -63,10 +63,11 @@ class Outputs:
         embed: input embeddings [..., D] of token ids [...], constants; with `hidden` and `head`, what
             `space_of` needs.
         space: made already, by whoever reads another batch than the student's.
+        members: teachers whose losses are averaged, each with its weight; then nothing else is here.
     """
 
     hidden: "Tensor | None" = None
-    head: Head | None = None
+    head: Head | MixedHead | None = None
     logits: "Tensor | None" = None
     topk: TopK | None = None
     states: Mapping[int, "Tensor"] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Outputs:
     chunks: Chunks | None = None
     embed: "Callable[[Tensor], Tensor] | None" = None
     space: Space | None = None
+    members: "tuple[tuple[Tensor | float, Outputs], ...]" = ()
 
 
 def space_of(outputs: Outputs, batch: "Batch") -> Space:
@@ -89,7 +91,7 @@ def space_of(outputs: Outputs, batch: "Batch") -> Space:
     """
     if outputs.space is not None:
         return outputs.space
-    if outputs.hidden is None or outputs.head is None or outputs.embed is None:
+    if outputs.hidden is None or not isinstance(outputs.head, Head) or outputs.embed is None:
         raise ConfigError(
             "a space must be made of hidden states, a head and embeddings, got an answer without. "
             "Train with a model as the teacher, without noise."

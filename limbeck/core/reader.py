@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.errors import ModelError
+from limbeck.core.mixture import mixed
 from limbeck.core.outputs import Needs, Outputs
-from limbeck.core.signals import QKV, Head
+from limbeck.core.signals import QKV, Head, MixedHead
 
 _QKV_NAMES = (
     ("query", "key", "value"),
@@ -176,8 +177,10 @@ def projects_exactly(reader: Reader) -> bool:
     )
 
 
-def project(hidden: Tensor, head: Head) -> Tensor:
-    """Logits [..., V] of hidden states [..., H], in the dtype of the head."""
+def project(hidden: Tensor, head: Head | MixedHead) -> Tensor:
+    """Logits [..., V] of hidden states [..., H], in the dtype of the head; of a mixture in float32."""
+    if isinstance(head, MixedHead):
+        return mixed(hidden, head)
     logits = nn.functional.linear(hidden.to(head.weight.dtype), head.weight, head.bias) * head.scale
     return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
 

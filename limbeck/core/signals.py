@@ -8,7 +8,7 @@ N chunks of text that both tokenizers bound.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,3 +126,43 @@ class Head:
     bias: "Tensor | None" = None
     scale: float = 1.0
     softcap: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Columns of the hidden states it reads."""
+        return int(self.weight.shape[1])
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids it scores."""
+        return int(self.weight.shape[0])
+
+
+@dataclass(frozen=True)
+class MixedHead:
+    """The heads of several teachers, mixed where the vocabulary is projected.
+
+    It reads their hidden states side by side, and behind them one column a head: 1 where that
+    teacher answers, 0 where it does not. The weights are normalised over those that answer.
+
+    Attributes:
+        heads: over the same vocabulary.
+        weights: of the heads, above 0.
+        temperatures: that divide their logits.
+        mean: of the probabilities, log sum_i w_i softmax(z_i / T_i); or of the logits, sum_i w_i z_i / T_i.
+    """
+
+    heads: tuple[Head, ...]
+    weights: tuple[float, ...]
+    temperatures: tuple[float, ...]
+    mean: Literal["probabilities", "logits"]
+
+    @property
+    def width(self) -> int:
+        """Columns of what it reads, those that say who answers among them."""
+        return sum(head.width for head in self.heads) + len(self.heads)
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids it scores."""
+        return self.heads[0].vocabulary

@@ -1,5 +1,6 @@
 """How well each subject classifies, and how loyal the students are to the teacher."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,13 @@ def classification(evidence: Evidence) -> dict[str, Any]:
         subjects[subject.name] = _labelled(units, judged, evidence.settings.label_names)
         if teacher is not None and subject is not teacher:
             subjects[subject.name] |= _loyalty(units.rows, judged, units.judged[teacher.name])
+        members = {
+            name: _loyalty(
+                units.rows, replace(judged, to_members={}, **distances._asdict()), units.judged[name]
+            )
+            for name, distances in judged.to_members.items()
+        }
+        subjects[subject.name] |= {"members": members} if members else {}
     labelled = units.target != IGNORE
     known = units.rows.sums(np.ones(len(units)), labelled)
     for name, judged in units.judged.items():
@@ -143,6 +151,11 @@ def _regression(evidence: Evidence, units: Units) -> dict[str, Any]:
             subjects[name]["squared_error"] = units.rows.mean((output - truth) ** 2, where)
         if teacher is not None and name != teacher.name:
             subjects[name]["regression_loyalty"] = _correlation(output, outputs[teacher.name])
+        if units.judged[name].to_members:
+            subjects[name]["members"] = {
+                member: {"regression_loyalty": _correlation(output, outputs[member])}
+                for member in units.judged[name].to_members
+            }
     return {"subjects": subjects, "comparisons": []}
 
 

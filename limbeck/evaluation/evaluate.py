@@ -39,7 +39,7 @@ METRICS: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
 """Name of a metric -> its function and the kinds of model it is for, in the order they are computed."""
 
 _OF_TOKENS = ("fidelity", "calibration")
-_ROLES = ("teacher", "student", "baseline")
+_ROLES = ("teacher", "member", "student", "baseline")
 
 
 def evaluate(
@@ -57,7 +57,7 @@ def evaluate(
     tokens: bits per byte, written text, speed. All models are left in the mode they came in.
 
     Args:
-        subjects: at most one teacher, at least one subject; names all different.
+        subjects: at most one teacher, members only of it, at least one subject; names all different.
         source: aligned batches of the held-out rows, for all subjects without one of their own.
         rows: the rows themselves, each with `id`; a batch's `row_ids` are such ids, or `id#k` for the
             k-th window of a long text or side of a pair. A column `domain`, `source` or `slice`
@@ -85,12 +85,13 @@ def evaluate(
           - fidelity: teacher, teacher_top1_accuracy; a subject: overall {top1_agreement, top5_overlap,
             forward_kl, reverse_kl, js_distance}, top1_agreement_where_teacher_is_right, .._wrong,
             slices {position|teacher_entropy|row_length|<column>: [{slice, top1_agreement,
-            forward_kl, reverse_kl}]}
+            forward_kl, reverse_kl}]}, members? {name: as overall} with an ensemble as the teacher
           - calibration: bins; a subject: ece (estimate), accuracy, mean_confidence, curve
             [{low, high, n, confidence, accuracy}]
           - classification: examples; a subject: accuracy, macro_f1, nats, ece, classes [{class, n,
             precision, recall, f1}], label_loyalty, probability_loyalty, forward_kl, reverse_kl; with
-            one output: pearson, squared_error, regression_loyalty
+            one output: pearson, squared_error, regression_loyalty; members? {name: {label_loyalty,
+            probability_loyalty, forward_kl, reverse_kl} or {regression_loyalty}}
           - similarity: sentences; a subject: width, pair_order?, cosine?, human?
           - generation: prompts, max_new_tokens, task? {name, rule}; a subject: length, stopped, task?,
             answer_agreement? (task final_answer), rationale_bleu? (same task, of students);
@@ -174,6 +175,9 @@ def _check(
         problems.append(
             Problem("subjects", f"must all read one source as {settings.kind} models, got several.")
         )
+    roles = {subject.role for subject in subjects}
+    if "member" in roles and "teacher" not in roles:
+        problems.append(Problem("subjects", "members must come with the teacher they make, got none."))
     if any("id" not in row for row in rows):
         problems.append(Problem("rows", "every row must have an id, got one without."))
     if not settings.metrics:

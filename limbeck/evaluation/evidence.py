@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, VocabularyError
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.outputs import Needs
 from limbeck.core.reader import project
 from limbeck.core.seeds import generator
 from limbeck.evaluation.divergence import divergence, entropy
@@ -28,6 +28,15 @@ _CHUNK_POSITIONS = 128
 _TOP = 5
 
 Array = NDArray[Any]
+
+
+class Distances(NamedTuple):
+    """How far a subject is from a teacher at every scored unit, each [N]; as in `Judged`."""
+
+    forward_kl: Array
+    reverse_kl: Array
+    js_distance: Array
+    top5: Array
 
 
 @dataclass
@@ -44,6 +53,7 @@ class Judged:
         js_distance: base-2 Jensen-Shannon distance to the teacher.
         top5: share of the teacher's five likeliest outcomes that are among the subject's five.
         scores: [N, C] logits; kept for classifiers only.
+        to_members: name of a member of the teacher -> `Distances`, of students.
     """
 
     nll: Array
@@ -55,6 +65,7 @@ class Judged:
     js_distance: Array | None = None
     top5: Array | None = None
     scores: Array | None = None
+    to_members: dict[str, Distances] = field(default_factory=dict)
 
 
 @dataclass
@@ -118,7 +129,22 @@ class Evidence:
     @property
     def students(self) -> list[Subject]:
         """Students and baselines: everyone who is held against the teacher."""
-        return [subject for subject in self.subjects if subject.role != "teacher"]
+        return [subject for subject in self.subjects if subject.role in ("student", "baseline")]
+
+    @property
+    def members(self) -> list[Subject]:
+        """The teachers of which the teacher is a mean, if it is one."""
+        return [subject for subject in self.subjects if subject.role == "member"]
+
+    @property
+    def singles(self) -> list[Subject]:
+        """The subjects that are one model, and can be timed."""
+        return [subject for subject in self.subjects if subject.answer is None]
+
+    @property
+    def writers(self) -> list[Subject]:
+        """The subjects that complete prompts."""
+        return [subject for subject in self.singles if subject.role != "member"]
 
     @property
     def pairs(self) -> list[tuple[Subject, Subject]]:
@@ -241,7 +267,11 @@ def _scored(batch: Batch, evidence: Evidence, numbers: dict[str, int]) -> tuple[
 def _answer(subject: Subject, batch: Batch, kept: Array) -> Callable[[slice], Tensor]:
     """The subject's logits [n, V] of a slice of the scored units, projected when asked for."""
     device = device_of(subject)
-    outputs: Outputs = subject.reader.read(batch.to(device).inputs, Needs(distribution=True))
+    batch = batch.to(device)
+    if subject.answer is not None:
+        outputs = subject.answer(batch)
+    else:
+        outputs = subject.reader.read(batch.inputs, Needs(distribution=True))
     places = torch.from_numpy(kept).to(device)
     if outputs.hidden is not None and outputs.head is not None:
         head = outputs.head
@@ -260,31 +290,44 @@ def _judge(
         return [_joined([]) for _ in subjects]
     size = max(_CHUNK_POSITIONS, _CHUNK_ELEMENTS // answers[0](slice(0, 1)).shape[-1])
     parts: list[list[Judged]] = [[] for _ in subjects]
-    has_teacher = subjects[0].role == "teacher"
     for start in range(0, len(target), size):
         part = slice(start, start + size)
-        teacher: tuple[Tensor, Tensor] | None = None
-        for place, answer in enumerate(answers):
+        guides: dict[str, _Guide] = {}
+        for place, (subject, answer) in enumerate(zip(subjects, answers, strict=True)):
             scores = answer(part)
             log_probs = scores.log_softmax(-1)
-            said, likeliest = _said(scores, log_probs, target[part], teacher, keep)
+            is_guide = subject.role in ("teacher", "member")
+            held_against = {} if subject.role == "teacher" else guides
+            if subject.role == "member":
+                held_against = {name: one for name, one in guides.items() if one.is_teacher}
+            said, likeliest = _said(scores, log_probs, target[part], held_against, keep)
             parts[place].append(said)
-            if has_teacher and place == 0:
+            if is_guide:
+                guides[subject.name] = _Guide(log_probs, likeliest, subject.role == "teacher")
+            if subject.role == "teacher":
                 said.entropy = _numbers(entropy(log_probs))
-                teacher = (log_probs, likeliest)
     return [_joined(chunks) for chunks in parts]
 
 
+class _Guide(NamedTuple):
+    """Whom a chunk's students are held against: log-probabilities [n, V] and likeliest outcomes [n, 5]."""
+
+    log_probs: Tensor
+    likeliest: Tensor
+    is_teacher: bool
+
+
 def _said(
-    scores: Tensor, log_probs: Tensor, target: Array, teacher: tuple[Tensor, Tensor] | None, keep: bool
+    scores: Tensor, log_probs: Tensor, target: Array, guides: Mapping[str, _Guide], keep: bool
 ) -> tuple[Judged, Tensor]:
     """What one subject says of a chunk of units, and its likeliest outcomes [n, 5]."""
     width = log_probs.shape[-1]
-    if teacher is not None and teacher[0].shape[-1] != width:
-        raise VocabularyError(
-            f"teacher and student must score the same outcomes, got {teacher[0].shape[-1]} and {width}. "
-            "Give both readers the shared vocabulary."
-        )
+    for guide in guides.values():
+        if guide.log_probs.shape[-1] != width:
+            raise VocabularyError(
+                f"teacher and student must score the same outcomes, got {guide.log_probs.shape[-1]} and "
+                f"{width}. Give both readers the shared vocabulary."
+            )
     # A regression's target is no class, and neither is an example's without a label.
     is_class = (target != IGNORE) & (width > 1)
     if is_class.any() and not 0 <= target[is_class].min() <= target[is_class].max() < width:
@@ -300,13 +343,20 @@ def _said(
         confidence=_numbers(best[:, 0].exp()),
         scores=scores.cpu().numpy() if keep else None,
     )
-    if teacher is not None:
-        teacher_log_probs, teacher_likeliest = (tensor.to(log_probs.device) for tensor in teacher)
-        distances = divergence(log_probs, teacher_log_probs)
-        judged.forward_kl, judged.reverse_kl, judged.js_distance = map(_numbers, distances)
-        shared = (likeliest[:, :, None] == teacher_likeliest[:, None, :]).any(-1)
-        judged.top5 = _numbers(shared.double().mean(-1))
+    for name, guide in guides.items():
+        found = _distances(log_probs, likeliest, guide)
+        if guide.is_teacher:
+            judged.forward_kl, judged.reverse_kl, judged.js_distance, judged.top5 = found
+        else:
+            judged.to_members[name] = found
     return judged, likeliest
+
+
+def _distances(log_probs: Tensor, likeliest: Tensor, guide: _Guide) -> Distances:
+    forward, reverse, apart = map(_numbers, divergence(log_probs, guide.log_probs.to(log_probs.device)))
+    theirs = guide.likeliest.to(log_probs.device)
+    shared = (likeliest[:, :, None] == theirs[:, None, :]).any(-1)
+    return Distances(forward, reverse, apart, _numbers(shared.double().mean(-1)))
 
 
 def _numbers(values: Tensor) -> Array:
@@ -314,10 +364,18 @@ def _numbers(values: Tensor) -> Array:
 
 
 def _joined(parts: Sequence[Judged]) -> Judged:
+    whole = [part for part in parts if len(part.nll)]
+
     def join(name: str) -> Any:
-        values = [getattr(part, name) for part in parts if len(part.nll)]
+        values = [getattr(part, name) for part in whole]
         if not values:
             return np.empty(0)
         return None if values[0] is None else np.concatenate(values)
 
-    return Judged(**{name: join(name) for name in Judged.__dataclass_fields__})
+    plain = {name: join(name) for name in Judged.__dataclass_fields__ if name != "to_members"}
+    named = {
+        name: Distances(*(np.concatenate(column) for column in zip(*lines, strict=True)))
+        for name in (whole[0].to_members if whole else ())
+        for lines in [[part.to_members[name] for part in whole]]
+    }
+    return Judged(**plain, to_members=named)

@@ -1,6 +1,7 @@
 """How closely each student follows the teacher's distribution."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def fidelity(evidence: Evidence) -> dict[str, Any]:
             evidence.keep(name, student.name, units.ids, totals, units.rows.sums(ones))
         subjects[student.name] = {
             "overall": overall,
+            **_to_members(evidence, units, student.name),
             "top1_agreement_where_teacher_is_right": units.rows.mean(agreement, right),
             "top1_agreement_where_teacher_is_wrong": units.rows.mean(agreement, ~right),
             "slices": {
@@ -71,6 +73,16 @@ def fidelity(evidence: Evidence) -> dict[str, Any]:
         "subjects": subjects,
         "comparisons": comparisons,
     }
+
+
+def _to_members(evidence: Evidence, units: Units, student: str) -> dict[str, Any]:
+    """The measures of a student against each teacher of an ensemble; nothing without one."""
+    judged, found = units.judged[student], {}
+    for name, distances in judged.to_members.items():
+        against = replace(judged, to_members={}, **distances._asdict())
+        values = measures(against, units.judged[name])
+        found[name] = {measure: units.rows.mean(value) for measure, value in values.items()}
+    return {"members": found} if found else {}
 
 
 def measures(student: Judged, teacher: Judged) -> dict[str, Array]:

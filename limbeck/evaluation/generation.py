@@ -42,7 +42,7 @@ def generation(evidence: Evidence) -> dict[str, Any]:
     written: dict[str, list[Completion]] = {}
     said: dict[str, list[str]] = {}
     for group, asked, around in read:
-        for subject in group.subjects:
+        for subject in group.writers:
             written[subject.name] = _complete(subject, asked, evidence, len(written))
             said[subject.name] = around.after_prompts([one.content for one in written[subject.name]])
     names: dict[str, int] = {}
@@ -82,7 +82,7 @@ def generation(evidence: Evidence) -> dict[str, Any]:
 
 
 def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:
-    share = len(evidence.everyone)
+    share = sum(len(one.writers) for one in (evidence, *evidence.others))
     return generate(
         subject.model,
         [prompt.ids for prompt in prompts],
@@ -151,8 +151,8 @@ def _judged(
         subjects[name]["task"] = rows.share(values)
         evidence.keep("task", name, ids, rows.sums(values), ones)
     teacher = next((subject.name for subject in evidence.everyone if subject.role == "teacher"), None)
-    if task == "final_answer" and teacher is not None:
-        _hold_against_teacher(teacher, evidence, rows, ids, said, subjects)
+    if task == "final_answer" and teacher in said:
+        _hold_against_teacher(str(teacher), evidence, rows, ids, said, subjects)
     comparisons = []
     for student, baseline in evidence.pairs:
         change = rows.difference(

@@ -1,16 +1,18 @@
 """What is compared, and how thoroughly."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
-from limbeck.core.batch import Source
+from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 
-Role = Literal["teacher", "student", "baseline"]
+Role = Literal["teacher", "member", "student", "baseline"]
 Kind = Literal["causal", "seq2seq", "encoder", "classifier"]
 Task = Literal["python_syntax", "exact_match", "final_answer"]
 
@@ -21,13 +23,16 @@ class Subject:
 
     Attributes:
         name: its name in tables; different for every subject.
-        role: the teacher (at most one), a student, or a baseline a student is held against.
+        role: the teacher (at most one), a member of it if it is an ensemble, a student, or a baseline a
+            student is held against.
         model: a transformers model.
         tokenizer: turns ids into text; ids mean the same to all subjects that read the same source.
         reader: reads the model's distribution over the shared vocabulary.
         description: one plain sentence on where the model comes from.
         folder: where its weights lie, if they lie on disk.
         source: the rows in its own tokens; None: in those of the evaluation.
+        answer: its distribution for a batch, where that is more than `reader` reads: an ensemble's, whose
+            `model` holds all members. It neither writes nor is timed.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Subject:
     description: str
     folder: Path | None = None
     source: Source | None = None
+    answer: Callable[[Batch], Outputs] | None = None
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def speed(evidence: Evidence) -> dict[str, Any]:
     batches = {
         subject.name: group.source.batch(list(range(min(_FORWARD_ENTRIES, len(group.source)))))
         for group in (evidence, *evidence.others)
-        for subject in group.subjects
+        for subject in group.singles
     }
-    everyone = evidence.everyone
+    everyone = [subject for group in (evidence, *evidence.others) for subject in group.singles]
     forward: dict[str, list[float]] = {subject.name: [] for subject in everyone}
     writing: dict[str, list[float]] = {subject.name: [] for subject in everyone}
     writes = settings.kind in ("causal", "seq2seq")

@@ -12,11 +12,12 @@ from limbeck.core.chunk_likelihoods import chunk_likelihoods
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import project
-from limbeck.core.signals import BATCH_SIGNALS, Chunks, TopK
+from limbeck.core.signals import BATCH_SIGNALS, Chunks, Head, TopK
 from limbeck.core.term import Term
 from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
 from limbeck.objectives.gradients import learnt_values, signals_of
+from limbeck.objectives.readings import readings
 
 _UNITS = tuple(Unit)
 _DISTRIBUTIONS = {
@@ -145,9 +146,24 @@ class Criterion:
             raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
         rows = torch.stack([_unit_weights(batch, share, learnt) for share in shares])
         numbers = {name: batch.signals[name][learnt] for name in BATCH_SIGNALS if name in batch.signals}
-        if self.fused and student.hidden is not None and (teacher is None or teacher.logits is None):
-            return _fused(shares, student, teacher, learnt, targets[learnt], rows, numbers)
-        return _dense(shares, student, teacher, learnt, targets[learnt], rows, numbers)
+        total = torch.zeros((), device=rows.device)
+        means = torch.zeros(len(shares), device=rows.device)
+        reads = [any(name.startswith("teacher_") for name in share.term.signals) for share in shares]
+        for places, weights, answer in readings(reads, rows, teacher, learnt):
+            fuses = self.fused and student.hidden is not None and (answer is None or answer.logits is None)
+            compute = _fused if fuses else _dense
+            part, values = compute(
+                [shares[place] for place in places],
+                student,
+                answer,
+                learnt,
+                targets[learnt],
+                weights,
+                numbers,
+            )
+            total = total + part
+            means[places] += values
+        return total, means
 
     def _needs(self, side: str) -> Needs:
         needs = Needs()
@@ -173,7 +189,7 @@ def _fused(
     rows: Tensor,
     numbers: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    assert student.hidden is not None and student.head is not None
+    assert student.hidden is not None and isinstance(student.head, Head)
     weights = torch.tensor([share.weight for share in shares], device=rows.device)
     teacher = teacher or Outputs()
     total, sums = linear_terms(
@@ -217,6 +233,14 @@ def _dense(
 
 
 def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
+    if teacher is not None and teacher.members:
+        if any(isinstance(weight, Tensor) for weight, _ in teacher.members):
+            raise ConfigError(
+                f"{share.term.name} compares positions with each other, and its teachers answer different "
+                "ones. Take mean: probabilities, or let all teachers answer all rows."
+            )
+        parts = [weight * _inner(share, student, answer, batch) for weight, answer in teacher.members]
+        return torch.stack(parts).sum(0)
     read = {*share.term.signals, *signals_of(share.learnt)}
     given = {name: _inner_signal(name, share.term, student, teacher, batch) for name in read}
     options = {**share.hyperparameters, **learnt_values(share.learnt, given)}

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from limbeck.core.errors import ObjectiveError
-from limbeck.core.signals import BATCH_SIGNALS, Head, TopK
+from limbeck.core.signals import BATCH_SIGNALS, Head, MixedHead, TopK
 from limbeck.objectives.gradients import PointwiseTerm, check_hyperparameters
 from limbeck.objectives.sweep import Plan, sweep
 
@@ -30,7 +30,7 @@ def linear_terms(
     weights: Tensor,
     labels: Tensor | None = None,
     teacher_hidden: Tensor | None = None,
-    teacher_head: Head | None = None,
+    teacher_head: Head | MixedHead | None = None,
     teacher_topk: TopK | None = None,
     numbers: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,8 @@ def linear_terms(
         weights: [K, N], constants; any sign.
         labels: [N] ids in [0, V), for objectives that read labels; anything at rows of weight 0.
         teacher_hidden: [N, Ht], a constant.
-        teacher_head: weight [V, Ht], constants; [V', Ht] where objectives read it as teacher_own_logits.
+        teacher_head: weight [V, Ht], constants, or the heads of several teachers; [V', Ht] where objectives
+            read it as teacher_own_logits.
         teacher_topk: in the place of the two before, [N, K'], a constant.
         numbers: signals of the batch that objectives name, [N] each, constants.
 
@@ -162,7 +163,7 @@ def _check(
     weights: Tensor,
     labels: Tensor | None,
     teacher_hidden: Tensor | None,
-    teacher_head: Head | None,
+    teacher_head: Head | MixedHead | None,
     teacher_topk: TopK | None,
 ) -> None:
     read = {name for term in terms for name in term.signals}
@@ -185,7 +186,7 @@ def _check(
     rows = student_hidden.shape[0]
     if teacher_hidden is not None and teacher_head is not None:
         _check_side("teacher", teacher_hidden, teacher_head)
-        student, teacher = (rows, len(student_head.weight)), (len(teacher_hidden), len(teacher_head.weight))
+        student, teacher = (rows, student_head.vocabulary), (len(teacher_hidden), teacher_head.vocabulary)
         shared = 2 if "teacher_logits" in read else 1
         if student[:shared] != teacher[:shared]:
             what = "rows and vocabulary" if shared == 2 else "rows"
@@ -208,7 +209,14 @@ def _check_numbers(terms: Sequence[PointwiseTerm], numbers: Mapping[str, Tensor]
             raise ObjectiveError(f"{name} must be {(rows,)}, got {tuple(values.shape)}.")
 
 
-def _check_side(side: str, hidden: Tensor, head: Head) -> None:
+def _check_side(side: str, hidden: Tensor, head: Head | MixedHead) -> None:
+    if isinstance(head, MixedHead):
+        if hidden.dim() != 2 or hidden.shape[1] != head.width:
+            raise ObjectiveError(
+                f"{side}_hidden must be [N, {head.width}] for these {len(head.heads)} heads, got "
+                f"{tuple(hidden.shape)}."
+            )
+        return
     if hidden.dim() != 2 or head.weight.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
         raise ObjectiveError(
             f"{side}_hidden must be [N, H] for a weight [V, H], got {tuple(hidden.shape)} and "

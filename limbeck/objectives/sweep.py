@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from limbeck.core.mixture import mix
 from limbeck.core.products import hidden_gradient, product_dtype, scores, weight_gradient
-from limbeck.core.signals import Head, TopK
+from limbeck.core.signals import Head, MixedHead, TopK
 from limbeck.objectives.gradients import Block, PointwiseTerm, Slopes, value_and_gradient
 
 # Sizes in bytes, of float32. On a CPU a chunk must be tall enough that reading the heads is cheap
@@ -28,7 +29,7 @@ class Plan:
     weights: Tensor
     labels: Tensor | None
     teacher_hidden: Tensor | None
-    teacher_head: Head | None
+    teacher_head: Head | MixedHead | None
     teacher_topk: TopK | None
     numbers: Mapping[str, Tensor]  # [N] each
     wants: tuple[bool, ...]  # gradients in hidden states, weight, bias
@@ -67,7 +68,7 @@ class _Sweep:
         self.hidden, self.plan = hidden, plan
         self.on_cpu = hidden.device.type == "cpu"
         vocabulary = plan.head.weight.shape[0]
-        others = vocabulary if plan.teacher_head is None else plan.teacher_head.weight.shape[0]
+        others = vocabulary if plan.teacher_head is None else plan.teacher_head.vocabulary
         row_bytes = 4 * max(vocabulary, others)
         self.dtype = product_dtype(hidden)
         self.used = plan.weights.ne(0)
@@ -86,9 +87,9 @@ class _Sweep:
         self.u = None if plan.teacher_hidden is None else self.z.new_empty(self.chunk_rows, others)
         self.scratch: dict[int, Tensor] = {}
         self.slopes = {p: torch.zeros_like(p, dtype=torch.float32) for p in plan.parameters}
-        self.finite = _is_finite(plan.head.bias) and _is_finite(
-            None if plan.teacher_head is None else plan.teacher_head.bias
-        )
+        # A mixture needs the logits of one teacher beside the sum of those before it.
+        self.v = torch.empty_like(self.z) if isinstance(plan.teacher_head, MixedHead) else None
+        self.finite = all(_is_finite(head.bias) for head in (plan.head, *_heads(plan.teacher_head)))
 
     def run(self) -> tuple[Tensor, list[Tensor | None]]:
         """Values [K, N] (0 where the weight is 0) and gradients in hidden states, weight and bias."""
@@ -104,7 +105,7 @@ class _Sweep:
             u = None
             if self.u is not None:
                 assert plan.teacher_hidden is not None and plan.teacher_head is not None
-                u = self._project(plan.teacher_hidden.index_select(0, rows), plan.teacher_head, self.u)
+                u = self._of_teacher(plan.teacher_hidden.index_select(0, rows), plan.teacher_head)
             factors = self._differentiate(z, u, rows, values)
             if any(plan.wants):
                 self._collect(z, h.float() * factors, factors, rows, d_hidden, d_weight, d_bias, start == 0)
@@ -156,7 +157,7 @@ class _Sweep:
     def _cap(self, block: Block) -> Tensor | None:
         """Apply the softcaps; the student's slope, or None."""
         teacher = self.plan.teacher_head
-        if block.teacher_logits is not None and teacher is not None and teacher.softcap is not None:
+        if block.teacher_logits is not None and isinstance(teacher, Head) and teacher.softcap is not None:
             block.teacher_logits.div_(teacher.softcap).tanh_().mul_(teacher.softcap)
         cap = self.plan.head.softcap
         if cap is None:
@@ -165,6 +166,16 @@ class _Sweep:
         slope = z.div_(cap).tanh_().square().neg_().add_(1)
         z.mul_(cap)
         return slope
+
+    def _of_teacher(self, hidden: Tensor, head: Head | MixedHead) -> Tensor:
+        """Logits of the teacher; before the softcap, if it is a single one."""
+        assert self.u is not None
+        if isinstance(head, Head):
+            return self._project(hidden, head, self.u)
+        assert self.v is not None
+        out = self.u[: hidden.shape[0]]
+        mix(hidden, head, out=out, spare=self.v, project=self._project)
+        return out
 
     def _project(self, hidden: Tensor, head: Head, out: Tensor) -> Tensor:
         """Logits before the softcap, in float32."""
@@ -196,3 +207,9 @@ class _Sweep:
 
 def _is_finite(bias: Tensor | None) -> bool:
     return bias is None or bool(bias.isfinite().all())
+
+
+def _heads(head: Head | MixedHead | None) -> tuple[Head, ...]:
+    if head is None:
+        return ()
+    return head.heads if isinstance(head, MixedHead) else (head,)

@@ -8,7 +8,8 @@ from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.recipes.check_comparison import comparison_problems
-from limbeck.recipes.check_stores import store_of, store_problems
+from limbeck.recipes.check_ensembles import ensemble_problems
+from limbeck.recipes.check_stores import store_problems
 from limbeck.recipes.check_training import needs_teacher_beside, training_problems
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
@@ -31,6 +32,7 @@ def check(recipe: Recipe) -> list[Problem]:
         problems += _model_problems(step, where, earlier, later)
         problems += _noise_problems(step, where)
         problems += store_problems(step, where, earlier)
+        problems += ensemble_problems(step, where, measured_task(step, earlier))
         if isinstance(step, Train):
             problems += _objective_problems(step, where)
             problems += training_problems(step, where)
@@ -51,10 +53,11 @@ def models_of(step: Step) -> dict[str, str]:
     found: dict[str, str] = {}
     if isinstance(step, Build | Train):
         found[f"student.{step.student.form}"] = step.student.origin
-    if isinstance(step, Generate | Capture | Train | Evaluate) and step.teacher and step.teacher.model:
-        found["teacher.model"] = step.teacher.model
+    if isinstance(step, Generate | Capture | Train | Evaluate) and step.teacher:
+        found |= {f"teacher.{path}": word for path, word in step.teacher.models.items()}
     if isinstance(step, Train) and step.selection is not None and step.selection.other is not None:
-        found["selection.other.model"] = step.selection.other.model
+        others = step.selection.other.models
+        found |= {f"selection.other.{path}": word for path, word in others.items()}
     if isinstance(step, Train) and step.watch is not None:
         found |= {f"watch.distances.{name}": word for name, word in step.watch.distances.items()}
     if isinstance(step, Evaluate):
@@ -95,9 +98,8 @@ def rows_maker(rows: str, steps: Sequence[Step]) -> int | None:
     return None
 
 
-def store_maker(step: Step, steps: Sequence[Step]) -> int | None:
-    """The place of the capture whose store a training reads; None when it is a folder, or none is read."""
-    word = store_of(step)
+def store_maker(word: str, steps: Sequence[Step]) -> int | None:
+    """The place of the step whose store `word` is; None when it is a folder."""
     places = [place for place, one in enumerate(steps) if isinstance(one, Capture) and one.out == word]
     return places[-1] if places else None
 
@@ -108,12 +110,12 @@ def reads_teacher(step: Train) -> tuple[str, ...]:
     return tuple(name for name, read in signals.items() if any(word.startswith("teacher_") for word in read))
 
 
-def measured_task(step: Evaluate, earlier: Sequence[Step]) -> Literal["default", "two_task"]:
-    """How held-out rows are put to a model: as its training put them.
+def measured_task(step: Step, earlier: Sequence[Step]) -> Literal["default", "two_task"]:
+    """How held-out rows are put to an evaluated model: as its training put them.
 
     Of a preference the chosen answer is measured, with or without the rejected one in the rows.
     """
-    made = maker(step.model, earlier)
+    made = maker(step.model, earlier) if isinstance(step, Evaluate) else None
     trained = None if made is None else earlier[made]
     return "two_task" if isinstance(trained, Train) and trained.task == "two_task" else "default"
 

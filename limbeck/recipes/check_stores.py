@@ -6,33 +6,28 @@ from limbeck.core.errors import Problem
 from limbeck.recipes.model import Capture, Evaluate, Generate, Step, Train
 
 
-def store_of(step: Step) -> str:
-    """The store that a training reads: a folder, or the out of a capture; empty without one."""
-    return step.teacher.signals if isinstance(step, Train) and step.teacher else ""
+def stores_of(step: Step) -> dict[str, str]:
+    """The stores that a training reads: path inside the step -> a folder, or the out of a capture."""
+    if not isinstance(step, Train) or step.teacher is None:
+        return {}
+    return {f"teacher.{path}": word for path, word in step.teacher.stores.items()}
 
 
 def store_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[Problem]:
-    """What is wrong with a step's store, as far as the recipe alone shows it."""
-    if isinstance(step, Generate | Capture | Evaluate) and step.teacher and step.teacher.signals:
-        yield Problem(
-            f"{where}.teacher",
-            f"must be a model, got the store '{step.teacher.signals}'; a store answers the rows that were "
-            "captured, in training. Write teacher: {model: DIR_OR_ID}.",
-        )
-    word = store_of(step)
-    if not isinstance(step, Train) or not word:
+    """What is wrong with a step's stores, as far as the recipe alone shows it."""
+    if isinstance(step, Generate | Capture | Evaluate) and step.teacher:
+        for path, word in step.teacher.stores.items():
+            yield Problem(
+                f"{where}.teacher{f'.{path}' if step.teacher.ensemble else ''}",
+                f"must be a model, got the store '{word}'; a store answers the rows that were "
+                "captured, in training. Write teacher: {model: DIR_OR_ID}.",
+            )
+    stores = stores_of(step)
+    if not isinstance(step, Train) or not stores:
         return
-    same = next((one for one in earlier if one.out == word), None)
-    if same is not None and not isinstance(same, Capture):
-        yield Problem(
-            f"{where}.teacher.signals",
-            f"must be a store, got '{word}', which is made by the step `{same.kind}`.",
-        )
-    if isinstance(same, Capture) and same.rows != step.rows:
-        yield Problem(
-            f"{where}.rows",
-            f"must be the rows of the store '{word}', {same.rows}, got {step.rows}. Capture these rows.",
-        )
+    for path, word in stores.items():
+        yield from _reference_problems(step, where, path, word, earlier)
+    word = next(iter(stores.values()))
     asks = {
         "rollouts": step.rollouts is not None,
         "domains": step.domains is not None,
@@ -53,3 +48,19 @@ def store_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[
                 f"objective {term.name} reads {' and '.join(inner)}, and a store keeps distributions alone. "
                 "Give the step a model as its teacher.",
             )
+
+
+def _reference_problems(
+    step: Train, where: str, path: str, word: str, earlier: Sequence[Step]
+) -> Iterator[Problem]:
+    same = next((one for one in earlier if one.out == word), None)
+    if same is not None and not isinstance(same, Capture):
+        yield Problem(
+            f"{where}.{path}",
+            f"must be a store, got '{word}', which is made by the step `{same.kind}`.",
+        )
+    if isinstance(same, Capture) and same.rows != step.rows:
+        yield Problem(
+            f"{where}.rows",
+            f"must be the rows of the store '{word}', {same.rows}, got {step.rows}. Capture these rows.",
+        )

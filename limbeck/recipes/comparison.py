@@ -6,9 +6,9 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
-from limbeck.recipes.inputs import Columns, StudentLike, common_start
+from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import METRICS, Evaluate, Generate, Load, Recipe, Step, Train
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Term
 
 COMPARED: tuple[METRICS, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")
 UNDISTILLED = "undistilled"
@@ -28,7 +28,7 @@ class Comparison:
     """The usual inputs: a student distilled from a teacher, beside the same student trained otherwise.
 
     Attributes:
-        teacher: folder or id.
+        teacher: folder or id, or several.
         student: folder or id, or how it is made.
         data: rows.
         columns: limbeck's name -> the file's name.
@@ -42,7 +42,7 @@ class Comparison:
         seed: as there.
     """
 
-    teacher: str
+    teacher: TeacherLike
     student: StudentLike
     data: str
     columns: Columns | None = None
@@ -103,7 +103,7 @@ class Comparison:
                 self._train("student", start, objective, rows=rows, **of_student),
                 Evaluate(
                     model="student",
-                    teacher=Teacher(model=self.teacher),
+                    teacher=as_teacher(self.teacher),
                     baseline=compared_out if self.baseline else None,
                     rows="rows.heldout",
                     metrics=metrics,
@@ -115,7 +115,7 @@ class Comparison:
     def written(self, out: str = "written", **of_writing: Any) -> Generate:
         """A step in which the teacher writes answers to the rows that are learnt from."""
         return Generate(
-            out=out, teacher=Teacher(model=self.teacher), rows="rows.train", seed=self.seed, **of_writing
+            out=out, teacher=as_teacher(self.teacher), rows="rows.train", seed=self.seed, **of_writing
         )
 
     def _train(self, out: str, start: Student, objective: tuple[Term, ...], **of_step: Any) -> Train:
@@ -124,7 +124,7 @@ class Comparison:
         return Train(
             out=out,
             student=start,
-            teacher=Teacher(model=self.teacher) if reads or of_step.get("rollouts") else None,
+            teacher=as_teacher(self.teacher) if reads or of_step.get("rollouts") else None,
             objective=objective,
             **{"rows": "rows.train", "weight_decay": 0.01, **settings, **of_step},
         )

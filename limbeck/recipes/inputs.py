@@ -6,10 +6,13 @@ from typing import Annotated
 from pydantic import Field
 
 from limbeck.recipes.model import Build, Step
-from limbeck.recipes.parts import Student
+from limbeck.recipes.parts import Student, Teacher
 
 StudentLike = Student | str
 """A model's folder or id, `{cut: DIR, layers: 3}`, `{prune: DIR, ratio: 0.6}`, `{fresh: DIR, sizes: ...}`."""
+
+TeacherLike = Teacher | str
+"""A model's folder or id, or `{ensemble: [A, B]}`."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Columns = Mapping[str, str]
@@ -29,3 +32,8 @@ def common_start(student: StudentLike, *, seed: int) -> tuple[tuple[Step, ...], 
         return (), wanted
     rows = ROWS if wanted.prune is not None else None
     return (Build(out=START, student=wanted, rows=rows, seed=seed),), Student(model=START)
+
+
+def as_teacher(teacher: TeacherLike) -> Teacher:
+    """The teacher that an input means."""
+    return teacher if isinstance(teacher, Teacher) else Teacher.model_validate(teacher)

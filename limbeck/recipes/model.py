@@ -211,11 +211,12 @@ class Recipe(Config):
         teachers: dict[str, Teacher] = {}
         found: list[Step] = []
         for step in steps:
-            word = step.teacher.model if isinstance(step, Train | Evaluate) and step.teacher else ""
-            if word in teachers:
+            if isinstance(step, Train | Evaluate) and step.teacher:
                 # Held-out rows are in no store: what measures asks the model that was captured.
-                teacher = Teacher(signals=word) if isinstance(step, Train) else teachers[word]
-                step = step.model_copy(update={"teacher": teacher})
+                is_learnt = isinstance(step, Train)
+                teacher = _told_apart(step.teacher, teachers, is_learnt=is_learnt)
+                if teacher != step.teacher:
+                    step = step.model_copy(update={"teacher": teacher})
             found.append(step)
             if isinstance(step, Capture):
                 teachers[step.out] = step.teacher
@@ -267,6 +268,21 @@ class Recipe(Config):
         if problems:
             raise ConfigError(problems)
         return cls(name=str(data.get("name", "run")), steps=tuple(steps))
+
+
+def _told_apart(teacher: Teacher, captured: Mapping[str, Teacher], *, is_learnt: bool) -> Teacher:
+    """A teacher whose words for stores name stores in training, and elsewhere the models captured."""
+    if teacher.model in captured:
+        return Teacher(signals=teacher.model) if is_learnt else captured[teacher.model]
+    members = []
+    for member in teacher.ensemble:
+        word = member.model or member.signals
+        if word in captured and (member.model or not is_learnt):
+            store = {"model": "", "signals": word}
+            named = store if is_learnt else {"model": captured[word].model, "signals": ""}
+            member = member.model_copy(update={**named, "name": member.called})
+        members.append(member)
+    return teacher.model_copy(update={"ensemble": tuple(members)})
 
 
 def _worth_showing(step: Step) -> dict[str, Any]:

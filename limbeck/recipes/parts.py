@@ -9,6 +9,7 @@ from limbeck.core.catalogue import REQUIRED, catalogue
 from limbeck.core.config import Config
 from limbeck.core.lookup import unknown
 from limbeck.core.signals import SIGNALS
+from limbeck.recipes.members import Member, Route
 
 Options = dict[str, Any]
 
@@ -109,7 +110,8 @@ class Student(Config):
 class Teacher(Config):
     """Who answers: a `model` (a folder, a hub id, or the `out` of an earlier step), or stored `signals`.
 
-    A store is a folder, or the `out` of a capture step; only training reads one.
+    A store is a folder, or the `out` of a capture step; only training reads one. Several of either are
+    an `ensemble`.
     """
 
     model: str = ""
@@ -117,6 +119,11 @@ class Teacher(Config):
     noise: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="standard deviation, on its logits in training"
     )
+    ensemble: tuple[Member, ...] = Field(default=(), description="several teachers in the place of one")
+    mean: Literal["probabilities", "logits", "losses"] = Field(
+        default="probabilities", description="what is averaged over an ensemble"
+    )
+    route: Route | None = Field(default=None, description="sends each row to one member of an ensemble")
 
     @model_validator(mode="before")
     @classmethod
@@ -124,20 +131,67 @@ class Teacher(Config):
         return {"model": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _is_one_of_two(self) -> "Teacher":
-        if bool(self.model) == bool(self.signals):
+    def _is_one_form(self) -> "Teacher":
+        given = [name for name in ("model", "signals", "ensemble") if getattr(self, name)]
+        if len(given) != 1:
             raise ValueError(
-                "must be a model or a store, for example {model: DIR_OR_ID} or {signals: DIR}, got "
-                f"{'both' if self.model else 'neither'}."
+                "must be a model, a store or an ensemble, for example {model: DIR_OR_ID}, {signals: DIR} or "
+                f"{{ensemble: [A, B]}}, got {' and '.join(given) or 'neither'}."
             )
         if self.signals and self.noise:
             raise ValueError(f"noise must be 0 with a store, which has no logits, got {self.noise:g}.")
+        problems = list(self._ensemble_problems())
+        if problems:
+            raise ValueError(" ".join(problems))
         return self
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The models it names: path inside it -> folder, id or out."""
+        return self._words("model")
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """The stores it names: path inside it -> folder, or out of a capture."""
+        return self._words("signals")
+
+    @property
+    def members(self) -> dict[str, "Teacher | Member"]:
+        """Who answers, by the path inside it; itself under the empty path, if it is one."""
+        return {f"ensemble.{place}.": one for place, one in enumerate(self.ensemble)} or {"": self}
+
+    def _words(self, form: Literal["model", "signals"]) -> dict[str, str]:
+        words = {f"{path}{form}": getattr(one, form) for path, one in self.members.items()}
+        return {path: word for path, word in words.items() if word}
+
+    def _ensemble_problems(self) -> Iterator[str]:
+        if not self.ensemble:
+            for name in ("mean", "route"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield f"{name} goes with ensemble, for example {{ensemble: [A, B], {name}: ...}}."
+            return
+        if self.noise:
+            yield f"noise must be 0 with an ensemble, got {self.noise:g}."
+        if not any(member.weight for member in self.ensemble):
+            yield "ensemble must have a member with a weight above 0."
+        if self.route is None:
+            return
+        names = [member.called for member in self.ensemble]
+        if len(set(names)) < len(names):
+            yield f"members must have different names with a route, got {', '.join(names)}. Set name."
+        if any(member.weight != 1 or member.on is not None for member in self.ensemble):
+            yield "weight and on must be left out with a route, which chooses one member for each row."
 
     @model_serializer
     def _short(self) -> dict[str, Any]:
-        values = {"model": self.model, "signals": self.signals, "noise": self.noise}
-        return {name: value for name, value in values.items() if value}
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in fields}
+        given = {name: value for name, value in values.items() if value != fields[name].default}
+        if self.ensemble:
+            given["ensemble"] = [member.model_dump(mode="json") for member in self.ensemble]
+        if self.route is not None:
+            given["route"] = self.route.model_dump(mode="json")
+        return given
 
 
 class Layers(Config):

@@ -15,14 +15,14 @@ from typing import Annotated
 from pydantic import Field
 
 from limbeck.recipes.comparison import COMPARED
-from limbeck.recipes.inputs import Columns, StudentLike, common_start
+from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Evaluate, Generate, Load, Recipe, Step, Train
-from limbeck.recipes.parts import Teacher, Term
+from limbeck.recipes.parts import Term
 
 
 def seq_kd(
     *,
-    teacher: str,
+    teacher: TeacherLike,
     student: StudentLike,
     data: str,
     max_new_tokens: int = 256,
@@ -66,7 +66,7 @@ def seq_kd(
             *((train("undistilled", "rows.train"),) if baseline else ()),
             Generate(
                 out="written",
-                teacher=Teacher(model=teacher),
+                teacher=as_teacher(teacher),
                 rows="rows.train",
                 max_new_tokens=max_new_tokens,
                 sampling_temperature=sampling_temperature,
@@ -77,7 +77,7 @@ def seq_kd(
             train("student", "written"),
             Evaluate(
                 model="student",
-                teacher=Teacher(model=teacher),
+                teacher=as_teacher(teacher),
                 baseline="undistilled" if baseline else None,
                 rows="rows.heldout",
                 metrics=COMPARED,

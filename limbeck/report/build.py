@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from limbeck.core.files import write_text
 from limbeck.report.comparison import comparison_section
 from limbeck.report.headline import comparisons, gap_closed, headline
+from limbeck.report.loyalty import loyalty
 from limbeck.report.plots import calibration_figure, loss_figure, slice_figure
 from limbeck.report.record import Record, read_run
 from limbeck.report.story import limits, story
@@ -86,6 +87,7 @@ def _page(record: Record) -> dict[str, Any]:
             for name, measured in record.metric("classification").get("subjects", {}).items()
             if measured.get("classes")
         ],
+        "loyalty": loyalty(record),
         "slices": _slices(record),
         "follows": _follows(record),
         "calibration": _calibration(record),

@@ -65,6 +65,7 @@ MEASURES = (
     Measure("Tokens written per second", "speed", ("generated_tokens_per_second",), number, "higher"),
     Measure("Tokens read per second", "speed", ("forward_tokens_per_second",), number, "higher"),
 )
+_COMPETING = ("student", "baseline")
 TASK_LABELS = {"python_syntax": "Python without a syntax error", "exact_match": "Exact answers"}
 
 
@@ -85,7 +86,7 @@ def _line(record: Record, measure: Measure, found: list[dict[str, Any] | None]) 
     competing = [
         estimate["value"]
         for estimate, subject in zip(found, record.subjects, strict=True)
-        if estimate is not None and subject["role"] != "teacher"
+        if estimate is not None and subject["role"] in _COMPETING
     ]
     best: float | None = None
     # Timings scatter: none is the best while the ranges of the runs overlap.
@@ -99,7 +100,7 @@ def _line(record: Record, measure: Measure, found: list[dict[str, Any] | None]) 
         else Cell(
             measure.show(estimate["value"]),
             _interval(estimate, measure),
-            best is not None and subject["role"] != "teacher" and estimate["value"] == best,
+            best is not None and subject["role"] in _COMPETING and estimate["value"] == best,
         )
         for estimate, subject in zip(found, record.subjects, strict=True)
     ]
@@ -118,7 +119,7 @@ def _apart(record: Record, found: list[dict[str, Any] | None]) -> bool:
     ranges = sorted(
         (estimate["low"], estimate["high"])
         for estimate, subject in zip(found, record.subjects, strict=True)
-        if estimate is not None and subject["role"] != "teacher"
+        if estimate is not None and subject["role"] in _COMPETING
     )
     return all(one[1] < other[0] for one, other in pairwise(ranges))
 

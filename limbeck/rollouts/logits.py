@@ -16,7 +16,7 @@ def logit_chunks(outputs: Outputs, chosen: Tensor) -> Iterator[Tensor]:
     source = outputs.logits if outputs.hidden is None else outputs.hidden
     assert source is not None
     rows, head = source[chosen], outputs.head
-    size = max(1, _CHUNK // (rows.shape[-1] if head is None else len(head.weight)))
+    size = max(1, _CHUNK // (rows.shape[-1] if head is None else head.vocabulary))
     for part in rows.split(size):
         with torch.autocast(rows.device.type, enabled=False):  # as in the objectives
             yield (part if head is None else project(part, head)).float()

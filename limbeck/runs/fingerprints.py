@@ -7,7 +7,7 @@ from pathlib import Path
 from limbeck.core.fingerprint import fingerprint, fingerprint_path
 from limbeck.core.models import model_fingerprint
 from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
-from limbeck.recipes.check_stores import store_of
+from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Load, Recipe, Step, Train
 from limbeck.rows.read import STANDARD_LIBRARY
@@ -62,10 +62,10 @@ def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict
         tokenizer = tokenizer_of(step.student)
         parts = [tokenizer_fingerprint(tokenizer), str(tokenizer.chat_template)]
         reads[f"tokenizer {step.student.tokenizer}"] = fingerprint(parts)
-    if store_of(step):
-        store = store_maker(step, earlier)
-        manifest = Path(store_of(step)).expanduser() / MANIFEST
-        reads[store_of(step)] = fingerprint_path(manifest) if store is None else marks[store].value
+    for word in stores_of(step).values():
+        store = store_maker(word, earlier)
+        manifest = Path(word).expanduser() / MANIFEST
+        reads[word] = fingerprint_path(manifest) if store is None else marks[store].value
     for rows in rows_of(step).values():
         place = rows_maker(rows, earlier)
         assert place is not None, "checked with the recipe"

@@ -55,10 +55,13 @@ def input_errors(inputs: Mapping[str, Any]) -> Iterator[UserError]:
     data = inputs.get("data")
     if isinstance(data, str) and (message := missing_data(data)):
         yield ConfigError(Problem("data", message))
+    for path, word in _teachers(inputs.get("teacher")):
+        if message := missing_model(word):
+            yield ModelError(Problem("teacher" if path == "model" else f"teacher.{path}", message))
+    for _, word in _origins(inputs.get("student")):
+        if message := missing_model(word):
+            yield ModelError(Problem("student", message))
     for key in ("teacher", "student"):
-        for _, word in _origins(inputs.get(key)):
-            if message := missing_model(word):
-                yield ModelError(Problem(key, message))
         if message := missing_tokenizer(_tokenizer(inputs.get(key))):
             yield ModelError(Problem(f"{key}.tokenizer", message))
 
@@ -118,7 +121,7 @@ def _missing(steps: Any) -> Iterator[UserError]:
 def _models(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Model words of a step, with the field each is in, as the survey names it."""
     yield from (("student", word) for _, word in _origins(fields.get("student")))
-    yield from (("teacher.model", word) for _, word in _origins(fields.get("teacher")))
+    yield from ((f"teacher.{path}", word) for path, word in _teachers(fields.get("teacher")))
     for key in ("model", "baseline"):
         if isinstance(fields.get(key), str):
             yield key, fields[key]
@@ -134,6 +137,16 @@ def _origins(value: Any) -> Iterator[tuple[str, str]]:
 def _tokenizer(value: Any) -> str | None:
     word = value.get("tokenizer") if isinstance(value, dict) else None
     return word if isinstance(word, str) else None
+
+
+def _teachers(value: Any) -> Iterator[tuple[str, str]]:
+    """Model words of a teacher, with the path of each inside it."""
+    members = value.get("ensemble") if isinstance(value, dict) else None
+    if not isinstance(members, list | tuple):
+        yield from _origins(value)
+        return
+    for place, member in enumerate(members):
+        yield from ((f"ensemble.{place}.{key}", word) for key, word in _origins(member))
 
 
 def _near(path: Path, place: Path) -> str:

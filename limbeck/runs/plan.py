@@ -217,7 +217,7 @@ def _planned_capture(place: int, step: Capture, seen: Survey, speed: float) -> P
 
 def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> PlannedStep:
     student = seen.models.get(step.out)
-    teacher = seen.models.get(step.teacher.model) if step.teacher and step.teacher.model else None
+    teachers = [seen.models.get(word) for word in _taught_by(step)]
     objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
     what = f"{objective} on {step.rows}"
     notes: tuple[str, ...] = (seen.vocabularies[place],) if place in seen.vocabularies else ()
@@ -232,7 +232,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         # Written rows take the place of the data's; beside them, there are about twice as many tokens.
         sides = 2 if step.corpus or (step.rollouts and step.rollouts.beside) else 1
         tokens = round(steps * in_one * tokens_once / entries) * sides
-    size, taught = student.parameters, teacher.parameters if teacher else 0
+    size, taught = student.parameters, sum(shape.parameters for shape in teachers if shape)
     work: float | None = None
     if tokens is not None:
         work = ((_FORWARD + _BACKWARD) * size + _FORWARD * taught) * tokens
@@ -275,7 +275,7 @@ def _rollout_note(written: Mapping[str, int]) -> str:
 
 
 def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) -> PlannedStep:
-    words = [step.model, step.baseline, step.teacher.model if step.teacher else None]
+    words = [step.model, step.baseline, *_taught_by(step)]
     sizes = [seen.models[word].parameters for word in words if word in seen.models and word is not None]
     rows = seen.rows.get(step.rows)
     _, tokens = seen.entries.get(place, (0, 0))
@@ -292,6 +292,10 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
         notes=tuple(filter(None, [seen.vocabularies.get(place)])),
     )
+
+
+def _taught_by(step: Train | Evaluate) -> list[str]:
+    return list(step.teacher.models.values()) if step.teacher else []
 
 
 def _disk_at_most(steps: tuple[PlannedStep, ...], seen: Survey) -> int:

@@ -1,13 +1,12 @@
 """Who reads the held-out rows in whose tokens, when the models of an evaluation have several tokenizers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from limbeck.core.errors import VocabularyError
 from limbeck.rows.rendering import Rendering
 from limbeck.teachers import shared_vocabulary
-
-_TEACHER = "teacher"
 
 
 @dataclass
@@ -18,17 +17,19 @@ class Readers:
         tokenizer: of the first of them.
         columns: of the head of each, by name.
         note: what was found of their vocabularies, in a sentence; empty for one alone.
+        teachers: names of those that the others are held against.
     """
 
     tokenizer: Any
     columns: dict[str, int]
     note: str = ""
+    teachers: Collection[str] = ("teacher",)
     _shared: list[int] = field(default_factory=list)
 
     @property
     def vocabulary(self) -> int:
         """Token ids that all of them are compared over."""
-        return self._shared[-1] if self._shared else min(self.columns.values())
+        return max(self._shared) if self._shared else min(self.columns.values())
 
     def admit(self, name: str, tokenizer: Any, columns: int) -> bool:
         """Whether a model has the same tokenizer; it is one of them then."""
@@ -39,7 +40,7 @@ class Readers:
             except VocabularyError:
                 return False
             self.note = shared.note
-            if _TEACHER in (name, *self.columns):
+            if not {name, *self.columns}.isdisjoint(self.teachers):
                 self._shared.append(shared.size)
         self.columns[name] = columns
         return True
@@ -53,7 +54,7 @@ def join(groups: list[Readers], name: str, tokenizer: Any, columns: int) -> None
     """
     if not any(group.admit(name, tokenizer, columns) for group in groups):
         shared_vocabulary(tokenizer, tokenizer, columns, columns)
-        groups.append(Readers(tokenizer, {name: columns}))
+        groups.append(Readers(tokenizer, {name: columns}, teachers=groups[0].teachers))
 
 
 def said_of(groups: list[Readers]) -> str:

@@ -21,9 +21,9 @@ from limbeck.core.errors import ConfigError, Problem, UserError
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.check import check
-from limbeck.recipes.inputs import StudentLike
+from limbeck.recipes.inputs import StudentLike, TeacherLike
 from limbeck.recipes.model import STEPS, Load, Recipe, Train
-from limbeck.recipes.parts import Student
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.collect import Problems
 from limbeck.runs.outset import Outset, input_errors
@@ -41,6 +41,13 @@ _TASK_EXAMPLES = {
 }
 # What an undotted key may set in every train step: how to train, never what on.
 _STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")
+
+# A word for a model is read by its class itself: the union with str would report every variant.
+_READ_AS: dict[Any, Any] = {
+    StudentLike: Student,
+    StudentLike | None: Student | None,
+    TeacherLike: Teacher,
+}
 
 
 @dataclass
@@ -252,9 +259,7 @@ def _settings_model(parameters: Mapping[str, inspect.Parameter]) -> type[Config]
         if field is not None and field.annotation == parameter.annotation:
             fields[key] = (field.annotation, _with_default(field, default))
         else:
-            # A student's word is read by Student itself: the union with str would report every variant.
-            annotation = {StudentLike: Student, StudentLike | None: Student | None}.get(parameter.annotation)
-            fields[key] = (annotation or parameter.annotation, default)
+            fields[key] = (_READ_AS.get(parameter.annotation, parameter.annotation), default)
     return create_model("Inputs", __base__=_Inputs, **{key: fields[key] for key in sorted(fields)})
 
 

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.models import ModelKind
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import Replay, RolloutSettings
@@ -110,29 +111,34 @@ def _mean(share: Any, steps: int) -> float:
     return float(share) if isinstance(share, float | int) else 1.0
 
 
-def check_room(step: Train, rendered: Dataset, positions: int | None) -> None:
-    """Refuse rollouts that would leave the context.
+def check_rollouts(step: Train, kind: ModelKind, rendered: Dataset, *positions: int | None) -> None:
+    """Refuse what writes or is written for, with a model that cannot, and rollouts that leave a context.
 
     Args:
-        step: with rollouts.
+        step: any training.
+        kind: of its student.
         rendered: its rows.
-        positions: of the smaller context of student and teacher; None: no end is known.
+        positions: of the contexts of student and teachers; None: no end is known.
 
     Raises:
-        ConfigError: the longest prompt and `max_new_tokens` do not fit.
+        ConfigError: the student does not write, or the longest prompt and `max_new_tokens` do not fit.
     """
-    if step.rollouts is None or positions is None:
+    for name, given in (("rollouts", step.rollouts), ("watch", step.watch)):
+        if given is not None and kind != "causal":
+            raise ConfigError(Problem(name, f"needs a causal student, got {kind}. Leave it out."))
+    least = min((known for known in positions if known), default=None)
+    if step.rollouts is None or least is None:
         return
     longest = max(
         (prompt_length(is_target, step.rollouts.prompt_tokens) for is_target in rendered["is_target"]),
         default=0,
     )
-    room = positions - longest
+    room = least - longest
     if room < step.rollouts.max_new_tokens:
         raise ConfigError(
             Problem(
                 "rollouts.max_new_tokens",
                 f"must be at most {max(room, 0)}: prompts have up to {longest} tokens and the models "
-                f"{positions} positions, got {step.rollouts.max_new_tokens}. Shorten completions or prompts.",
+                f"{least} positions, got {step.rollouts.max_new_tokens}. Shorten completions or prompts.",
             )
         )

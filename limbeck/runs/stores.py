@@ -12,7 +12,8 @@ from datasets import Dataset
 from limbeck.core.errors import ConfigError, Problem, StoreError
 from limbeck.core.fingerprint import fingerprint
 from limbeck.core.models import load_tokenizer
-from limbeck.recipes.model import Capture
+from limbeck.recipes.check import store_maker
+from limbeck.recipes.model import Capture, Step
 from limbeck.rows.ragged import Ragged
 from limbeck.rows.rendering import Rendering
 from limbeck.signals.layout import TOKENIZER
@@ -113,6 +114,23 @@ def open_store(folder: Path, where: str, *, verify: bool) -> Signals:
         return Signals(folder, verify=verify)
     except StoreError as error:
         raise StoreError([Problem(where, str(problem)) for problem in error.problems]) from None
+
+
+def is_topk(word: str, steps: Sequence[Step]) -> bool:
+    """Whether a store is of top-k; of one that cannot be read, which is said elsewhere, False.
+
+    Args:
+        word: its folder, or the out of a capture.
+        steps: before the step that reads it.
+    """
+    made = store_maker(word, steps)
+    if made is not None:
+        capture = steps[made]
+        return isinstance(capture, Capture) and capture.payload.topk is not None
+    try:
+        return Manifest.read(Path(word).expanduser()).payload.topk is not None
+    except StoreError:
+        return False
 
 
 def positions_of(rendered: Dataset) -> int:

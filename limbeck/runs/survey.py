@@ -12,24 +12,25 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.batch import Source
-from limbeck.core.errors import ConfigError, ModelError, Problem, StoreError
+from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_alignment import reads_foreign
-from limbeck.recipes.check_stores import store_of
+from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
+from limbeck.runs.ensembles import check_route, check_topk
 from limbeck.runs.foreign import teacher_length
 from limbeck.runs.loading import classes, loaded
 from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape, tokenizer_of
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
-from limbeck.runs.rollouts import check_room
+from limbeck.runs.rollouts import check_rollouts
 from limbeck.runs.sources import (
     Renderer,
     calibration_source,
@@ -37,9 +38,15 @@ from limbeck.runs.sources import (
     rendering_of,
     training_source,
 )
-from limbeck.runs.stores import check_rows, open_store, positions_of, row_checksums, shared_with_store
+from limbeck.runs.stores import (
+    check_rows,
+    is_topk,
+    open_store,
+    positions_of,
+    row_checksums,
+    shared_with_store,
+)
 from limbeck.runs.terms import build_terms, check_layers, try_term
-from limbeck.signals.manifest import Manifest
 from limbeck.teachers import shared_vocabulary
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
@@ -174,9 +181,8 @@ class _Surveyor:
     def _train(self, place: int, step: Train) -> None:
         where, problems = path_of(place, step), self.seen.problems
         origin = self._shape(step.student.origin, f"{where}.student")
-        teacher = None
-        if step.teacher is not None and step.teacher.model:
-            teacher = self._shape(step.teacher.model, f"{where}.teacher.model")
+        teachers = self._teachers(step, where)
+        teacher = next(iter(teachers.values()), None)
         if origin is None:
             self._try_terms(place, step, None, teacher)
             return
@@ -188,9 +194,9 @@ class _Surveyor:
         self.seen.models[step.out] = student
         self._try_terms(place, step, student, teacher)
         is_foreign = reads_foreign(step)
-        if teacher is not None and not is_foreign:
-            with problems.at(f"{where}.teacher"):
-                self._check_vocabulary(place, student, teacher)
+        for path, shape in () if is_foreign else teachers.items():
+            with problems.at(f"{where}.{path}"):
+                self._check_vocabulary(place, student, shape)
         rendered = None
         if step.rows in self.seen.rows:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
@@ -199,10 +205,15 @@ class _Surveyor:
                 self._check_positions(rendered, student)
             else:
                 rendered = self._render(step.rows, student, rendering)
-                self._check_positions(rendered, student, teacher)
-            self._check_rollouts(where, step, kind, rendered, student, teacher)
+                self._check_positions(rendered, student, *teachers.values())
+            with problems.at(where):
+                check_rollouts(
+                    step, kind, rendered, *(one.positions for one in (student, *teachers.values()))
+                )
             source = training_source(rendered, rendering, step, self._tokenizer(student), student.config)
             self.seen.entries[place] = _size(source)
+            with problems.at(f"{where}.teacher.route"):
+                check_route(step.teacher, self.seen.rows[step.rows])
         if step.selection is not None and step.selection.other is not None:
             self._shape(step.selection.other.model, f"{where}.selection.other.model")
         for word in step.watch.distances.values() if step.watch else ():
@@ -212,9 +223,11 @@ class _Surveyor:
                     self._check_vocabulary(place, student, other)
         for problem in domain_problems(step, self.seen.rows):
             problems.note(ConfigError(problem), where)
-        if store_of(step):
-            with problems.at(f"{where}.teacher"):
-                self._check_store(place, step, student, rendered)
+        for path, word in stores_of(step).items():
+            with problems.at(f"{where}.{path if step.teacher and step.teacher.ensemble else 'teacher'}"):
+                self._check_store(place, step, student, rendered, word)
+        with problems.at(f"{where}.teacher"):
+            check_topk(step.teacher, self._topk(place, step))
 
     def _evaluate(self, place: int, step: Evaluate) -> None:
         where = path_of(place, step)
@@ -223,7 +236,7 @@ class _Surveyor:
             for name, word in (("model", step.model), ("baseline", step.baseline))
             if word is not None
         }
-        teacher = self._shape(step.teacher.model, f"{where}.teacher.model") if step.teacher else None
+        teachers = self._teachers(step, where)
         model = shapes["model"]
         if model is None:
             return
@@ -235,7 +248,10 @@ class _Surveyor:
                     ConfigError(f"must be {fitting} for a {kind} model, got {metric}. Leave it out."),
                     f"{where}.metrics.{number}",
                 )
-        compared = {"teacher": teacher, "baseline": shapes.get("baseline")}
+        compared = {"teacher": teachers.pop("teacher", None), "baseline": shapes.get("baseline")}
+        for path, member in teachers.items():
+            with self.seen.problems.at(f"{where}.{path}"):
+                self._check_vocabulary(place, model, member)
         others = {name: shape for name, shape in compared.items() if shape is not None}
         groups = [Readers(self._tokenizer(model), {"model": model.vocabulary})]
         for name, other in others.items():
@@ -254,10 +270,13 @@ class _Surveyor:
                 label_names=self._classes(step.rows),
             )
             rendered = self._render(step.rows, model, rendering)
-            self._check_positions(rendered, model, None if "teacher" in apart else teacher)
+            read = (None if "teacher" in apart else compared["teacher"], *teachers.values())
+            self._check_positions(rendered, model, *read)
             for name, other in apart.items():
                 with self.seen.problems.at(f"{where}.{name}"):
                     self._render(step.rows, other, own_rendering(rendering, other.positions))
+            with self.seen.problems.at(f"{where}.teacher.route"):
+                check_route(step.teacher, self.seen.rows[step.rows])
             self.seen.entries[place] = _size(
                 heldout_source(rendered, rendering, self._tokenizer(model), model.config)
             )
@@ -275,6 +294,16 @@ class _Surveyor:
             with self.seen.problems.at(where):
                 self.seen.models[word] = self._read(word)
         return self.seen.models.get(word)
+
+    def _teachers(self, step: Train | Evaluate, where: str) -> dict[str, Shape]:
+        """Shapes of the models that teach, by path; `teacher` of a single one."""
+        words = step.teacher.models if step.teacher is not None else {}
+        found = {path: self._shape(word, f"{where}.teacher.{path}") for path, word in words.items()}
+        return {
+            "teacher" if path == "model" else f"teacher.{path}": shape
+            for path, shape in found.items()
+            if shape is not None
+        }
 
     def _read(self, word: str) -> Shape:
         near = did_you_mean(word, self._outs)
@@ -306,30 +335,26 @@ class _Surveyor:
         built = build_terms(step.objective, student_width=widths[0], teacher_width=widths[-1])
         for number, term in enumerate(built):
             with self.seen.problems.at(f"{where}.objective.{number}"):
-                stored = self._is_topk(place, step)
+                stored = any(self._topk(place, step).values())
                 try_term(term, student_width=widths[0], teacher_width=widths[-1], stored=stored)
                 for whose, shape in (("student", student), ("teacher", teacher)):
                     if term.layers is not None and shape is not None:
                         check_layers(whose, getattr(term.layers, whose), shape.depth)
 
-    def _is_topk(self, place: int, step: Train) -> bool:
-        """Whether the teacher is a top-k store; a store that cannot be read is said elsewhere."""
-        made = store_maker(step, self.seen.recipe.steps[:place])
-        if made is not None:
-            capture = self.seen.recipe.steps[made]
-            return isinstance(capture, Capture) and capture.payload.topk is not None
-        folder = Path(store_of(step)).expanduser()
-        try:
-            return bool(store_of(step)) and Manifest.read(folder).payload.topk is not None
-        except StoreError:
-            return False
+    def _topk(self, place: int, step: Train) -> dict[str, bool]:
+        """Path of each store that a training reads -> whether it is of top-k."""
+        earlier = self.seen.recipe.steps[:place]
+        return {path: is_topk(word, earlier) for path, word in stores_of(step).items()}
 
-    def _check_store(self, place: int, step: Train, student: Shape, rendered: Dataset | None) -> None:
-        """The rows, tokens and vocabulary of a training against those of its store."""
-        made = store_maker(step, self.seen.recipe.steps[:place])
+    def _check_store(
+        self, place: int, step: Train, student: Shape, rendered: Dataset | None, word: str
+    ) -> None:
+        """The rows, tokens and vocabulary of a training against those of one of its stores."""
+        made = store_maker(word, self.seen.recipe.steps[:place])
         tokenizer = self._tokenizer(student)
         if made is None:
-            signals = open_store(Path(store_of(step)).expanduser(), "signals", verify=False)
+            where = "signals" if step.teacher is not None and step.teacher.signals else ""
+            signals = open_store(Path(word).expanduser(), where, verify=False)
             shared_with_store(signals, tokenizer, student.vocabulary)
             if rendered is not None:
                 rendering = rendering_of(step, "causal", task=step.task, label_names=())
@@ -378,22 +403,6 @@ class _Surveyor:
                         f"{longest} tokens. Set max_length={shape.positions}.",
                     )
                 )
-
-    def _check_rollouts(
-        self,
-        where: str,
-        step: Train,
-        kind: ModelKind,
-        rendered: Dataset,
-        student: Shape,
-        teacher: Shape | None,
-    ) -> None:
-        with self.seen.problems.at(where):
-            for name, given in (("rollouts", step.rollouts), ("watch", step.watch)):
-                if given is not None and kind != "causal":
-                    raise ConfigError(Problem(name, f"needs a causal student, got {kind}. Leave it out."))
-            known = [shape.positions for shape in (student, teacher) if shape and shape.positions]
-            check_room(step, rendered, min(known, default=None))
 
     def _tokenizer(self, shape: Shape) -> Any:
         if shape.tokenizer not in self._tokenizers:

@@ -1,17 +1,30 @@
-"""The teacher of a training: a live model or a store, and the token ids it shares with the student."""
+"""The teacher of a training, one or several, and the token ids that are shared with the student."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
 
 from limbeck.core.models import ModelKind, read_config
+from limbeck.recipes.members import Member as MemberPart
 from limbeck.recipes.model import Train
+from limbeck.recipes.parts import Teacher as TeacherPart
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.steps.work import Work
 from limbeck.runs.stores import check_rows, open_store, row_checksums, shared_with_store
-from limbeck.teachers import ForeignTeacher, LocalTeacher, StoredTeacher, shared_vocabulary
+from limbeck.signals.reader import Signals
+from limbeck.teachers import (
+    ByColumn,
+    ByLikelihood,
+    EnsembleTeacher,
+    ForeignTeacher,
+    LocalTeacher,
+    Member,
+    StoredTeacher,
+    shared_vocabulary,
+)
 
-AnyTeacher = LocalTeacher | StoredTeacher | ForeignTeacher
+AnyTeacher = LocalTeacher | StoredTeacher | EnsembleTeacher | ForeignTeacher
 
 
 def make_teacher(
@@ -25,7 +38,7 @@ def make_teacher(
     rows: Dataset,
     rendering: Rendering,
 ) -> tuple[AnyTeacher | None, int | None]:
-    """The teacher, and the number of token ids that both share (None: all of the student's).
+    """The teacher, and the number of token ids that all share (None: all of the student's).
 
     Args:
         step: the training; without a teacher there is none.
@@ -43,25 +56,79 @@ def make_teacher(
     """
     if step.teacher is None:
         return None, None
-    if step.teacher.signals:
-        return _stored(step, work, student, tokenizer, rows, rendering)
-    word = step.teacher.model
-    model = work.load_model(word, kind, label_names)
-    if kind in ("encoder", "classifier"):
-        return LocalTeacher(model, None, noise=step.teacher.noise, seed=step.seed).to(work.device), None
-    sizes = [
-        read.get_text_config().vocab_size for read in (student.config, read_config(work.model_place(word)))
-    ]
-    shared = shared_vocabulary(tokenizer, work.load_tokenizer(word), *sizes)
-    made = LocalTeacher(model, shared.size, noise=step.teacher.noise, seed=step.seed)
-    return made.to(work.device), shared.size
+    maker = _Maker(step, work, student, tokenizer, kind, label_names, rows, rendering)
+    return maker.make(step.teacher)
 
 
-def _stored(
-    step: Train, work: Work, student: Any, tokenizer: Any, rows: Dataset, rendering: Rendering
-) -> tuple[StoredTeacher, int]:
-    assert step.teacher is not None
-    signals = open_store(work.store_place(step.teacher.signals), "teacher.signals", verify=True)
-    check_rows(signals, row_checksums(rows), tokenizer, rendering)
-    shared = shared_with_store(signals, tokenizer, student.config.get_text_config().vocab_size)
-    return StoredTeacher(signals, shared), shared
+@dataclass(frozen=True)
+class _Maker:
+    step: Train
+    work: Work
+    student: Any
+    tokenizer: Any
+    kind: ModelKind
+    label_names: tuple[str, ...]
+    rows: Dataset
+    rendering: Rendering
+
+    def make(self, teacher: TeacherPart) -> tuple[AnyTeacher, int | None]:
+        stores = {path: self._store(word, path) for path, word in teacher.stores.items()}
+        shared = [self._shared(word) for word in teacher.models.values()]
+        shared += [shared_with_store(store, self.tokenizer, self._size) for store in stores.values()]
+        vocabulary = None if self.kind in ("encoder", "classifier") else max(shared)
+        answering = {
+            path: StoredTeacher(stores[f"{path}signals"], vocabulary)
+            if one.signals
+            else self._live(one, vocabulary)
+            for path, one in teacher.members.items()
+        }
+        if not teacher.ensemble:
+            return answering[""], vocabulary
+        members = [
+            Member(made, one.called, weight=one.weight, temperature=one.temperature, on=one.on)
+            for made, one in zip(answering.values(), teacher.ensemble, strict=True)
+        ]
+        route = make_route(teacher, self.work.rows(self.step.rows))
+        return EnsembleTeacher(members, mean=teacher.mean, route=route), vocabulary
+
+    @property
+    def _size(self) -> int:
+        return int(self.student.config.get_text_config().vocab_size)
+
+    def _shared(self, word: str) -> int:
+        if self.kind in ("encoder", "classifier"):
+            return self._size
+        size = read_config(self.work.model_place(word)).get_text_config().vocab_size
+        return shared_vocabulary(self.tokenizer, self.work.load_tokenizer(word), self._size, size).size
+
+    def _live(self, one: TeacherPart | MemberPart, vocabulary: int | None) -> LocalTeacher:
+        model = self.work.load_model(one.model, self.kind, self.label_names)
+        noise = one.noise if isinstance(one, TeacherPart) else 0.0
+        return LocalTeacher(model, vocabulary, noise=noise, seed=self.step.seed).to(self.work.device)
+
+    def _store(self, word: str, path: str) -> Signals:
+        signals = open_store(self.work.store_place(word), f"teacher.{path}", verify=True)
+        check_rows(signals, row_checksums(self.rows), self.tokenizer, self.rendering)
+        return signals
+
+
+def make_route(teacher: TeacherPart, rows: Dataset) -> ByColumn | ByLikelihood | None:
+    """Who answers which of the rows, or None.
+
+    Args:
+        teacher: an ensemble.
+        rows: with their ids, and the column that the route names.
+    """
+    if teacher.route is None:
+        return None
+    if not teacher.route.column:
+        return ByLikelihood()
+    column = teacher.route.column
+    return ByColumn(column, dict(zip(rows["id"], map(str, rows[column]), strict=True)))
+
+
+def live_models(teacher: AnyTeacher | None) -> list[Any]:
+    """The models in memory that answer."""
+    if isinstance(teacher, EnsembleTeacher):
+        return [one.teacher.model for one in teacher.members if isinstance(one.teacher, LocalTeacher)]
+    return [teacher.model] if isinstance(teacher, LocalTeacher) else []

@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.errors import StoreError
 from limbeck.core.outputs import Outputs
+from limbeck.core.signals import Head
 from limbeck.signals import codec_hidden, codec_topk, layout
 from limbeck.signals.codec_topk import Codebook
 from limbeck.signals.manifest import Identity, Manifest
@@ -104,7 +105,7 @@ class _Capture:
             if not (folder / layout.HEAD).is_file():
                 answer = self.answer(self.batch_of(self._batches(0)[0]))
                 self._check_head(answer)
-                assert answer.head is not None
+                assert isinstance(answer.head, Head), "of one teacher"
                 codec_hidden.save_head(answer.head, folder / layout.HEAD)
             return
         if (folder / layout.CODEBOOK).is_file():

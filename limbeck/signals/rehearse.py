@@ -74,7 +74,7 @@ def sample_of(answers: Iterable[tuple[Outputs, Tensor]], *, most: int) -> Sample
             for part in logits.split(_ROWS_AT_ONCE):
                 log_p = part.log_softmax(-1)
                 entropies.append(-(log_p.exp() * log_p).sum(-1).double().cpu().numpy())
-        if answer.hidden is not None and answer.head is not None:
+        if answer.hidden is not None and isinstance(answer.head, Head):
             hidden.append(answer.hidden[chosen].cpu())
             head = answer.head
     top = Top(*(np.concatenate(column) for column in zip(*tops, strict=True)))

@@ -50,7 +50,7 @@ def logits_of(answer: Outputs, chosen: Tensor) -> Iterator[Tensor]:
         yield answer.logits[chosen].float()
         return
     assert answer.hidden is not None and answer.head is not None
-    for part in answer.hidden[chosen].split(max(1, _CHUNK // answer.head.weight.shape[0])):
+    for part in answer.hidden[chosen].split(max(1, _CHUNK // answer.head.vocabulary)):
         yield project(part, answer.head).float()
 
 

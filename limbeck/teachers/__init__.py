@@ -1,15 +1,21 @@
 """Whoever answers: where the signals of a teacher come from."""
 
+from limbeck.teachers.ensemble import EnsembleTeacher, Member
 from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
 from limbeck.teachers.local import LocalTeacher
 from limbeck.teachers.protocol import Teacher
+from limbeck.teachers.routing import ByColumn, ByLikelihood
 from limbeck.teachers.stored import StoredTeacher
 from limbeck.teachers.vocabulary import SharedVocabulary, shared_vocabulary
 
 __all__ = [
+    "ByColumn",
+    "ByLikelihood",
+    "EnsembleTeacher",
     "ForeignRows",
     "ForeignTeacher",
     "LocalTeacher",
+    "Member",
     "SharedVocabulary",
     "StoredTeacher",
     "Teacher",

@@ -113,6 +113,7 @@ class ForeignTeacher:
             assert answer.logits is not None
             logits = answer.logits.flatten(0, 1)[partner]
             return Outputs(logits=logits if self.ids is None else self._renamed(logits))
+        assert isinstance(answer.head, Head), "of one model"
         return Outputs(hidden=answer.hidden.flatten(0, 1)[partner], head=self._mapped(answer.head))
 
     def _mapped(self, head: Head) -> Head:

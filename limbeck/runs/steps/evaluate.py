@@ -1,27 +1,34 @@
 """`evaluate`: teacher, student and baseline on the same held-out rows; then report and model card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from datasets import Dataset
+from torch.nn import ModuleList
 
 from limbeck.core.batch import Source
 from limbeck.core.files import write_json
 from limbeck.core.models import ModelKind
+from limbeck.core.outputs import Needs
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
 from limbeck.recipes.check import maker, measured_task
 from limbeck.recipes.model import Evaluate, Train
-from limbeck.recipes.parts import Student
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.models import positions_of
 from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
 from limbeck.runs.steps.work import Made, Work
+from limbeck.runs.teachers import make_route
+from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member
 
 EVALUATION, BY_ROW = "evaluation.json", "rows.json"
-_STUDENT = "student"
+_TEACHER, _STUDENT, _UNDISTILLED = "teacher", "student", "undistilled"
 _TOKENS = ("causal", "seq2seq")  # kinds that score tokens
 
 
@@ -61,6 +68,9 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
             for one in words
             if one in group.columns
         ]
+    if step.teacher is not None and step.teacher.ensemble:
+        shared = groups[0].vocabulary if kind in _TOKENS else None
+        subjects.insert(0, _ensemble(step.teacher, rows, subjects, shared))
     result = run_evaluation(
         subjects,
         source=source,
@@ -93,10 +103,26 @@ def _words(step: Evaluate, work: Work) -> dict[str, tuple[Role, str]]:
     """Name of each subject -> its role and its model's word; the student last."""
     words: dict[str, tuple[Role, str]] = {}
     if step.teacher is not None:
-        words["teacher"] = ("teacher", step.teacher.model)
+        words |= _teachers(step.teacher, step.baseline)
     if step.baseline is not None:
         words[_baseline_name(step.baseline, work)] = ("baseline", step.baseline)
     return words | {_STUDENT: ("student", step.model)}
+
+
+def _teachers(teacher: Teacher, baseline: str | None) -> dict[str, tuple[Role, str]]:
+    """The teacher, or the members of an ensemble under names that nobody else has."""
+    if not teacher.ensemble:
+        return {_TEACHER: ("teacher", teacher.model)}
+    found: dict[str, tuple[Role, str]] = {}
+    taken = {_TEACHER, _STUDENT, _UNDISTILLED, baseline}
+    for member in teacher.ensemble:
+        base = name = Path(member.called).name
+        number = 1
+        while name in found or name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        found[name] = ("member", member.model)
+    return found
 
 
 def _groups(
@@ -110,7 +136,8 @@ def _groups(
     columns = {name: model.config.get_text_config().vocab_size for name, model in models.items()}
     if kind not in _TOKENS:
         return [Readers(tokenizer, columns)]
-    groups = [Readers(tokenizer, {_STUDENT: columns.pop(_STUDENT)})]
+    teachers = [name for name, (role, _) in words.items() if role in ("teacher", "member")]
+    groups = [Readers(tokenizer, {_STUDENT: columns.pop(_STUDENT)}, teachers=teachers)]
     for name, size in columns.items():
         join(groups, name, work.load_tokenizer(words[name][1]), size)
     return groups
@@ -139,11 +166,47 @@ def _subject(
     )
 
 
+def _ensemble(
+    teacher: Teacher, rows: Dataset, subjects: Sequence[Subject], vocabulary: int | None
+) -> Subject:
+    """The mean of the members, which come first among the subjects.
+
+    A mean of losses has no distribution of its own: its minimum in the forward KL is the mean of the
+    probabilities, and so that is shown.
+    """
+    members = subjects[: len(teacher.ensemble)]
+    mean = "probabilities" if teacher.mean == "losses" else teacher.mean
+    answering = EnsembleTeacher(
+        [
+            Member(
+                LocalTeacher(one.model, vocabulary),
+                part.called,
+                weight=part.weight,
+                temperature=part.temperature,
+                on=part.on,
+            )
+            for one, part in zip(members, teacher.ensemble, strict=True)
+        ],
+        mean=mean,
+        route=make_route(teacher, rows),
+    )
+    listed = ", ".join(one.name for one in members)
+    return Subject(
+        name="teacher",
+        role="teacher",
+        model=ModuleList(one.model for one in members),
+        tokenizer=members[0].tokenizer,
+        reader=members[0].reader,
+        description=f"{'one a row' if teacher.route else f'mean of the {mean}'} of {listed}",
+        answer=partial(answering.answer, needs=Needs(distribution=True)),
+    )
+
+
 def _baseline_name(word: str, work: Work) -> str:
     """The `out` of the training that made it; `undistilled` for a model as it is."""
     made = maker(word, work.earlier)
     trained = made is not None and isinstance(work.recipe.steps[made], Train)
-    return word if trained and word not in ("teacher", "student") else "undistilled"
+    return word if trained and word not in ("teacher", "student") else _UNDISTILLED
 
 
 def _description(word: str, work: Work) -> str:

@@ -20,7 +20,7 @@ from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
-from limbeck.runs.teachers import AnyTeacher, make_teacher
+from limbeck.runs.teachers import AnyTeacher, live_models, make_teacher
 from limbeck.runs.terms import build_terms
 from limbeck.students import add_lora
 from limbeck.teachers import ForeignTeacher, LocalTeacher
@@ -102,8 +102,7 @@ def train(step: Train, work: Work) -> Made:
 def _keeps_rows_apart(student: Any, teacher: AnyTeacher | None, vocabulary: int) -> bool:
     # A store was captured from padded rows.
     # A teacher with another tokenizer reads padded rows, too.
-    models = [student, teacher.model] if isinstance(teacher, LocalTeacher) else [student]
-    return all(reads_packs(model, vocabulary) for model in models)
+    return all(reads_packs(model, vocabulary) for model in (student, *live_models(teacher)))
 
 
 def width_of(whose: Any) -> int | None:
