@@ -7,14 +7,11 @@ by their configuration, objectives are tried on a few random numbers.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
 
 from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, ModelError, Problem
-from limbeck.core.lookup import did_you_mean
-from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_alignment import reads_foreign
@@ -27,8 +24,9 @@ from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
 from limbeck.runs.ensembles import check_route, check_topk
 from limbeck.runs.foreign import teacher_length
+from limbeck.runs.known import KnownModels, check_longest, check_positions, kind_used
 from limbeck.runs.loading import classes, loaded
-from limbeck.runs.models import Shape, labelled_shape, located, made_shape, read_shape, tokenizer_of
+from limbeck.runs.models import Shape, labelled_shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.rollouts import check_rollouts
 from limbeck.runs.sources import (
@@ -47,7 +45,6 @@ from limbeck.runs.stores import (
     shared_with_store,
 )
 from limbeck.runs.terms import build_terms, check_layers, try_term
-from limbeck.teachers import shared_vocabulary
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
 
@@ -86,10 +83,8 @@ class _Surveyor:
     def __init__(self, recipe: Recipe, tell: Callable[[str], None]) -> None:
         self.seen = Survey(recipe)
         self.tell = tell
-        self._tokenizers: dict[str, Any] = {}
-        self._outs = [step.out for step in recipe.steps if isinstance(step, Build | Train)]
-        self._unread: set[str] = set()
-        self._refused: set[tuple[str, str]] = set()
+        outs = [step.out for step in recipe.steps if isinstance(step, Build | Train)]
+        self.known = KnownModels(outs, self.seen.problems, self.seen.models)
 
     def survey(self) -> Survey:
         looks: dict[type[Step], Callable[..., None]] = {
@@ -129,20 +124,20 @@ class _Surveyor:
             self.seen.rows[f"{step.out}.{part}"] = rows
 
     def _build(self, place: int, step: Build) -> None:
-        origin = self._shape(step.student.origin, f"{path_of(place, step)}.student")
+        origin = self.known.shape(step.student.origin, f"{path_of(place, step)}.student")
         if origin is None:
             return
         with self.seen.problems.at(f"{path_of(place, step)}.student"):
             self.seen.models[step.out] = made_shape(step.student, origin, None)
         if step.rows in self.seen.rows:
-            tokenizer = self._tokenizer(origin)
+            tokenizer = self.known.tokenizer(origin)
             source, entries = calibration_source(self.seen.rows[step.rows], step, tokenizer)
-            self._check_longest(max((source.lengths[entry] for entry in entries), default=0), origin)
+            check_longest(max((source.lengths[entry] for entry in entries), default=0), origin)
             self.seen.entries[place] = len(entries), sum(source.lengths[entry] for entry in entries)
 
     def _generate(self, place: int, step: Generate) -> None:
         where = path_of(place, step)
-        teacher = self._shape(step.teacher.model, f"{where}.teacher.model")
+        teacher = self.known.shape(step.teacher.model, f"{where}.teacher.model")
         if teacher is None:
             return
         if teacher.kind not in ("causal", "seq2seq"):
@@ -159,13 +154,13 @@ class _Surveyor:
                     f"must be below the teacher's {teacher.positions} positions, got {step.max_new_tokens}.",
                 )
             )
-        self._tokenizer(teacher)
+        self.known.tokenizer(teacher)
 
     def _capture(self, place: int, step: Capture) -> None:
-        teacher = self._shape(step.teacher.model, f"{path_of(place, step)}.teacher.model")
+        teacher = self.known.shape(step.teacher.model, f"{path_of(place, step)}.teacher.model")
         if teacher is None:
             return
-        kind = self._kind(step.model_kind, teacher)
+        kind = kind_used(step.model_kind, teacher)
         if kind not in ("causal", "seq2seq"):
             raise ModelError(
                 Problem("teacher.model", f"must be causal or seq2seq to be captured, got {kind}.")
@@ -173,20 +168,20 @@ class _Surveyor:
         if step.rows in self.seen.rows:
             rendering = rendering_of(step, kind, task=step.task, label_names=())
             rendered = self._render(step.rows, teacher, rendering)
-            self._check_positions(rendered, teacher)
+            check_positions(rendered, teacher)
             lengths = [len(ids) for ids in rendered["input_ids"]]
             self.seen.entries[place] = (len(lengths), sum(lengths))
             self.seen.positions[place] = positions_of(rendered)
 
     def _train(self, place: int, step: Train) -> None:
         where, problems = path_of(place, step), self.seen.problems
-        origin = self._shape(step.student.origin, f"{where}.student")
-        teachers = self._teachers(step, where)
+        origin = self.known.shape(step.student.origin, f"{where}.student")
+        teachers = self.known.teachers(step, where)
         teacher = next(iter(teachers.values()), None)
         if origin is None:
             self._try_terms(place, step, None, teacher)
             return
-        kind = self._kind(step.model_kind, origin)
+        kind = kind_used(step.model_kind, origin)
         student = made_shape(step.student, origin, kind)
         names = self._classes(step.rows) if kind == "classifier" else ()
         if kind == "classifier":
@@ -202,22 +197,22 @@ class _Surveyor:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
             if is_foreign and teacher is not None:
                 rendered = self._render_pair(step, student, teacher, rendering).student
-                self._check_positions(rendered, student)
+                check_positions(rendered, student)
             else:
                 rendered = self._render(step.rows, student, rendering)
-                self._check_positions(rendered, student, *teachers.values())
+                check_positions(rendered, student, *teachers.values())
             with problems.at(where):
                 check_rollouts(
                     step, kind, rendered, *(one.positions for one in (student, *teachers.values()))
                 )
-            source = training_source(rendered, rendering, step, self._tokenizer(student), student.config)
+            source = training_source(rendered, rendering, step, self.known.tokenizer(student), student.config)
             self.seen.entries[place] = _size(source)
             with problems.at(f"{where}.teacher.route"):
                 check_route(step.teacher, self.seen.rows[step.rows])
         if step.selection is not None and step.selection.other is not None:
-            self._shape(step.selection.other.model, f"{where}.selection.other.model")
+            self.known.shape(step.selection.other.model, f"{where}.selection.other.model")
         for word in step.watch.distances.values() if step.watch else ():
-            other = self._shape(word, f"{where}.watch.distances")
+            other = self.known.shape(word, f"{where}.watch.distances")
             if other is not None:
                 with problems.at(f"{where}.watch.distances"):
                     self._check_vocabulary(place, student, other)
@@ -232,15 +227,15 @@ class _Surveyor:
     def _evaluate(self, place: int, step: Evaluate) -> None:
         where = path_of(place, step)
         shapes = {
-            name: self._shape(word, f"{where}.{name}")
+            name: self.known.shape(word, f"{where}.{name}")
             for name, word in (("model", step.model), ("baseline", step.baseline))
             if word is not None
         }
-        teachers = self._teachers(step, where)
+        teachers = self.known.teachers(step, where)
         model = shapes["model"]
         if model is None:
             return
-        kind = self._kind(step.model_kind, model)
+        kind = kind_used(step.model_kind, model)
         for number, metric in enumerate(step.metrics):
             if kind not in METRICS[metric][1]:
                 fitting = ", ".join(name for name, (_, kinds) in METRICS.items() if kind in kinds)
@@ -253,11 +248,11 @@ class _Surveyor:
             with self.seen.problems.at(f"{where}.{path}"):
                 self._check_vocabulary(place, model, member)
         others = {name: shape for name, shape in compared.items() if shape is not None}
-        groups = [Readers(self._tokenizer(model), {"model": model.vocabulary})]
+        groups = [Readers(self.known.tokenizer(model), {"model": model.vocabulary})]
         for name, other in others.items():
             with self.seen.problems.at(f"{where}.{name}"):
                 if kind in ("causal", "seq2seq"):
-                    join(groups, name, self._tokenizer(other), other.vocabulary)
+                    join(groups, name, self.known.tokenizer(other), other.vocabulary)
                 else:
                     self._check_vocabulary(place, model, other)
         apart = {name: others[name] for group in groups[1:] for name in group.columns}
@@ -271,59 +266,20 @@ class _Surveyor:
             )
             rendered = self._render(step.rows, model, rendering)
             read = (None if "teacher" in apart else compared["teacher"], *teachers.values())
-            self._check_positions(rendered, model, *read)
+            check_positions(rendered, model, *read)
             for name, other in apart.items():
                 with self.seen.problems.at(f"{where}.{name}"):
                     self._render(step.rows, other, own_rendering(rendering, other.positions))
             with self.seen.problems.at(f"{where}.teacher.route"):
                 check_route(step.teacher, self.seen.rows[step.rows])
             self.seen.entries[place] = _size(
-                heldout_source(rendered, rendering, self._tokenizer(model), model.config)
+                heldout_source(rendered, rendering, self.known.tokenizer(model), model.config)
             )
 
     def _compare(self, place: int, step: Compare) -> None:
         """Reads results alone; between the steps it is checked with the recipe."""
 
     # What steps have in common.
-
-    def _shape(self, word: str, where: str) -> Shape | None:
-        """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
-        is_made = word in self._outs
-        if not is_made and word not in self.seen.models and word not in self._unread:
-            self._unread.add(word)  # a wrong model is said once, where it is named first
-            with self.seen.problems.at(where):
-                self.seen.models[word] = self._read(word)
-        return self.seen.models.get(word)
-
-    def _teachers(self, step: Train | Evaluate, where: str) -> dict[str, Shape]:
-        """Shapes of the models that teach, by path; `teacher` of a single one."""
-        words = step.teacher.models if step.teacher is not None else {}
-        found = {path: self._shape(word, f"{where}.teacher.{path}") for path, word in words.items()}
-        return {
-            "teacher" if path == "model" else f"teacher.{path}": shape
-            for path, shape in found.items()
-            if shape is not None
-        }
-
-    def _read(self, word: str) -> Shape:
-        near = did_you_mean(word, self._outs)
-        is_asset = located(word) != word
-        if "/" not in word and "Did you mean" in near and not is_asset and not Path(word).exists():
-            raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
-        return read_shape(word)
-
-    def _kind(self, wanted: str, shape: Shape) -> ModelKind:
-        if wanted != "auto":
-            return wanted  # type: ignore[return-value]
-        if shape.kind is None:
-            raise ConfigError(
-                Problem(
-                    "model_kind",
-                    "must be causal, seq2seq, encoder or classifier here, got auto, which cannot be told "
-                    f"from the model's class ({', '.join(shape.config.architectures or ['none named'])}).",
-                )
-            )
-        return shape.kind
 
     def _classes(self, rows: str) -> tuple[str, ...]:
         out = rows.partition(".")[0]
@@ -351,7 +307,7 @@ class _Surveyor:
     ) -> None:
         """The rows, tokens and vocabulary of a training against those of one of its stores."""
         made = store_maker(word, self.seen.recipe.steps[:place])
-        tokenizer = self._tokenizer(student)
+        tokenizer = self.known.tokenizer(student)
         if made is None:
             where = "signals" if step.teacher is not None and step.teacher.signals else ""
             signals = open_store(Path(word).expanduser(), where, verify=False)
@@ -368,7 +324,7 @@ class _Surveyor:
         self._check_vocabulary(place, student, teacher)
         if rendered is None or capture.rows not in self.seen.rows:
             return
-        kind = self._kind(capture.model_kind, teacher)
+        kind = kind_used(capture.model_kind, teacher)
         rendering = rendering_of(capture, kind, task=capture.task, label_names=())
         there = dict(row_checksums(self._render(capture.rows, teacher, rendering)))
         other = [name for name, value in row_checksums(rendered) if there.get(name) != value]
@@ -380,47 +336,22 @@ class _Surveyor:
             )
 
     def _check_vocabulary(self, place: int, student: Shape, teacher: Shape) -> None:
-        pair = (student.tokenizer, teacher.tokenizer)
-        if student.tokenizer == teacher.tokenizer or pair in self._refused:
-            return
-        self._refused.add(pair)  # what is wrong with a pair is said once
-        shared = shared_vocabulary(
-            self._tokenizer(student), self._tokenizer(teacher), student.vocabulary, teacher.vocabulary
-        )
-        self._refused.remove(pair)
-        self.seen.vocabularies[place] = shared.note
-
-    def _check_positions(self, rendered: Dataset, *shapes: Shape | None) -> None:
-        self._check_longest(max((len(ids) for ids in rendered["input_ids"]), default=0), *shapes)
-
-    def _check_longest(self, longest: int, *shapes: Shape | None) -> None:
-        for shape in shapes:
-            if shape is not None and shape.positions is not None and longest > shape.positions:
-                raise ConfigError(
-                    Problem(
-                        "max_length",
-                        f"must be at most {shape.positions}, the positions of {shape.tokenizer}, got rows of "
-                        f"{longest} tokens. Set max_length={shape.positions}.",
-                    )
-                )
-
-    def _tokenizer(self, shape: Shape) -> Any:
-        if shape.tokenizer not in self._tokenizers:
-            self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
-        return self._tokenizers[shape.tokenizer]
+        note = self.known.shared(student, teacher)
+        if note is not None:
+            self.seen.vocabularies[place] = note
 
     def _render_pair(self, step: Train, student: Shape, teacher: Shape, rendering: Rendering) -> Pair:
         return self.seen.renderer.render_pair(
             step.rows,
             self.seen.rows[step.rows],
-            self._tokenizer(student),
-            self._tokenizer(teacher),
+            self.known.tokenizer(student),
+            self.known.tokenizer(teacher),
             rendering,
             teacher_length=teacher_length(step, teacher.positions),
         )
 
     def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
-        return self.seen.renderer.render(rows, self.seen.rows[rows], self._tokenizer(shape), rendering)
+        return self.seen.renderer.render(rows, self.seen.rows[rows], self.known.tokenizer(shape), rendering)
 
 
 def _size(source: Source) -> tuple[int, int]:

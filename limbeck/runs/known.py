@@ -1,0 +1,119 @@
+"""Models of a recipe, known by their configuration: each is looked at once, and refused once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from limbeck.core.errors import ConfigError, ModelError, Problem
+from limbeck.core.lookup import did_you_mean
+from limbeck.core.models import ModelKind
+from limbeck.recipes.model import Evaluate, Train
+from limbeck.runs.collect import Problems
+from limbeck.runs.models import Shape, located, read_shape, tokenizer_of
+from limbeck.teachers import shared_vocabulary
+
+
+@dataclass
+class KnownModels:
+    """Shapes and tokenizers by word or out.
+
+    Attributes:
+        outs: of the steps that make models.
+        problems: where a wrong model is noted.
+        shapes: of models that were read, and of those that steps make as far as these are known.
+    """
+
+    outs: Sequence[str]
+    problems: Problems
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    _tokenizers: dict[str, Any] = field(default_factory=dict)
+    _unread: set[str] = field(default_factory=set)
+    _refused: set[tuple[str, str]] = field(default_factory=set)
+
+    def shape(self, word: str, where: str) -> Shape | None:
+        """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
+        is_made = word in self.outs
+        if not is_made and word not in self.shapes and word not in self._unread:
+            self._unread.add(word)  # a wrong model is said once, where it is named first
+            with self.problems.at(where):
+                self.shapes[word] = self._read(word)
+        return self.shapes.get(word)
+
+    def teachers(self, step: Train | Evaluate, where: str) -> dict[str, Shape]:
+        """Shapes of the models that teach, by path; `teacher` of a single one."""
+        words = step.teacher.models if step.teacher is not None else {}
+        found = {path: self.shape(word, f"{where}.teacher.{path}") for path, word in words.items()}
+        return {
+            "teacher" if path == "model" else f"teacher.{path}": shape
+            for path, shape in found.items()
+            if shape is not None
+        }
+
+    def tokenizer(self, shape: Shape) -> Any:
+        """The tokenizer of a model."""
+        if shape.tokenizer not in self._tokenizers:
+            self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
+        return self._tokenizers[shape.tokenizer]
+
+    def shared(self, student: Shape, teacher: Shape) -> str | None:
+        """A sentence on the vocabulary that both share; None where there is nothing to say, or it was said.
+
+        Raises:
+            VocabularyError: they share none.
+        """
+        pair = (student.tokenizer, teacher.tokenizer)
+        if student.tokenizer == teacher.tokenizer or pair in self._refused:
+            return None
+        self._refused.add(pair)  # what is wrong with a pair is said once
+        shared = shared_vocabulary(
+            self.tokenizer(student), self.tokenizer(teacher), student.vocabulary, teacher.vocabulary
+        )
+        self._refused.remove(pair)
+        return shared.note
+
+    def _read(self, word: str) -> Shape:
+        near = did_you_mean(word, self.outs)
+        is_asset = located(word) != word
+        if "/" not in word and "Did you mean" in near and not is_asset and not Path(word).exists():
+            raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
+        return read_shape(word)
+
+
+def kind_used(wanted: str, shape: Shape) -> ModelKind:
+    """What a model is used as: what a step says, or what its configuration does.
+
+    Raises:
+        ConfigError: neither says it.
+    """
+    if wanted != "auto":
+        return wanted  # type: ignore[return-value]
+    if shape.kind is None:
+        raise ConfigError(
+            Problem(
+                "model_kind",
+                "must be causal, seq2seq, encoder or classifier here, got auto, which cannot be told "
+                f"from the model's class ({', '.join(shape.config.architectures or ['none named'])}).",
+            )
+        )
+    return shape.kind
+
+
+def check_positions(rendered: Dataset, *shapes: Shape | None) -> None:
+    """Refuse rendered rows that are longer than one of the models can read."""
+    check_longest(max((len(ids) for ids in rendered["input_ids"]), default=0), *shapes)
+
+
+def check_longest(longest: int, *shapes: Shape | None) -> None:
+    """Refuse a row of so many tokens where one of the models cannot read it."""
+    for shape in shapes:
+        if shape is not None and shape.positions is not None and longest > shape.positions:
+            raise ConfigError(
+                Problem(
+                    "max_length",
+                    f"must be at most {shape.positions}, the positions of {shape.tokenizer}, got rows of "
+                    f"{longest} tokens. Set max_length={shape.positions}.",
+                )
+            )
