@@ -12,6 +12,8 @@ from torch import Tensor
 
 from limbeck.core.signals import Head, MixedHead
 
+_BLOCK = 3 * 2**17  # numbers that are passed over together: on a CPU they stay in the cache
+
 Project = Callable[[Tensor, Head, Tensor], object]
 """Writes the logits of hidden states [R, H] before the softcap into a float32 [R, V]."""
 
@@ -40,20 +42,19 @@ def mix(hidden: Tensor, head: MixedHead, *, out: Tensor, spare: Tensor, project:
         project: of one teacher's head.
     """
     of_probabilities = head.mean == "probabilities"
+    block = max(1, _BLOCK // out.shape[1]) if out.device.type == "cpu" else max(1, out.shape[0])
     started = False
     for share in _shares(hidden, head):
         whole = share.rows.numel() == out.shape[0]
         into = out if whole and not started else spare[: share.rows.numel()]
         project(share.hidden, share.head, into)
-        _soften(into, share)
-        if of_probabilities:
-            into.sub_((into.logsumexp(-1) - share.weights.log()).unsqueeze(-1))
-        else:
-            into.mul_(share.weights.unsqueeze(-1))
-        if into is not out:
-            if not started:
-                out.fill_(-torch.inf if of_probabilities else 0.0)
-            _add(into, out, share.rows, whole, of_probabilities)
+        if into is not out and not started:
+            out.fill_(-torch.inf if of_probabilities else 0.0)
+        for start in range(0, into.shape[0], block):
+            part = slice(start, start + block)
+            _weigh(into[part], share, share.weights[part], of_probabilities)
+            if into is not out:
+                _add(into[part], out[part] if whole else out, share.rows[part], whole, of_probabilities)
         started = True
 
 
@@ -87,17 +88,22 @@ def _shares(hidden: Tensor, head: MixedHead) -> Iterator[_Share]:
             yield _Share(one, temperature, rows, states[place][rows], weights[rows, place])
 
 
-def _soften(logits: Tensor, share: _Share) -> None:
+def _weigh(logits: Tensor, share: _Share, weights: Tensor, of_probabilities: bool) -> None:
+    """Make the logits of one teacher what it adds to the sum."""
     cap = share.head.softcap
     if cap is not None:
         logits.div_(cap).tanh_().mul_(cap)
     if share.temperature != 1:
         logits.div_(share.temperature)
+    if of_probabilities:
+        logits.sub_((logits.logsumexp(-1) - weights.log()).unsqueeze(-1))
+    else:
+        logits.mul_(weights.unsqueeze(-1))
 
 
 def _add(part: Tensor, out: Tensor, rows: Tensor, whole: bool, of_probabilities: bool) -> None:
     if not of_probabilities:
-        out.index_add_(0, rows, part)
+        out.add_(part) if whole else out.index_add_(0, rows, part)
     elif whole:
         torch.logaddexp(out, part, out=out)
     else:
