@@ -32,8 +32,6 @@ def alignment_problems(step: Train, where: str) -> Iterator[Problem]:
     }
     for name in (name for name, is_set in apart.items() if is_set):
         yield Problem(f"{where}.{name}", "cannot go with a teacher of another tokenizer: leave it out.")
-    if step.packing and any("student_space" in term.signals for term in step.objective):
-        yield Problem(f"{where}.packing", "must be false: attention between the models is within a row.")
     for place, term in enumerate(step.objective):
         yield from _term_problems(step, term, f"{where}.objective.{place}")
 

@@ -107,7 +107,7 @@ def test_an_interrupted_run_ends_in_the_weights_of_an_uninterrupted_one(world, t
         ("word_kd", {}, "limbeck run alm"),
         ("uld", {"steps.1.train.alignment.map": "min_edit"}, "leave out alignment.map"),
         ("min_edit", {"steps.1.train.alignment.map": "none"}, "add alignment"),
-        ("dskd", {"steps.1.train.packing": True}, "must be false"),
+        ("dskd", {"steps.1.train.packing": True}, "packing: false"),
         ("alm", {"threshold": 2}, "threshold"),
         ("alm", {"distance": "nearest"}, "distance"),
         (
