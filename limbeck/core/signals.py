@@ -6,7 +6,7 @@ D width, K top-k, V' another vocabulary,
 N chunks of text that both tokenizers bound.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -59,6 +59,10 @@ class TopK(NamedTuple):
     ids: "Tensor"
     log_probs: "Tensor"
     log_tail: "Tensor"
+
+    def each(self, change: "Callable[[Tensor], Tensor]") -> "TopK":
+        """With every tensor changed alike: some of the rows, or another device."""
+        return TopK(*(change(part) for part in self))
 
 
 class QKV(NamedTuple):

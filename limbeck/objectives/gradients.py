@@ -75,7 +75,7 @@ class Block:
         return Block(
             self.student_logits.index_select(0, rows),
             None if u is None else u.index_select(0, rows),
-            None if topk is None else TopK(*(part.index_select(0, rows) for part in topk)),
+            None if topk is None else topk.each(lambda part: part.index_select(0, rows)),
             None if self.labels is None else self.labels.index_select(0, rows),
             {name: values.index_select(0, rows) for name, values in self.numbers.items()},
         )
