@@ -192,8 +192,9 @@ def _by_kernel(term: PointwiseTerm, block: Block, spare: Spare) -> Tensor:
 def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
     """A stored teacher: the objective itself on K + S + 1 outcomes, then the chain rule to V logits.
 
-    The last one's student logit is the log-sum-exp of all logits outside the kept and the drawn ids, so a
-    vocabulary of K + S + 1 words, the last of them for all others, gives the objective the same distributions.
+    The last one's student logit is the log-sum-exp of all logits outside the kept and the drawn ids,
+    so a vocabulary of K + S + 1 words, the last of them for all others, gives the objective the same
+    distributions.
     """
     z = block.student_logits
     ids, absent = outcome_ids(topk)

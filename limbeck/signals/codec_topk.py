@@ -1,7 +1,8 @@
 """The `topk` payload: few ids of a position and their log-probabilities, in about 10 bits an id.
 
 For each position, likeliest id first: the number of ids, the list its ids are looked up in, the tail's
-level (a byte each); then for each id its class (2 bits), its code, and the step down to its level.
+level, how many of the ids, the last ones, were drawn from the tail (a byte each); then for each id its
+class (2 bits), its code, and the step down to its level.
 The step is written in two parts, as Rice codes are: its low bits behind the id's code, as many as
 the store says for that rank, the rest as so many zeros before a one in a stream of its own.
 """
@@ -22,7 +23,9 @@ from limbeck.signals.lists import CLASSES, Lists
 from limbeck.signals.lists import learn as learn_lists
 
 COLUMNS = ("counts", "lists", "tails", "classes", "codes", "levels")
-"""Streams of a row, in the order of `encode`."""
+"""Streams of a row, in the order of `encode`; `DRAWS` follows in stores with drawn ids."""
+
+DRAWS = "draws"
 
 _METADATA = "limbeck"
 _RANKS, _MOST_LOW_BITS = 24, 6
@@ -35,16 +38,33 @@ class Support(NamedTuple):
     """Ids of N positions, one after another; E of them in all.
 
     Attributes:
-        counts: [N] ids of each position, at least 1.
+        counts: [N] ids of each position, kept and drawn; at least 1 is kept.
         ids: [E] likeliest first within a position, all different there.
         log_probs: [E] natural log-probabilities.
-        log_tails: [N] log of the mass outside; -inf without any.
+        log_tails: [N] log of the mass outside the kept ids; -inf without any.
+        draws: [N] how many of the ids, the last ones, were drawn from the tail; None: nowhere any.
     """
 
     counts: NDArray[np.int64]
     ids: NDArray[np.int64]
     log_probs: NDArray[np.float64]
     log_tails: NDArray[np.float64]
+    draws: NDArray[np.int64] | None = None
+
+    @property
+    def is_drawn(self) -> NDArray[np.bool_]:
+        """[E] which ids were drawn."""
+        if self.draws is None:
+            return np.zeros(len(self.ids), np.bool_)
+        ranks = np.arange(len(self.ids)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        return ranks >= np.repeat(self.counts - self.draws, self.counts)
+
+    def kept(self) -> "Support":
+        """Without the drawn ids."""
+        if self.draws is None:
+            return self
+        inside = ~self.is_drawn
+        return Support(self.counts - self.draws, self.ids[inside], self.log_probs[inside], self.log_tails)
 
 
 @dataclass(frozen=True)
@@ -55,15 +75,22 @@ class Codebook:
         delta: step of the ladder of levels in sqrt(p).
         low_bits: bits of a step behind the code, by rank; 0 beyond.
         lists: of likely ids.
+        drawn_low_bits: bits of a drawn id's step behind the code; None: no ids are drawn.
     """
 
     delta: float
     low_bits: tuple[int, ...]
     lists: Lists
+    drawn_low_bits: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Streams of a row."""
+        return COLUMNS if self.drawn_low_bits is None else (*COLUMNS, DRAWS)
 
     def to_table(self) -> pa.Table:
         """As a file of the store keeps it: one list a row, the numbers as metadata."""
-        numbers = {
+        numbers: dict[str, Any] = {
             "delta": self.delta,
             "low_bits": self.low_bits,
             "widths": self.lists.widths,
@@ -71,6 +98,8 @@ class Codebook:
             "levels": ladder(self.delta).tolist(),
             "tail_levels": [None if value == -np.inf else value for value in tail_ladder().tolist()],
         }
+        if self.drawn_low_bits is not None:
+            numbers["drawn_low_bits"] = self.drawn_low_bits
         flat = pa.array(self.lists.ids.ravel(), pa.int32())
         lists = pa.FixedSizeListArray.from_arrays(flat, self.lists.ids.shape[1])
         return pa.table({"ids": lists}).replace_schema_metadata({_METADATA: json.dumps(numbers)})
@@ -83,7 +112,7 @@ class Codebook:
         ids = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
         flat = ids.flatten().to_numpy().reshape(len(ids), -1)
         lists = Lists(flat, tuple(numbers["widths"]), numbers["vocabulary"])
-        return cls(numbers["delta"], tuple(numbers["low_bits"]), lists)
+        return cls(numbers["delta"], tuple(numbers["low_bits"]), lists, numbers.get("drawn_low_bits"))
 
 
 def learn_codebook(
@@ -102,11 +131,14 @@ def learn_codebook(
     firsts = np.cumsum(support.counts) - support.counts
     lists = learn_lists(support.ids, support.counts, vocabulary, positions)
     steps = _steps(support, firsts, delta)
-    return Codebook(delta, _low_bits(steps, firsts, support.counts, MOST_BITS - lists.widths[-1]), lists)
+    room = MOST_BITS - lists.widths[-1]
+    counts = support.counts if support.draws is None else support.counts - support.draws
+    drawn = None if support.draws is None else _cheapest(steps[support.is_drawn], room)
+    return Codebook(delta, _low_bits(steps, firsts, counts, room), lists, drawn)
 
 
 def encode(book: Codebook, support: Support, positions: Sequence[int]) -> dict[str, list[bytes]]:
-    """Streams of rows: for every name of `COLUMNS` one a row.
+    """Streams of rows: for every name of `book.columns` one a row.
 
     Args:
         book: of the store.
@@ -119,12 +151,14 @@ def encode(book: Codebook, support: Support, positions: Sequence[int]) -> dict[s
     chosen, places = lists.place(support.ids, counts)
     ranks = np.arange(len(steps)) - np.repeat(firsts, counts)
     low = np.asarray([*book.low_bits, 0])[np.minimum(ranks, _RANKS)]
+    if book.drawn_low_bits is not None:
+        low[support.is_drawn] = book.drawn_low_bits
     starts = lists.starts
     classes = np.searchsorted(starts[1:], places, side="right")
     codes = np.where(classes == CLASSES - 1, support.ids, places - starts[classes])
     widths = np.asarray(lists.widths)[classes] + low
     row_ids = np.add.reduceat(counts, _begins(positions))
-    return {
+    found = {
         "counts": _cut(counts.astype(np.uint8), positions),
         "lists": _cut(chosen, positions),
         "tails": _cut(_tail_levels(support.log_tails), positions),
@@ -132,26 +166,35 @@ def encode(book: Codebook, support: Support, positions: Sequence[int]) -> dict[s
         "codes": _fields(codes << low | steps & (1 << low) - 1, widths, row_ids),
         "levels": _fields(None, (steps >> low) + 1, row_ids),
     }
+    if book.drawn_low_bits is not None:
+        draws = np.zeros_like(counts) if support.draws is None else support.draws
+        found[DRAWS] = _cut(draws.astype(np.uint8), positions)
+    return found
 
 
 def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
-    """The ids of all positions of some rows, row after row; probabilities and tail add up to 1.
+    """The ids of all positions of some rows, row after row; kept probabilities and tail add up to 1.
 
     Args:
         book: of the store.
-        streams: for every name of `COLUMNS`, the bytes of each row; of at least one row.
+        streams: for every name of `book.columns`, the bytes of each row; of at least one row.
     """
     lists = book.lists
-    counts = np.concatenate([np.frombuffer(one, np.uint8) for one in streams["counts"]]).astype(np.int64)
-    chosen = np.concatenate([np.frombuffer(one, np.uint8) for one in streams["lists"]])
-    tails = tail_ladder()[np.concatenate([np.frombuffer(one, np.uint8) for one in streams["tails"]])]
+    counts = _flat(streams["counts"]).astype(np.int64)
+    chosen = _flat(streams["lists"])
+    tails = tail_ladder()[_flat(streams["tails"])]
+    draws = None if book.drawn_low_bits is None else _flat(streams[DRAWS]).astype(np.int64)
     begins = _begins([len(one) for one in streams["counts"]])
     row_ids = np.add.reduceat(counts, begins)
     ends = np.cumsum(counts)
     firsts = ends - counts
     row_firsts = firsts[begins]
     classes = _classes(streams["classes"], row_ids)
-    is_split, split = _split(book.low_bits, counts, firsts)
+    is_split, split = _split(book.low_bits, counts if draws is None else counts - draws, firsts)
+    drawn = None if draws is None else _last(draws, ends)
+    if drawn is not None and book.drawn_low_bits:
+        is_split = np.concatenate([is_split, drawn])
+        split = np.concatenate([split, np.full(len(drawn), book.drawn_low_bits, np.uint8)])
     widths = _take(np.asarray(lists.widths, np.uint8), classes)
     widths[is_split] += split
     codes = _codes(streams["codes"], widths, row_ids, row_firsts)
@@ -167,9 +210,24 @@ def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
     levels = np.cumsum(steps, dtype=np.int32)
     levels -= np.repeat(levels[firsts] - steps[firsts], counts)
     log_probs = _take(ladder(book.delta, dtype=np.float32), levels)
-    excess = np.log(np.add.reduceat(np.exp(log_probs), firsts) + np.exp(tails)).astype(np.float32)
+    masses = np.exp(log_probs)
+    if drawn is not None:
+        masses[drawn] = 0
+    excess = np.log(np.add.reduceat(masses, firsts) + np.exp(tails)).astype(np.float32)
     log_probs -= np.repeat(excess, counts)
-    return Support(counts, ids, log_probs, tails - excess)
+    return Support(counts, ids, log_probs, tails - excess, draws)
+
+
+def _flat(streams: Sequence[Any]) -> NDArray[np.uint8]:
+    return np.concatenate([np.frombuffer(one, np.uint8) for one in streams])
+
+
+def _last(draws: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the drawn ids: the last ones of each position."""
+    most = int(draws.max(initial=0))
+    back = np.arange(-most, 0)
+    places = ends[:, None] + back
+    return places.ravel() if len(draws) and draws.min() == most else places[back >= -draws[:, None]]
 
 
 def _steps(support: Support, firsts: NDArray[np.int64], delta: float) -> NDArray[np.int64]:
@@ -184,12 +242,13 @@ def _low_bits(
     steps: NDArray[np.int64], firsts: NDArray[np.int64], counts: NDArray[np.int64], room: int
 ) -> tuple[int, ...]:
     """The cheapest split of the steps at each of the first ranks."""
-    found = []
-    for rank in range(_RANKS):
-        here = steps[firsts[counts > rank] + rank]
-        choices = range(min(_MOST_LOW_BITS, room) + 1)
-        found.append(min(choices, key=lambda bits: int((here >> bits).sum()) + bits * len(here)))
-    return tuple(found)
+    return tuple(_cheapest(steps[firsts[counts > rank] + rank], room) for rank in range(_RANKS))
+
+
+def _cheapest(steps: NDArray[np.int64], room: int) -> int:
+    """Low bits that write these steps in the fewest bits."""
+    choices = range(min(_MOST_LOW_BITS, room) + 1)
+    return min(choices, key=lambda bits: int((steps >> bits).sum()) + bits * len(steps))
 
 
 def _tail_levels(log_tails: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -26,8 +26,8 @@ def stored(drawn: list[int], places: int = 2) -> TopK:
 def mean_over_draws(found: dict[tuple[int, ...], Tensor]) -> Tensor:
     """Over pairs of ids 1 to 4, so drawn that id i is in a pair with probability 2 p_i / 0.5.
 
-    Pairs (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4) with these probabilities hold id 1 with 0.8, id 2 with
-    0.6, id 3 with 0.4 and id 4 with 0.2.
+    Pairs (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4) with these probabilities hold id 1 with 0.8, id 2
+    with 0.6, id 3 with 0.4 and id 4 with 0.2.
     """
     shares = dict(zip(combinations(range(1, 5), 2), (0.45, 0.25, 0.1, 0.1, 0.05, 0.05), strict=True))
     return sum((shares[pair] * value for pair, value in found.items()), torch.zeros(()))
