@@ -77,6 +77,9 @@ def top_of(answer: Outputs, chosen: Tensor, *, most: int, draws: Draws | None = 
             here = draws._replace(uniforms=draws.uniforms[start : start + len(ids)])
             start += len(ids)
             kept, others = _drawn(p, ids, log_probs.exp().sum(-1) < draws.mass, here)
+            # Drawn ids fill a position; where rounding met one twice, or there is no tail, none count.
+            lacks = (others >= 0).sum(-1) + kept.to(others.device) < ids.shape[1]
+            others = others.masked_fill(lacks[:, None], -1)
             found = logits.gather(-1, others.clamp_min(0)) - values[:, :1] + likeliest
             found, order = found.masked_fill(others < 0, -torch.inf).sort(-1, descending=True)
             drawn = kept.numpy(), others.gather(-1, order).int().cpu().numpy(), found.cpu().numpy()
