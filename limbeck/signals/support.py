@@ -38,12 +38,13 @@ class Top(NamedTuple):
     @classmethod
     def joined(cls, parts: "Sequence[Top]") -> "Top":
         """One after another."""
-        columns = zip(*parts, strict=True)
-        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
+        columns: list[Any] = [None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True)]
+        return cls(*columns)
 
     def at(self, rows: slice) -> "Top":
         """Some of the positions."""
-        return Top(*(None if part is None else part[rows] for part in self))
+        parts: list[Any] = [None if part is None else part[rows] for part in self]
+        return Top(*parts)
 
 
 class Draws(NamedTuple):
@@ -159,10 +160,11 @@ def topk_at(supports: Sequence[Support], rows: NDArray[np.int64], total: int) ->
             block[inside] = found
             column[here] = block
         log_tails[here] = one.log_tails
-    parts = [torch.from_numpy(part) for part in (ids, log_probs)]
-    kept = [part[:, :most] for part in parts]
-    others = [part[:, most:] for part in parts] if supports[0].draws is not None else []
-    return TopK(*kept, torch.from_numpy(log_tails), *others)
+    names, scores, tails = (torch.from_numpy(part) for part in (ids, log_probs, log_tails))
+    found = TopK(names[:, :most], scores[:, :most], tails)
+    if supports[0].draws is None:
+        return found
+    return found._replace(drawn_ids=names[:, most:], drawn_log_probs=scores[:, most:])
 
 
 def _empty(total: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
