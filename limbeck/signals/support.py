@@ -161,10 +161,10 @@ def topk_at(supports: Sequence[Support], rows: NDArray[np.int64], total: int) ->
             column[here] = block
         log_tails[here] = one.log_tails
     names, scores, tails = (torch.from_numpy(part) for part in (ids, log_probs, log_tails))
-    found = TopK(names[:, :most], scores[:, :most], tails)
+    kept = TopK(names[:, :most], scores[:, :most], tails)
     if supports[0].draws is None:
-        return found
-    return found._replace(drawn_ids=names[:, most:], drawn_log_probs=scores[:, most:])
+        return kept
+    return kept._replace(drawn_ids=names[:, most:], drawn_log_probs=scores[:, most:])
 
 
 def _empty(total: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
