@@ -6,9 +6,9 @@ Without `--teacher` the shipped code teacher reads held-out files of the standar
 `benchmarks/small_teacher.py` trains one with a larger vocabulary. `--distillkit` is a checkout of
 arcee-ai/DistillKit; without it its rows are left out. Codebooks, once a store, are not in the bytes;
 they are learnt on three quarters of the positions, and the rest is measured. KL is KL(teacher || stored)
-in nats over kept ids and one bucket for all others: `on its own` on each codec's ids, `on our ids` on
-those of 0.999/64. Speeds are positions a second of one core's time; encoding during a capture has a
-thread of its own.
+in nats over kept ids and one bucket for all others: `on its own` on each codec's kept ids, `on our ids` on
+those of 0.999/64 with a bucket. Speeds are positions a second of one core's time; encoding during a capture
+has a thread of its own.
 """
 
 import argparse
@@ -42,9 +42,10 @@ from limbeck.rows.standard_library import standard_library_files
 from limbeck.signals import codec_topk
 from limbeck.signals.capture import capture
 from limbeck.signals.manifest import Identity
+from limbeck.signals.payload import Payload, TopKPayload
 from limbeck.signals.reader import Signals
-from limbeck.signals.rehearse import kept_kl, sample_of
-from limbeck.signals.support import Top, support_of, top_of, topk_of
+from limbeck.signals.rehearse import kept_kl
+from limbeck.signals.support import Draws, Top, support_of, top_of, topk_of
 from limbeck.teachers import LocalTeacher, StoredTeacher
 
 NEEDS = Needs(distribution=True)
@@ -55,7 +56,13 @@ DISTILLKIT: dict[str, dict[str, Any]] = {
     "DistillKit budget": {"k": 50, "exact_k": 1, "polynomial_terms": [0, 1, "sqrt"]},
 }
 SHARED = {"exact_dtype": "bfloat16", "term_dtype": "float32", "residual_bins": [], "delta_encoding": False}
-OURS = {"limbeck 0.999/64": (0.999, 64), "limbeck 0.999/128": (0.999, 128), "limbeck 0.999/50": (0.999, 50)}
+OURS = {
+    "limbeck 0.999/64": TopKPayload(max=64),
+    "limbeck 0.999/64, bucket": TopKPayload(max=64, draws=0),
+    "limbeck 0.999/128": TopKPayload(max=128),
+    "limbeck 0.999/50": TopKPayload(max=50),
+}
+DEFAULT = OURS["limbeck 0.999/64"]
 LOSSES: dict[str, Any] = {
     "alone": (cross_entropy, ("student_logits", "labels")),
     "store": (forward_kl, ("student_logits", "teacher_logits")),
@@ -89,9 +96,9 @@ def main() -> None:
     source = PaddedSource(rendered, rendering, tokenizer.pad_token_id)
     packed = PackedSource(rendered, rendering, LENGTH, 0, tokenizer.pad_token_id)
     print(f"{place}: {vocabulary:,} ids, {len(source):,} rows, {sum(source.lengths):,} tokens", flush=True)
-    top = _top(teacher, source)
+    tops = {name: _top(teacher, source, kept) for name, kept in OURS.items()}
     result: dict[str, Any] = {"vocabulary": vocabulary, "tokens": sum(source.lengths), **machine("cpu")}
-    result["codecs"] = codecs(top, vocabulary, options.distillkit)
+    result["codecs"] = codecs(tops, vocabulary, options.distillkit)
     _table(result["codecs"])
     with tempfile.TemporaryDirectory() as folder:
         result["capture"] = capture_overhead(teacher, source, vocabulary, Path(folder) / "store")
@@ -102,26 +109,25 @@ def main() -> None:
         write_result(options.json, result)
 
 
-def codecs(top: Top, vocabulary: int, checkout: Path | None) -> dict[str, dict[str, float]]:
+def codecs(tops: dict[str, Top], vocabulary: int, checkout: Path | None) -> dict[str, dict[str, float]]:
     """Bytes, KL and speed of every codec on the same positions."""
     found = {}
-    reference = support_of(Top(top.ids[:, :64], top.log_probs[:, :64]), mass=0.999, vocabulary=vocabulary)
-    for name, (mass, most) in OURS.items():
-        found[name] = _ours(top, vocabulary, mass, most, reference)
+    reference = support_of(tops["limbeck 0.999/64, bucket"], mass=DEFAULT.mass, vocabulary=vocabulary)
+    for name, kept in OURS.items():
+        found[name] = _ours(tops[name], vocabulary, kept, reference)
+    top = tops["limbeck 0.999/128"]
     for name, settings in DISTILLKIT.items() if checkout else ():
         found[name] = _theirs(checkout, top, vocabulary, settings, reference)
     return found
 
 
-def _ours(
-    top: Top, vocabulary: int, mass: float, most: int, reference: codec_topk.Support
-) -> dict[str, float]:
-    support = support_of(Top(top.ids[:, :most], top.log_probs[:, :most]), mass=mass, vocabulary=vocabulary)
+def _ours(top: Top, vocabulary: int, kept: TopKPayload, reference: codec_topk.Support) -> dict[str, float]:
+    support = support_of(top, mass=kept.mass, vocabulary=vocabulary)
     count = len(support.counts)
     half = count * 3 // 4  # measured on others than it is learnt from, as later shards are
     learnt_from, measured = _rows(support, range(half)), _rows(support, range(half, count))
     book = codec_topk.learn_codebook(
-        learnt_from, vocabulary=vocabulary, quantisation=1e-4, most=most, positions=10**6
+        learnt_from, vocabulary=vocabulary, quantisation=kept.quantisation, most=kept.max, positions=10**6
     )
     sizes = [LENGTH] * (len(measured.counts) // LENGTH)
     measured = _rows(measured, range(sum(sizes)))
@@ -143,9 +149,12 @@ def _ours(
         "bytes": size / sum(sizes),
         "codebook": book.lists.ids.size * 4,
         "ids": float(measured.counts.mean()),
+        "drawn": float(measured.is_drawn.sum() / len(measured.counts)),
         "kl_own": float(lost.mean()),
         "kl_own_worst": float(lost.max()),
-        "kl_same": _coarse(measured, stored, _rows(reference, range(half, half + sum(sizes))).counts),
+        "kl_same": _coarse(
+            measured.kept(), stored.kept(), _rows(reference, range(half, half + sum(sizes))).counts
+        ),
         "encode": sum(sizes) / encoding,
         "decode": sum(sizes) / _best(read),
     }
@@ -195,7 +204,7 @@ def capture_overhead(
     teacher: LocalTeacher, source: PaddedSource, vocabulary: int, folder: Path
 ) -> dict[str, float]:
     """Seconds of the teacher's forward to its logits, and of a capture of the same rows."""
-    payload = {"topk": {"mass": 0.999, "max": 64}}
+    payload = Payload(topk=DEFAULT).for_store()
     identity = Identity("t", "w", "t", "c", "d", {}, payload, vocabulary, 16_384)
     rows = sorted(range(len(source)), key=lambda row: source.lengths[row])
     batches = [source.batch(rows[start : start + 32]) for start in range(0, len(rows), 32)]
@@ -219,7 +228,7 @@ def capture_overhead(
 
     def chosen() -> None:
         for batch in batches:
-            top_of(teacher.answer(batch, NEEDS), batch.learnt, most=64)
+            _top_of(teacher, batch, DEFAULT)
 
     forward()
     cpu, wall = _times(forward)
@@ -282,13 +291,17 @@ def _student(vocabulary: int) -> LlamaForCausalLM:
     )
 
 
-def _top(teacher: LocalTeacher, source: PaddedSource) -> Top:
-    def answers() -> Any:
-        for start in range(0, len(source), 16):
-            batch = source.batch(range(start, min(start + 16, len(source))))
-            yield teacher.answer(batch, NEEDS), batch.learnt
+def _top(teacher: LocalTeacher, source: PaddedSource, kept: TopKPayload) -> Top:
+    batches = (
+        source.batch(range(start, min(start + 16, len(source)))) for start in range(0, len(source), 16)
+    )
+    return Top.joined([_top_of(teacher, batch, kept) for batch in batches])
 
-    return sample_of(answers(), most=128).top
+
+def _top_of(teacher: LocalTeacher, batch: Any, kept: TopKPayload) -> Top:
+    uniforms = np.random.default_rng(0).random(int(batch.learnt.sum()))
+    draws = Draws(kept.mass, kept.most_draws, uniforms)
+    return top_of(teacher.answer(batch, NEEDS), batch.learnt, most=kept.max, draws=draws)
 
 
 def _rows(support: codec_topk.Support, positions: range) -> codec_topk.Support:
@@ -296,7 +309,11 @@ def _rows(support: codec_topk.Support, positions: range) -> codec_topk.Support:
     inside = slice(ends[positions.start], ends[positions.stop])
     here = slice(positions.start, positions.stop)
     return codec_topk.Support(
-        support.counts[here], support.ids[inside], support.log_probs[inside], support.log_tails[here]
+        support.counts[here],
+        support.ids[inside],
+        support.log_probs[inside],
+        support.log_tails[here],
+        None if support.draws is None else support.draws[here],
     )
 
 

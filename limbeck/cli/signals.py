@@ -92,13 +92,19 @@ def rehearse_command(teacher: str, data: str, pairs: Sequence[str], *, positions
         return
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("payload")
-    for name in ("bytes/position", "ids", "KL of rounding", "KL to the whole"):
+    for name in ("bytes/position", "ids", "drawn", "tail", "KL of rounding", "KL to the whole"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        ids = "" if one.ids is None else f"{one.ids:.1f}"
-        table.add_row(said(one.payload), f"{one.bytes:,.1f}", ids, f"{one.kept_kl:.1e}", f"{one.full_kl:.2e}")
+        kept = ("",) * 3
+        if one.ids is not None:
+            kept = (f"{one.ids:.1f}", f"{one.draws:.1f}", f"{one.tail:.4f}")
+        losses = (f"{one.kept_kl:.1e}", f"{one.full_kl:.2e}")
+        table.add_row(said(one.payload), f"{one.bytes:,.1f}", *kept, *losses)
     Console().print(table)
-    print("KL(teacher || stored) in nats; the whole: the stored tail spread evenly over the other ids.")
+    print(
+        "KL(teacher || stored) in nats; the whole: the stored tail spread evenly over the other ids. Drawn\n"
+        "ids are not in it: they stand for the tail on average, and forward_kl learns from them."
+    )
 
 
 def said(payload: Payload) -> str:

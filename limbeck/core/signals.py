@@ -6,7 +6,7 @@ D width, K top-k, V' another vocabulary,
 N chunks of text that both tokenizers bound.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 SIGNALS: Mapping[str, str] = {
     "student_logits": "[..., V] scores of the student over the shared vocabulary, or [B, C] over classes",
     "teacher_logits": "[..., V] scores of the teacher over the shared vocabulary, or [B, C] over classes",
-    "teacher_topk": "TopK: the teacher's K likeliest ids, their log-probabilities, the log mass of the rest",
+    "teacher_topk": "TopK: the teacher's K likeliest ids, their log-probabilities, the log mass of the rest, "
+    "maybe ids drawn from the rest",
     "labels": "[...] the id each position must predict; never the ignored value",
     "advantages": "[...] how much better than expected the sampled token is; a constant",
     "sampled_log_probs": "[...] log-probability of the label under the policy that wrote it; a constant",
@@ -54,11 +55,24 @@ class TopK(NamedTuple):
         log_probs: [..., K] natural log-probabilities under the teacher at temperature 1; -inf at empty
             places.
         log_tail: [...] natural log of the probability outside `ids`; -inf when there is none.
+        drawn_ids: [..., S] ids drawn from outside `ids`, each in proportion to its probability, all
+            different; each stands for an equal share of the tail. -1 at empty places; a position may
+            have none. None: nothing was drawn anywhere.
+        drawn_log_probs: [..., S] their natural log-probabilities; -inf at empty places.
     """
 
     ids: "Tensor"
     log_probs: "Tensor"
     log_tail: "Tensor"
+    drawn_ids: "Tensor | None" = None
+    drawn_log_probs: "Tensor | None" = None
+
+    def each(self, change: "Callable[[Tensor], Tensor]") -> "TopK":
+        """With every tensor changed alike: some of the rows, or another device."""
+        ids, log_probs, log_tail = (change(part) for part in self[:3])
+        if self.drawn_ids is None or self.drawn_log_probs is None:
+            return TopK(ids, log_probs, log_tail)
+        return TopK(ids, log_probs, log_tail, change(self.drawn_ids), change(self.drawn_log_probs))
 
 
 class QKV(NamedTuple):

@@ -200,7 +200,7 @@ def _fused(
         labels=labels,
         teacher_hidden=None if teacher.hidden is None else teacher.hidden[learnt],
         teacher_head=teacher.head,
-        teacher_topk=None if teacher.topk is None else _select(teacher.topk, learnt),
+        teacher_topk=None if teacher.topk is None else _take(teacher.topk, learnt),
         numbers=numbers,
     )
     return total, torch.where(weights != 0, sums / weights, torch.zeros_like(sums))
@@ -218,7 +218,7 @@ def _dense(
     signals: dict[str, Any] = {"student_logits": _logits(student, learnt), "labels": labels, **numbers}
     if teacher is not None and _has_distribution(teacher):
         stored = teacher.topk
-        signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _select(stored, learnt)
+        signals["teacher_logits"] = _logits(teacher, learnt) if stored is None else _take(stored, learnt)
         signals["teacher_own_logits"] = signals["teacher_logits"]
     means = []
     for share, mask in zip(shares, rows, strict=True):
@@ -308,12 +308,8 @@ def _has_distribution(teacher: Outputs) -> bool:
     return teacher.logits is not None or teacher.hidden is not None or teacher.topk is not None
 
 
-def _select(topk: TopK, learnt: Tensor) -> TopK:
-    return TopK(*(part[learnt] for part in topk))
-
-
 def _take(signal: Any, chosen: Tensor) -> Any:
-    return _select(signal, chosen) if isinstance(signal, TopK) else signal[chosen]
+    return signal.each(lambda part: part[chosen]) if isinstance(signal, TopK) else signal[chosen]
 
 
 def _group(batch: Batch, term: Term) -> Tensor | None:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from limbeck.core.signals import TopK
-from limbeck.objectives.outcomes import Tail, hinton_factor, kl, outcomes
+from limbeck.objectives.outcomes import DrawnTail, estimated_outcomes, hinton_factor, kl
 
 
 def forward_kl(
@@ -12,7 +12,7 @@ def forward_kl(
     *,
     temperature: float = 1.0,
     temperature_squared: bool = False,
-    tail: Tail = "bucket",
+    tail: DrawnTail = "drawn",
 ) -> Tensor:
     """KL(teacher || student) per position: word-level distillation.
 
@@ -24,8 +24,9 @@ def forward_kl(
         teacher_logits: z, [..., V], over the same vocabulary in the same order, or a TopK.
         temperature: T, softens both sides; above 0, and 1 with a TopK.
         temperature_squared: multiply by T^2, which keeps the size of the gradient as T grows.
-        tail: with a TopK, "bucket" (K + 1 outcomes, a lower bound) or "renormalise" (biased:
-            the teacher gets no mass outside its K ids).
+        tail: with a TopK, "drawn" (ids drawn from the tail stand for it: value and gradient are right on
+            average over the draws; a bucket where none were drawn), "bucket" (K + 1 outcomes, a lower
+            bound) or "renormalise" (biased: the teacher gets no mass outside its K ids).
 
     Returns:
         [...], in nats; neither masked nor reduced.
@@ -35,7 +36,8 @@ def forward_kl(
 
     Source:
         Hinton et al. 2015, arXiv:1503.02531. We differ: the KL, not the cross-entropy with the
-        teacher, so identical inputs give 0 (gradients agree); T^2 only when asked for.
+        teacher, so identical inputs give 0 (gradients agree); T^2 only when asked for. Drawn ids:
+        `outcomes.estimated_outcomes`.
     """
-    log_q, log_p = outcomes(student_logits, teacher_logits, temperature=temperature, tail=tail)
+    log_q, log_p = estimated_outcomes(student_logits, teacher_logits, temperature=temperature, tail=tail)
     return kl(log_p, log_q) * hinton_factor(temperature, temperature_squared)

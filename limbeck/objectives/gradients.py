@@ -75,7 +75,7 @@ class Block:
         return Block(
             self.student_logits.index_select(0, rows),
             None if u is None else u.index_select(0, rows),
-            None if topk is None else TopK(*(part.index_select(0, rows) for part in topk)),
+            None if topk is None else topk.each(lambda part: part.index_select(0, rows)),
             None if self.labels is None else self.labels.index_select(0, rows),
             {name: values.index_select(0, rows) for name, values in self.numbers.items()},
         )
@@ -158,7 +158,7 @@ def value_and_gradient(
         if not stored:
             return _by_kernel(term, block, spare)
         assert block.teacher_topk is not None
-        if block.teacher_topk.ids.shape[-1] < block.student_logits.shape[-1]:
+        if _width(block.teacher_topk) < block.student_logits.shape[-1]:
             return _by_outcomes(term, block, block.teacher_topk)
     return _by_autograd(term, block, slopes)
 
@@ -190,10 +190,11 @@ def _by_kernel(term: PointwiseTerm, block: Block, spare: Spare) -> Tensor:
 
 
 def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
-    """A stored teacher: the objective itself on K + 1 outcomes, then the chain rule to V logits.
+    """A stored teacher: the objective itself on K + S + 1 outcomes, then the chain rule to V logits.
 
-    The bucket's student logit is the log-sum-exp of all logits outside the ids, so a vocabulary of
-    K + 1 words, the last of them the bucket, gives the objective the same distributions.
+    The last one's student logit is the log-sum-exp of all logits outside the kept and the drawn ids,
+    so a vocabulary of K + S + 1 words, the last of them for all others, gives the objective the same
+    distributions.
     """
     z = block.student_logits
     ids, absent = outcome_ids(topk)
@@ -201,22 +202,28 @@ def _by_outcomes(term: PointwiseTerm, block: Block, topk: TopK) -> Tensor:
     z.scatter_(-1, ids, -torch.inf)
     top = z.amax(-1, keepdim=True)
     torch.softmax(z, -1, out=z)
-    bucket = top - z.amax(-1, keepdim=True).log()
-    small = torch.cat([kept, bucket], -1).requires_grad_()
-    last = topk.ids.shape[-1]
-    places = torch.arange(last, device=z.device).expand_as(topk.ids)
+    others = top - z.amax(-1, keepdim=True).log()
+    small = torch.cat([kept, others], -1).requires_grad_()
+    last = ids.shape[-1]
+    places = torch.arange(last, device=z.device).expand_as(ids)
     labels = None
     if block.labels is not None:
-        is_label = topk.ids == block.labels.unsqueeze(-1)
+        is_label = (ids == block.labels.unsqueeze(-1)) & ~absent
         labels = torch.where(is_label.any(-1), is_label.int().argmax(-1), last)
     with torch.enable_grad():
-        stored = TopK(places, topk.log_probs, topk.log_tail)
+        first = topk.ids.shape[-1]
+        drawn = None if topk.drawn_ids is None else places[:, first:]
+        stored = TopK(places[:, :first], topk.log_probs, topk.log_tail, drawn, topk.drawn_log_probs)
         few = Block(small, None, stored, labels, block.numbers)
         values = term.objective(*few.arguments(term), **term.hyperparameters)
         (gradient,) = torch.autograd.grad(values.sum(), small)
     kept_gradient = torch.where(absent, gradient[:, :1], gradient[:, :last])
     z.mul_(gradient[:, last:]).scatter_(-1, ids, kept_gradient)
     return values.detach()
+
+
+def _width(topk: TopK) -> int:
+    return topk.ids.shape[-1] + (0 if topk.drawn_ids is None else topk.drawn_ids.shape[-1])
 
 
 def _by_autograd(term: PointwiseTerm, block: Block, slopes: "Slopes") -> Tensor:

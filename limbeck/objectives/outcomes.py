@@ -1,7 +1,7 @@
 """What every divergence starts from: log-probabilities of student and teacher over the same outcomes.
 
 Outcomes are the V vocabulary entries, or, for a stored teacher, its K ids and one bucket
-for all others. A divergence is written once, over outcomes, and serves both.
+for all others, or ids drawn from among them. A divergence is written once, over outcomes, and serves all.
 """
 
 import math
@@ -16,6 +16,7 @@ from limbeck.core.precision import wide
 from limbeck.core.signals import TopK
 
 Tail = Literal["bucket", "renormalise"]
+DrawnTail = Literal["drawn", "bucket", "renormalise"]
 
 
 def outcomes(
@@ -50,6 +51,51 @@ def outcomes(
     return log_q, log_p
 
 
+def estimated_outcomes(
+    student_logits: Tensor, teacher_logits: Tensor | TopK, *, temperature: float, tail: DrawnTail
+) -> tuple[Tensor, Tensor]:
+    """As `outcomes`, with the ids that were drawn from a stored teacher's tail in the place of its bucket.
+
+    S ids drawn in proportion to p stand for tail / S each. With p_s as the true probability of such an
+    id, its outcome has the masses tail / S and q_s tail / (S p_s), so that forward KL over the outcomes adds
+    tail / S (log p_s - log q_s): its mean over the draws is what the whole tail adds, in value and gradient.
+    Where nothing was drawn, there is a bucket.
+
+    Args:
+        student_logits: [..., V].
+        teacher_logits: [..., V] logits, or a TopK whose leading shape is that of the student.
+        temperature: divides both sides' logits; 1 for a TopK.
+        tail: "drawn", or as in `outcomes`.
+
+    Returns:
+        log_q, log_p: [..., O] with O = V, K + 1, or K + 1 + S. The masses of log_q over K + 1 + S outcomes
+        add up to 1 only on average.
+
+    Raises:
+        ObjectiveError: as `outcomes`.
+
+    Source:
+        Anshumann et al. 2025, arXiv:2503.16870, who draw all ids, with replacement and weights. We
+        differ: the likeliest ids are kept, and only the tail is drawn.
+    """
+    check_choice(("drawn", "bucket", "renormalise"), tail=tail)
+    kept: Tail = "bucket" if tail == "drawn" else tail
+    log_q, log_p = outcomes(student_logits, teacher_logits, temperature=temperature, tail=kept)
+    if tail != "drawn" or not isinstance(teacher_logits, TopK) or teacher_logits.drawn_ids is None:
+        return log_q, log_p
+    assert teacher_logits.drawn_log_probs is not None
+    ids, absent = named_ids(teacher_logits.drawn_ids, teacher_logits.drawn_log_probs, teacher_logits.ids)
+    drawn = (~absent).sum(-1, keepdim=True)
+    s = wide(student_logits)
+    log_q_drawn = s.gather(-1, ids) - s.logsumexp(-1, keepdim=True)
+    log_p_drawn = wide(teacher_logits.drawn_log_probs.detach()).masked_fill(absent, 0.0)
+    log_share = log_p[..., -1:] - drawn.clamp_min(1).to(log_p.dtype).log()
+    log_q = torch.cat([log_q, log_q_drawn + log_share - log_p_drawn], -1)
+    in_bucket = log_p[..., -1:].masked_fill(drawn > 0, -math.inf)
+    shares = log_share.expand_as(log_p_drawn).masked_fill(absent, -math.inf)
+    return log_q, torch.cat([log_p[..., :-1], in_bucket, shares], -1)
+
+
 def outcome_of(labels: Tensor, teacher_logits: Tensor | TopK) -> Tensor:
     """Index of the outcome that holds each label, [...]: the id, its place in the TopK, or the bucket."""
     if not isinstance(teacher_logits, TopK):
@@ -60,13 +106,22 @@ def outcome_of(labels: Tensor, teacher_logits: Tensor | TopK) -> Tensor:
 
 
 def outcome_ids(topk: TopK) -> tuple[Tensor, Tensor]:
-    """Ids of a TopK with its empty places named after the first id, and where these places are.
+    """Kept, then drawn ids of a TopK, empty places named after the first id, and where these places are.
 
     Positions may have fewer than K ids: a place whose log-probability is -inf is no outcome. Named after
     the first id, such places are written over without harm.
     """
-    absent = torch.isneginf(topk.log_probs)
-    return torch.where(absent, topk.ids[..., :1], topk.ids), absent
+    ids, absent = named_ids(topk.ids, topk.log_probs, topk.ids)
+    if topk.drawn_ids is None or topk.drawn_log_probs is None:
+        return ids, absent
+    drawn, is_nothing = named_ids(topk.drawn_ids, topk.drawn_log_probs, topk.ids)
+    return torch.cat([ids, drawn], -1), torch.cat([absent, is_nothing], -1)
+
+
+def named_ids(ids: Tensor, log_probs: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids with the empty places, whose log-probability is -inf, named after the first one kept."""
+    absent = torch.isneginf(log_probs)
+    return torch.where(absent, kept[..., :1], ids), absent
 
 
 def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
@@ -118,7 +173,7 @@ def _over_stored(student_logits: Tensor, topk: TopK, temperature: float, tail: T
     if tail == "renormalise":
         log_p, log_tail = log_p.log_softmax(-1), torch.full_like(log_tail, -math.inf)
     s = wide(student_logits)
-    ids, absent = outcome_ids(topk)
+    ids, absent = named_ids(topk.ids, topk.log_probs, topk.ids)
     # The bucket's student mass is summed over its own logits: 1 - sum(q) would lose it.
     log_q_tail = log_sum_exp(s.scatter(-1, ids, -math.inf))
     kept = s.gather(-1, ids).masked_fill(absent, -math.inf)

@@ -41,7 +41,7 @@ class Plan:
 
     def block(self, rows: Tensor, student_logits: Tensor, teacher_logits: Tensor | None) -> Block:
         """Signals of some rows."""
-        topk = None if self.teacher_topk is None else TopK(*(part[rows] for part in self.teacher_topk))
+        topk = None if self.teacher_topk is None else self.teacher_topk.each(lambda part: part[rows])
         labels = None if self.labels is None else self.labels[rows]
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         return Block(student_logits, teacher_logits, topk, labels, numbers)

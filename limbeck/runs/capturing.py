@@ -98,5 +98,4 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
             held += int(learnt.sum())
             yield teacher.answer(batch, _NEEDS), learnt
 
-    most = max((choice.topk.max for choice in choices if choice.topk is not None), default=1)
-    return rehearse(sample_of(answers(), most=most), choices, vocabulary=vocabulary)
+    return rehearse(sample_of(answers(), choices), choices, vocabulary=vocabulary)

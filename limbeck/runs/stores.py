@@ -58,7 +58,7 @@ def identity_of(
         template=fingerprint(str(tokenizer.chat_template)),
         data=hashlib.sha256(repr(list(rows)).encode()).hexdigest()[:16],
         rendering=json.loads(json.dumps(choices)),
-        payload=step.payload.model_dump(mode="json", exclude_none=True),
+        payload=step.payload.for_store(),
         vocabulary=vocabulary,
         shard_tokens=step.shard_tokens,
     )

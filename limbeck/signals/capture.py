@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import StoreError
 from limbeck.core.outputs import Outputs
+from limbeck.core.seeds import generator
 from limbeck.core.signals import Head
 from limbeck.signals import codec_hidden, codec_topk, layout
 from limbeck.signals.codec_topk import Codebook
 from limbeck.signals.manifest import Identity, Manifest
 from limbeck.signals.payload import Payload
-from limbeck.signals.rows import learnt_of, rows_of
-from limbeck.signals.support import Top, support_of, top_of
+from limbeck.signals.rows import Row, learnt_of, rows_of
+from limbeck.signals.support import Draws, Top, support_of, top_of
 from limbeck.signals.writer import StoredRow, Writer
 
 Captured = tuple[list[StoredRow], Any]
@@ -95,7 +97,7 @@ class _Capture:
         batch_tokens: int,
     ) -> None:
         self.writer, self.batch_of, self.answer, self.batch_tokens = writer, batch_of, answer, batch_tokens
-        self.payload = Payload.model_validate(writer.identity.payload)
+        self.payload = Payload.of_store(writer.identity.payload)
         self._book: Codebook | None = None
 
     def first(self) -> None:
@@ -134,13 +136,15 @@ class _Capture:
             with torch.no_grad():
                 answer = self.answer(batch)
             learnt = learnt_of(batch)
-            found = self._kept(answer, learnt)
             mask, start = learnt.cpu().numpy(), 0
-            for row in rows_of(batch):
+            lines = rows_of(batch)
+            found = self._kept(answer, learnt, _uniforms(lines, mask))
+            for row in lines:
                 kept = mask[row.line, row.start : row.stop].copy()
                 stop = start + int(kept.sum())
                 rows[row.id] = StoredRow(row.id, row.checksum, kept)
-                parts[row.id] = _slice(found, start, stop)
+                part = slice(start, stop)
+                parts[row.id] = found.at(part) if isinstance(found, Top) else found[part]
                 start = stop
         names = [name for batch in self._in_order(number) for name in batch]
         return [rows[name] for name in names], [parts[name] for name in names]
@@ -158,18 +162,19 @@ class _Capture:
             streams = codec_hidden.encode(torch.cat(parts), positions, dtype=self.payload.hidden.dtype)
         self.writer.write(number, rows, streams)
 
-    def _kept(self, answer: Outputs, learnt: Tensor) -> Any:
-        if self.payload.topk is not None:
-            return top_of(answer, learnt, most=self.payload.topk.max)
+    def _kept(self, answer: Outputs, learnt: Tensor, uniforms: NDArray[np.float64]) -> Any:
+        kept = self.payload.topk
+        if kept is not None:
+            draws = Draws(kept.mass, kept.most_draws, uniforms) if kept.most_draws else None
+            return top_of(answer, learnt, most=kept.max, draws=draws)
         self._check_head(answer)
         assert answer.hidden is not None
         return answer.hidden[learnt].cpu()
 
     def _support(self, parts: Sequence[Top]) -> codec_topk.Support:
         assert self.payload.topk is not None
-        top = Top(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         vocabulary = self.writer.identity.vocabulary
-        return support_of(top, mass=self.payload.topk.mass, vocabulary=vocabulary)
+        return support_of(Top.joined(parts), mass=self.payload.topk.mass, vocabulary=vocabulary)
 
     def _batches(self, number: int) -> list[list[int]]:
         """Rows of like length together, so that little padding is read."""
@@ -195,7 +200,9 @@ class _Capture:
             )
 
 
-def _slice(found: Any, start: int, stop: int) -> Any:
-    if isinstance(found, Top):
-        return Top(found.ids[start:stop], found.log_probs[start:stop])
-    return found[start:stop]
+def _uniforms(rows: Sequence[Row], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """[N] a number for each kept position, by its row and place there: whatever it is asked together with."""
+    found = np.zeros(mask.shape)
+    for row in rows:
+        found[row.line, row.start : row.stop] = generator(0, "draws", row.id).random(row.stop - row.start)
+    return found[mask]

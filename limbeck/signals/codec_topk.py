@@ -1,13 +1,16 @@
 """The `topk` payload: few ids of a position and their log-probabilities, in about 10 bits an id.
 
 For each position, likeliest id first: the number of ids, the list its ids are looked up in, the tail's
-level (a byte each); then for each id its class (2 bits), its code, and the step down to its level.
+level (a byte each), and whether others follow that were drawn from the tail (a bit); then for each id its
+class (2 bits), its code, and the step down to its level; a drawn id's step is in fours of levels, as only
+the value of an objective reads it.
 The step is written in two parts, as Rice codes are: its low bits behind the id's code, as many as
 the store says for that rank, the rest as so many zeros before a one in a stream of its own.
 """
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,10 +25,13 @@ from limbeck.signals.lists import CLASSES, Lists
 from limbeck.signals.lists import learn as learn_lists
 
 COLUMNS = ("counts", "lists", "tails", "classes", "codes", "levels")
-"""Streams of a row, in the order of `encode`."""
+"""Streams of a row, in the order of `encode`; `DRAWS` follows in stores with drawn ids."""
+
+DRAWS = "draws"
 
 _METADATA = "limbeck"
 _RANKS, _MOST_LOW_BITS = 24, 6
+_DRAWN_SHIFT = 2
 _SMALLEST_TAIL = 1e-12
 _MASKS = ((1 << np.arange(33, dtype=np.uint64)) - 1).astype(np.uint32)
 _QUARTERS = np.stack([np.arange(256) >> 2 * place & 3 for place in range(4)], 1).astype(np.uint8)
@@ -35,16 +41,33 @@ class Support(NamedTuple):
     """Ids of N positions, one after another; E of them in all.
 
     Attributes:
-        counts: [N] ids of each position, at least 1.
+        counts: [N] ids of each position, kept and drawn; at least 1 is kept.
         ids: [E] likeliest first within a position, all different there.
         log_probs: [E] natural log-probabilities.
-        log_tails: [N] log of the mass outside; -inf without any.
+        log_tails: [N] log of the mass outside the kept ids; -inf without any.
+        draws: [N] how many of the ids, the last ones, were drawn from the tail; None: nowhere any.
     """
 
     counts: NDArray[np.int64]
     ids: NDArray[np.int64]
     log_probs: NDArray[np.float64]
     log_tails: NDArray[np.float64]
+    draws: NDArray[np.int64] | None = None
+
+    @property
+    def is_drawn(self) -> NDArray[np.bool_]:
+        """[E] which ids were drawn."""
+        if self.draws is None:
+            return np.zeros(len(self.ids), np.bool_)
+        ranks = np.arange(len(self.ids)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        return ranks >= np.repeat(self.counts - self.draws, self.counts)
+
+    def kept(self) -> "Support":
+        """Without the drawn ids."""
+        if self.draws is None:
+            return self
+        inside = ~self.is_drawn
+        return Support(self.counts - self.draws, self.ids[inside], self.log_probs[inside], self.log_tails)
 
 
 @dataclass(frozen=True)
@@ -55,15 +78,22 @@ class Codebook:
         delta: step of the ladder of levels in sqrt(p).
         low_bits: bits of a step behind the code, by rank; 0 beyond.
         lists: of likely ids.
+        most: kept and drawn ids of a position that has drawn ones; None: no ids are drawn.
     """
 
     delta: float
     low_bits: tuple[int, ...]
     lists: Lists
+    most: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Streams of a row."""
+        return COLUMNS if self.most is None else (*COLUMNS, DRAWS)
 
     def to_table(self) -> pa.Table:
         """As a file of the store keeps it: one list a row, the numbers as metadata."""
-        numbers = {
+        numbers: dict[str, Any] = {
             "delta": self.delta,
             "low_bits": self.low_bits,
             "widths": self.lists.widths,
@@ -71,6 +101,8 @@ class Codebook:
             "levels": ladder(self.delta).tolist(),
             "tail_levels": [None if value == -np.inf else value for value in tail_ladder().tolist()],
         }
+        if self.most is not None:
+            numbers["most"] = self.most
         flat = pa.array(self.lists.ids.ravel(), pa.int32())
         lists = pa.FixedSizeListArray.from_arrays(flat, self.lists.ids.shape[1])
         return pa.table({"ids": lists}).replace_schema_metadata({_METADATA: json.dumps(numbers)})
@@ -83,7 +115,7 @@ class Codebook:
         ids = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
         flat = ids.flatten().to_numpy().reshape(len(ids), -1)
         lists = Lists(flat, tuple(numbers["widths"]), numbers["vocabulary"])
-        return cls(numbers["delta"], tuple(numbers["low_bits"]), lists)
+        return cls(numbers["delta"], tuple(numbers["low_bits"]), lists, numbers.get("most"))
 
 
 def learn_codebook(
@@ -98,15 +130,21 @@ def learn_codebook(
         most: ids that a position may have.
         positions: that will be written with it.
     """
-    delta = delta_for(quantisation, most)
+    counts = support.kept().counts
+    # Positions with drawn ids keep fewer; those without may keep `most`, but the budget is for the average.
+    kept = most if support.draws is None else max(most // 2, math.ceil(counts.mean()))
+    delta = delta_for(quantisation, kept)
     firsts = np.cumsum(support.counts) - support.counts
     lists = learn_lists(support.ids, support.counts, vocabulary, positions)
     steps = _steps(support, firsts, delta)
-    return Codebook(delta, _low_bits(steps, firsts, support.counts, MOST_BITS - lists.widths[-1]), lists)
+    room = MOST_BITS - lists.widths[-1]
+    return Codebook(
+        delta, _low_bits(steps, firsts, counts, room), lists, None if support.draws is None else most
+    )
 
 
 def encode(book: Codebook, support: Support, positions: Sequence[int]) -> dict[str, list[bytes]]:
-    """Streams of rows: for every name of `COLUMNS` one a row.
+    """Streams of rows: for every name of `book.columns` one a row.
 
     Args:
         book: of the store.
@@ -119,45 +157,60 @@ def encode(book: Codebook, support: Support, positions: Sequence[int]) -> dict[s
     chosen, places = lists.place(support.ids, counts)
     ranks = np.arange(len(steps)) - np.repeat(firsts, counts)
     low = np.asarray([*book.low_bits, 0])[np.minimum(ranks, _RANKS)]
+    low[support.is_drawn] = 0
     starts = lists.starts
     classes = np.searchsorted(starts[1:], places, side="right")
     codes = np.where(classes == CLASSES - 1, support.ids, places - starts[classes])
     widths = np.asarray(lists.widths)[classes] + low
     row_ids = np.add.reduceat(counts, _begins(positions))
-    return {
-        "counts": _cut(counts.astype(np.uint8), positions),
+    draws = np.zeros_like(counts) if support.draws is None else support.draws
+    found = {
+        "counts": _cut((counts - draws).astype(np.uint8), positions),
         "lists": _cut(chosen, positions),
         "tails": _cut(_tail_levels(support.log_tails), positions),
         "classes": _fields(classes, np.full(len(classes), 2), row_ids),
         "codes": _fields(codes << low | steps & (1 << low) - 1, widths, row_ids),
         "levels": _fields(None, (steps >> low) + 1, row_ids),
     }
+    if book.most is not None:
+        assert (counts[draws > 0] == book.most).all(), "drawn ids fill a position"
+        ones = np.ones(len(counts), np.int64)
+        found[DRAWS] = _fields((draws > 0).astype(np.int64), ones, np.asarray(positions))
+    return found
 
 
 def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
-    """The ids of all positions of some rows, row after row; probabilities and tail add up to 1.
+    """The ids of all positions of some rows, row after row; kept probabilities and tail add up to 1.
 
     Args:
         book: of the store.
-        streams: for every name of `COLUMNS`, the bytes of each row; of at least one row.
+        streams: for every name of `book.columns`, the bytes of each row; of at least one row.
     """
     lists = book.lists
-    counts = np.concatenate([np.frombuffer(one, np.uint8) for one in streams["counts"]]).astype(np.int64)
-    chosen = np.concatenate([np.frombuffer(one, np.uint8) for one in streams["lists"]])
-    tails = tail_ladder()[np.concatenate([np.frombuffer(one, np.uint8) for one in streams["tails"]])]
-    begins = _begins([len(one) for one in streams["counts"]])
+    kept = counts = _flat(streams["counts"]).astype(np.int64)
+    chosen = _flat(streams["lists"])
+    tails = tail_ladder()[_flat(streams["tails"])]
+    sizes = [len(one) for one in streams["counts"]]
+    begins = _begins(sizes)
+    draws = None
+    if book.most is not None:
+        draws = np.where(_bits(streams[DRAWS], sizes), book.most - kept, 0)
+        counts = kept + draws
     row_ids = np.add.reduceat(counts, begins)
     ends = np.cumsum(counts)
     firsts = ends - counts
     row_firsts = firsts[begins]
     classes = _classes(streams["classes"], row_ids)
-    is_split, split = _split(book.low_bits, counts, firsts)
+    is_split, split = _split(book.low_bits, kept, firsts)
+    drawn = None if draws is None else _last(draws, ends)
     widths = _take(np.asarray(lists.widths, np.uint8), classes)
     widths[is_split] += split
     codes = _codes(streams["codes"], widths, row_ids, row_firsts)
     steps = _unary(streams["levels"], row_firsts)
     halves = codes[is_split]
     steps[is_split] = steps[is_split] << split | halves & _take(_MASKS, split)
+    if drawn is not None:
+        steps[drawn] <<= _DRAWN_SHIFT
     codes[is_split] = halves >> split
     keys = np.repeat(chosen.astype(np.uint16) * np.uint16(CLASSES), counts)
     keys += classes
@@ -167,15 +220,53 @@ def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
     levels = np.cumsum(steps, dtype=np.int32)
     levels -= np.repeat(levels[firsts] - steps[firsts], counts)
     log_probs = _take(ladder(book.delta, dtype=np.float32), levels)
-    excess = np.log(np.add.reduceat(np.exp(log_probs), firsts) + np.exp(tails)).astype(np.float32)
+    masses = _sums(np.exp(log_probs), firsts, None if draws is None else firsts + kept)
+    excess = np.log(masses + np.exp(tails)).astype(np.float32)
     log_probs -= np.repeat(excess, counts)
-    return Support(counts, ids, log_probs, tails - excess)
+    return Support(counts, ids, log_probs, tails - excess, draws)
+
+
+def _flat(streams: Sequence[Any]) -> NDArray[np.uint8]:
+    return np.concatenate([np.frombuffer(one, np.uint8) for one in streams])
+
+
+def _bits(streams: Sequence[Any], sizes: Sequence[int]) -> NDArray[np.bool_]:
+    joined, begins = _joined(streams)
+    shift = np.repeat(8 * begins - _begins(sizes), sizes)
+    found: NDArray[np.bool_] = np.unpackbits(joined, bitorder="little").view(np.bool_)
+    return found[np.arange(len(shift)) + shift]
+
+
+def _sums(
+    masses: NDArray[np.float32], firsts: NDArray[np.int64], stops: NDArray[np.int64] | None
+) -> NDArray[np.float32]:
+    """Sums from each of `firsts` to its stop; without stops, to the next."""
+    if stops is None:
+        return np.add.reduceat(masses, firsts)
+    borders = np.stack([firsts, stops], 1).ravel()
+    sums: NDArray[np.float32] = np.add.reduceat(masses, borders[: -1 if stops[-1] == len(masses) else None])
+    return sums[::2]
+
+
+def _last(draws: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the drawn ids: the last ones of each position."""
+    most = int(draws.max(initial=0))
+    back = np.arange(-most, 0)
+    places = ends[:, None] + back
+    return places.ravel() if len(draws) and draws.min() == most else places[back >= -draws[:, None]]
 
 
 def _steps(support: Support, firsts: NDArray[np.int64], delta: float) -> NDArray[np.int64]:
     levels = nearest(support.log_probs, ladder(delta))
+    drawn = support.is_drawn
+    if support.draws is not None:
+        # In fours from the last kept id's level on.
+        last = np.repeat(levels[firsts + support.counts - support.draws - 1], support.counts)[drawn]
+        half = 1 << _DRAWN_SHIFT - 1
+        levels[drawn] = last + (levels[drawn] - last + half >> _DRAWN_SHIFT << _DRAWN_SHIFT)
     steps = np.diff(levels, prepend=0)
     steps[firsts] = levels[firsts]
+    steps[drawn] >>= _DRAWN_SHIFT
     assert not len(steps) or steps.min() >= 0, "log-probabilities fall within a position"
     return steps
 
@@ -184,12 +275,13 @@ def _low_bits(
     steps: NDArray[np.int64], firsts: NDArray[np.int64], counts: NDArray[np.int64], room: int
 ) -> tuple[int, ...]:
     """The cheapest split of the steps at each of the first ranks."""
-    found = []
-    for rank in range(_RANKS):
-        here = steps[firsts[counts > rank] + rank]
-        choices = range(min(_MOST_LOW_BITS, room) + 1)
-        found.append(min(choices, key=lambda bits: int((here >> bits).sum()) + bits * len(here)))
-    return tuple(found)
+    return tuple(_cheapest(steps[firsts[counts > rank] + rank], room) for rank in range(_RANKS))
+
+
+def _cheapest(steps: NDArray[np.int64], room: int) -> int:
+    """Low bits that write these steps in the fewest bits."""
+    choices = range(min(_MOST_LOW_BITS, room) + 1)
+    return min(choices, key=lambda bits: int((steps >> bits).sum()) + bits * len(steps))
 
 
 def _tail_levels(log_tails: NDArray[np.float64]) -> NDArray[np.uint8]:

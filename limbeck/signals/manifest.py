@@ -9,7 +9,8 @@ from limbeck.core.errors import Problem, StoreError
 from limbeck.core.files import hash_file, read_json, write_json
 from limbeck.signals.payload import Payload
 
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_DRAWS = 1  # read by every limbeck; only stores with drawn ids are of format 2
 MANIFEST, BEGUN = "manifest.json", "begun.json"
 
 
@@ -95,12 +96,21 @@ class Manifest:
     positions: int
     bytes: int
     parts: Sequence[Part]
-    format: int = FORMAT
+    format: int = _WITHOUT_DRAWS
+
+    @classmethod
+    def of(
+        cls, identity: Identity, *, rows: int, tokens: int, positions: int, parts: Sequence[Part]
+    ) -> "Manifest":
+        """Of files just written."""
+        kept = Payload.of_store(identity.payload).topk
+        found = FORMAT if kept is not None and kept.most_draws else _WITHOUT_DRAWS
+        return cls(identity, rows, tokens, positions, sum(part.bytes for part in parts), tuple(parts), found)
 
     @property
     def payload(self) -> Payload:
         """What is kept."""
-        return Payload.model_validate(self.identity.payload)
+        return Payload.of_store(self.identity.payload)
 
     @property
     def shards(self) -> list[Part]:

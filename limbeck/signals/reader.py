@@ -19,7 +19,7 @@ from limbeck.signals.codec_topk import Codebook
 from limbeck.signals.manifest import Identity, Manifest, differences
 from limbeck.signals.rows import Row, rows_of
 from limbeck.signals.support import topk_at
-from limbeck.signals.writer import COLUMNS, unpack_mask
+from limbeck.signals.writer import unpack_mask
 
 _NAMED = 3
 _TOKENS_AT_ONCE = 2048  # positions decoded together: what they take stays in the processor's cache
@@ -60,6 +60,13 @@ class Signals:
         if verify:
             self.manifest.verify(self.folder)
         self.payload = self.manifest.payload
+        self._book: Codebook | None = None
+        self._head: Head | None = None
+        if self.payload.topk is not None:
+            self._book = Codebook.from_table(layout.read_table(self.folder / layout.CODEBOOK))
+        else:
+            self._head = codec_hidden.load_head(self.folder / layout.HEAD)
+        self._columns = codec_hidden.COLUMNS if self._book is None else self._book.columns
         self._streams: list[dict[str, _Stream]] = []
         self._places: dict[str, tuple[int, int]] = {}
         self._checksums: list[NDArray[np.uint32]] = []
@@ -70,14 +77,8 @@ class Signals:
                 self._places[name] = (number, row)
             self._checksums.append(table["checksum"].to_numpy())
             self._tokens.append(table["tokens"].to_numpy())
-            names = ("mask", *COLUMNS[self.payload.name])
+            names = ("mask", *self._columns)
             self._streams.append({name: _Stream.of(table[name]) for name in names})
-        self._book: Codebook | None = None
-        self._head: Head | None = None
-        if self.payload.topk is not None:
-            self._book = Codebook.from_table(layout.read_table(self.folder / layout.CODEBOOK))
-        else:
-            self._head = codec_hidden.load_head(self.folder / layout.HEAD)
 
     @property
     def vocabulary(self) -> int:
@@ -124,10 +125,8 @@ class Signals:
         places, streams = self._gather(batch)
         supports = [codec_topk.decode(self._book, one) for one in _pieces(streams)]
         shape = batch.targets.shape  # type: ignore[union-attr]
-        most = max(int(one.counts.max(initial=1)) for one in supports)
-        found = topk_at(supports, places.numpy(), shape.numel(), most)
-        ids, log_probs = (part.view(*shape, most) for part in (found.ids, found.log_probs))
-        return TopK(ids, log_probs, found.log_tail.view(shape))
+        found = topk_at(supports, places.numpy(), shape.numel())
+        return found.each(lambda part: part.view(*shape, *part.shape[1:]))
 
     def hidden(self, batch: Batch) -> tuple[Tensor, Head]:
         """[B, T, H] of a batch and the whole head, on the CPU; zeros where nothing is learnt.
@@ -149,7 +148,7 @@ class Signals:
         targets, learnt = batch.targets, batch.learnt
         if targets is None or learnt is None or targets.dim() != 2:
             raise StoreError("a stored teacher answers rows with targets at every token, got others.")
-        streams: dict[str, list[memoryview]] = {name: [] for name in COLUMNS[self.payload.name]}
+        streams: dict[str, list[memoryview]] = {name: [] for name in self._columns}
         places = []
         for row in rows_of(batch):
             shard, place = self._find(row)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from limbeck.core.errors import StoreError
 from limbeck.core.files import read_json, write_json
 from limbeck.core.fingerprint import fingerprint
-from limbeck.signals import codec_hidden, codec_topk, layout
+from limbeck.signals import layout
 from limbeck.signals.manifest import BEGUN, MANIFEST, Identity, Manifest, Part, differences, part_of
 
 _ROW_FIELDS = [
@@ -126,8 +126,7 @@ class Writer:
             )
             rows, positions = rows + len(names), positions + held
             tokens += int(pc.sum(table["tokens"]).as_py())
-        size = sum(part.bytes for part in parts)
-        manifest = Manifest(self.identity, rows, tokens, positions, size, tuple(parts))
+        manifest = Manifest.of(self.identity, rows=rows, tokens=tokens, positions=positions, parts=parts)
         manifest.write(self.folder)
         (self.folder / BEGUN).unlink(missing_ok=True)
         return manifest
@@ -196,6 +195,3 @@ def unpack_mask(packed: bytes, tokens: int) -> np.ndarray:
     if not packed:
         return np.arange(tokens) < tokens - 1
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=tokens, bitorder="little").view(np.bool_)
-
-
-COLUMNS = {"topk": codec_topk.COLUMNS, "hidden": codec_hidden.COLUMNS}

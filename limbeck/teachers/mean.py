@@ -72,7 +72,8 @@ def mixed_topk(topks: Sequence[TopK], weights: Sequence[float] | Sequence[Tensor
     """The mean of stored distributions: their ids united, masses added, tails added.
 
     A teacher that has not stored an id keeps that id's mass in its tail, so the mean understates the
-    id by at most w_i times the tail of teacher i, and its own tail holds what is missing.
+    id by at most w_i times the tail of teacher i, and its own tail holds what is missing. Drawn ids are
+    left out: an id that one teacher keeps would be drawn for the other.
 
     Args:
         topks: [..., K_i] each.

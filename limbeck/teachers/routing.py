@@ -110,7 +110,7 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
 
 
 def spread(answer: Outputs, rows: Tensor, count: int) -> Outputs:
-    """An answer about some rows as one about `count` rows; nothing of use at the others."""
+    """An answer about some rows as one about `count` rows; nothing of use at the others, no drawn ids."""
 
     def over(values: Tensor, fill: float = 0) -> Tensor:
         whole = values.new_full((count, *values.shape[1:]), fill)
@@ -123,7 +123,7 @@ def spread(answer: Outputs, rows: Tensor, count: int) -> Outputs:
         if values is not None
     }
     if answer.topk is not None:
-        ids, log_probs, log_tail = answer.topk
+        ids, log_probs, log_tail = (answer.topk.ids, answer.topk.log_probs, answer.topk.log_tail)
         changed["topk"] = TopK(over(ids, -1), over(log_probs, -torch.inf), over(log_tail))
     return replace(answer, **changed)
 

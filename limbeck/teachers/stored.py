@@ -8,7 +8,7 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.errors import StoreError
 from limbeck.core.outputs import Needs, Outputs
-from limbeck.core.signals import Head, TopK
+from limbeck.core.signals import Head
 from limbeck.signals.reader import Signals
 
 
@@ -40,7 +40,7 @@ class StoredTeacher:
             return Outputs()
         device = batch.inputs["input_ids"].device
         if self.signals.payload.topk is not None:
-            return Outputs(topk=TopK(*(part.to(device) for part in self.signals.topk(batch))))
+            return Outputs(topk=self.signals.topk(batch).each(lambda part: part.to(device)))
         hidden, head = self.signals.hidden(batch)
         return Outputs(hidden=hidden.to(device), head=self._head(head, device))
 

@@ -76,5 +76,5 @@ def test_refuses_a_temperature_that_is_not_positive(temperature):
 
 
 def test_refuses_an_unknown_tail():
-    with pytest.raises(ObjectiveError, match="tail must be 'bucket' or 'renormalise', got 'drop'"):
+    with pytest.raises(ObjectiveError, match="tail must be 'drawn' or 'bucket' or 'renormalise', got 'drop'"):
         forward_kl(Q.log(), P.log(), tail="drop")

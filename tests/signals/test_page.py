@@ -13,13 +13,14 @@ import pytest
 from limbeck.signals.reader import Signals
 from tests.signals.world import World
 
+DRAWN = {"topk": {"mass": 0.999, "max": 16, "draws": 8}}
 PAGE = Path(__file__).parents[2] / "docs" / "signals.md"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_program_of_the_page_reads_what_the_store_says(tmp_path, seed):
+@pytest.mark.parametrize(("seed", "payload"), [(1, DRAWN), (2, DRAWN), (1, "bucket")])
+def test_the_program_of_the_page_reads_what_the_store_says(tmp_path, seed, payload):
     world = World(seed=seed)
-    world.capture(tmp_path / "store")
+    world.capture(tmp_path / "store", payload=payload)
     (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
     # In a folder of its own, isolated: limbeck cannot be imported.
     (tmp_path / "read.py").write_text(program)
@@ -33,8 +34,12 @@ def test_the_program_of_the_page_reads_what_the_store_says(tmp_path, seed):
     learnt = batch.learnt[0]
     lines = done.stdout.splitlines()
     assert len(lines) == int(learnt.sum())
-    for line, ids, log_probs in zip(lines, topk.ids[0][learnt], topk.log_probs[0][learnt], strict=True):
+    drawn = topk.ids[:, :, :0] if topk.drawn_ids is None else topk.drawn_ids
+    places = (topk.ids[0][learnt], topk.log_probs[0][learnt], drawn[0][learnt])
+    assert (payload == DRAWN) == bool((drawn[0][learnt] >= 0).any())
+    for line, ids, log_probs, others in zip(lines, *places, strict=True):
         found = ast.literal_eval(f"[{line.replace('] [', '], [')}]")
         size = len(found[0])
+        assert found[2] == others[others >= 0].tolist()
         assert found[0] == ids[:size].tolist()
         np.testing.assert_allclose(found[1], log_probs[:size].numpy(), atol=2e-4)

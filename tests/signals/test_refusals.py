@@ -76,9 +76,9 @@ def test_a_damaged_shard_alone_is_made_anew(store):
 
 def test_a_newer_format(store):
     manifest = json.loads((store / MANIFEST).read_text())
-    manifest["limbeck_signals"] = manifest["format"] = 2
+    manifest["limbeck_signals"] = manifest["format"] = 3
     (store / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(StoreError, match=r"must have format 1 or lower, got format 2 .* newer limbeck"):
+    with pytest.raises(StoreError, match=r"must have format 2 or lower, got format 3 .* newer limbeck"):
         Signals(store)
 
 

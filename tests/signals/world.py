@@ -28,12 +28,13 @@ IDENTITY = Identity(
     template="c0",
     data="d0",
     rendering={"max_length": MAX_LENGTH},
-    payload={"topk": {"mass": 0.999, "max": 64}},
+    payload={"topk": {"mass": 0.999, "max": 64, "draws": 16}},
     vocabulary=tiny.VOCABULARY,
     shard_tokens=256,
 )
 PAYLOADS: dict[str, dict[str, Any]] = {
-    "topk": {"topk": {"mass": 0.999, "max": 64}},
+    "topk": {"topk": {"mass": 0.999, "max": 64, "draws": 16}},
+    "bucket": {"topk": {"mass": 0.999, "max": 64}},  # as stores without drawn ids say it
     "hidden": {"hidden": {"dtype": "float32"}},
 }
 
