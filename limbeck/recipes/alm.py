@@ -28,19 +28,24 @@ def alm(
     temperature: float = 100.0,
     distance: str = "binary_kl",
     threshold: Share = 0.1,
+    debias: bool = True,
     cross_entropy: bool = False,
     states: bool = False,
+    balanced: bool = True,
 ) -> Recipe:
     """Likelihoods of chunks that both tokenizers bound; the student may have any tokenizer, or read bytes.
 
-    `student={model: TEACHER, tokenizer: DIR}` transfers the teacher to another tokenizer, with
-    `tokenizer: bytes` to bytes. With `cross_entropy` or `states` (last hidden states at the ends of
-    chunks, for students of the teacher's width) the terms are balanced by the size of their gradients.
+    `student={model: TEACHER, tokenizer: DIR}` moves the teacher to another tokenizer, with
+    `tokenizer: bytes` to bytes. Beside `cross_entropy` or `states` (last hidden states at the ends of
+    chunks, for students of the teacher's width) the terms are balanced by the size of their gradients,
+    or else count as they are. `threshold=0 debias=false` takes every chunk by itself, which suits text
+    with few spaces (code).
     """
     terms = [Term(name="alm", options={"temperature": temperature, "distance": distance})]
     if cross_entropy:
         terms.append(Term(name="cross_entropy"))
     if states:
         terms.append(Term(name="chunk_state_mse", layers=Layers(student=(-1,), teacher=(-1,))))
-    balanced: dict[str, Any] = {"balance": "gradient_magnitude"} if len(terms) > 1 else {}
-    return common.recipe("alm", tuple(terms), alignment=Alignment(threshold=threshold), **balanced)
+    weighing: dict[str, Any] = {"balance": "gradient_magnitude"} if balanced and len(terms) > 1 else {}
+    alignment = Alignment(threshold=threshold, debias=debias)
+    return common.recipe("alm", tuple(terms), alignment=alignment, **weighing)
