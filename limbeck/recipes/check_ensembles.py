@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from limbeck.core.errors import Problem
+from limbeck.recipes.asked import asked_beside, inner_signals
 from limbeck.recipes.check_training import groups_of, needs_teacher_beside
 from limbeck.recipes.model import Capture, Evaluate, Generate, Step, Train
 from limbeck.recipes.parts import Teacher, Term
 
-_INNER = ("teacher_states", "teacher_qkv")
 _OF_STATES = "similarity"
 
 
@@ -33,13 +33,9 @@ def ensemble_problems(step: Step, where: str, measured_task: str) -> Iterator[Pr
 
 
 def _training_problems(step: Train, teacher: Teacher, where: str) -> Iterator[Problem]:
-    asks = {
-        "rollouts": step.rollouts is not None and needs_teacher_beside(step),
-        "domains": step.domains is not None,
-        "selection": step.selection is not None,
-        "watch.perplexities_by": step.watch is not None and step.watch.perplexities_by is not None,
-    }
-    for asking in (name for name, is_asked in asks.items() if is_asked):
+    for asking in asked_beside(step):
+        if asking == "rollouts" and not needs_teacher_beside(step):
+            continue
         yield Problem(
             f"{where}.{asking}",
             "must have a single model as the teacher, which writes or judges beside the training, got an "
@@ -50,11 +46,11 @@ def _training_problems(step: Train, teacher: Teacher, where: str) -> Iterator[Pr
             f"{where}.teacher.route", "must be likelihood with a corpus, whose rows name no teacher."
         )
     for place, term in enumerate(step.objective):
-        inner = [name for name in term.signals if name in _INNER]
+        inner = inner_signals(term)
         if inner:
             yield Problem(
                 f"{where}.objective.{place}",
-                f"objective {term.name} reads {' and '.join(inner)}, of which there is no mean over models. "
+                f"objective {term.name} reads {inner}, of which there is no mean over models. "
                 "Give the step a single teacher.",
             )
     groups = groups_of(step)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from limbeck.core.errors import Problem
+from limbeck.recipes.asked import asked_beside, inner_signals
 from limbeck.recipes.model import Capture, Evaluate, Generate, Step, Train
 
 
@@ -28,24 +29,18 @@ def store_problems(step: Step, where: str, earlier: Sequence[Step]) -> Iterator[
     for path, word in stores.items():
         yield from _reference_problems(step, where, path, word, earlier)
     word = next(iter(stores.values()))
-    asks = {
-        "rollouts": step.rollouts is not None,
-        "domains": step.domains is not None,
-        "selection": step.selection is not None,
-        "watch.perplexities_by": step.watch is not None and step.watch.perplexities_by is not None,
-    }
-    for asking in (name for name, is_asked in asks.items() if is_asked):
+    for asking in asked_beside(step):
         yield Problem(
             f"{where}.{asking}",
             f"asks the teacher while training, and the store '{word}' knows only the rows that were "
             "captured. Give the step a model as its teacher.",
         )
     for place, term in enumerate(step.objective):
-        inner = [name for name in term.signals if name in ("teacher_states", "teacher_qkv")]
+        inner = inner_signals(term)
         if inner:
             yield Problem(
                 f"{where}.objective.{place}",
-                f"objective {term.name} reads {' and '.join(inner)}, and a store keeps distributions alone. "
+                f"objective {term.name} reads {inner}, and a store keeps distributions alone. "
                 "Give the step a model as its teacher.",
             )
 
