@@ -16,6 +16,15 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:_SHORT]
 
 
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """Of what turns text into ids; how a batch was last padded, and the chat template, do not count."""
+    if not tokenizer.is_fast:
+        return fingerprint([repr(tokenizer), str(tokenizer.special_tokens_map)])
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    parts = {name: part for name, part in parts.items() if name not in ("padding", "truncation")}
+    return fingerprint([parts, str(tokenizer.special_tokens_map)])
+
+
 def fingerprint_path(path: Path) -> str:
     """A short hash of a file, or of the names and bytes of all files below a folder."""
     if path.is_file():

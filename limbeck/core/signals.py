@@ -40,6 +40,9 @@ SIGNALS: Mapping[str, str] = {
 BATCH_SIGNALS = ("advantages", "sampled_log_probs")
 """Signals that come with the batch: one number for each target, put there when it was prepared."""
 
+ANSWERED = ("unaligned", "aligned")
+"""Groups of targets at a teacher with another tokenizer: whether one of its positions answers them."""
+
 POINTWISE = frozenset(
     {"student_logits", "teacher_logits", "teacher_topk", "teacher_own_logits", "labels", *BATCH_SIGNALS}
 )

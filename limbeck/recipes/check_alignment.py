@@ -6,9 +6,6 @@ from limbeck.core.errors import Problem
 from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Term
 
-ANSWERED = ("unaligned", "aligned")
-"""Groups of targets that such a teacher makes: whether one of its positions answers them."""
-
 _FOREIGN = frozenset({"teacher_own_logits", "teacher_chunks", "teacher_chunk_states", "teacher_space"})
 _BY_POSITION = frozenset({"teacher_logits", "teacher_own_logits"})
 _SAME_TOKENS = frozenset({"teacher_topk", "teacher_states", "teacher_qkv", "spans"})

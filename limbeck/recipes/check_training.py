@@ -6,8 +6,8 @@ from typing import Any
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.rollouts import SOURCES
-from limbeck.core.signals import BATCH_SIGNALS
-from limbeck.recipes.check_alignment import ANSWERED, alignment_problems, reads_foreign
+from limbeck.core.signals import ANSWERED, BATCH_SIGNALS
+from limbeck.recipes.check_alignment import alignment_problems, reads_foreign
 from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Term, schedule_problems
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limbeck.core.errors import ConfigError, ModelError, Problem
-from limbeck.core.lookup import did_you_mean
+from limbeck.core.errors import ModelError
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.outputs import Needs
 from limbeck.recipes.model import Capture, Load, Recipe
 from limbeck.rows.render import render
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
+from limbeck.runs.fields import nested_fields
 from limbeck.runs.loading import loaded
 from limbeck.runs.models import located
 from limbeck.runs.sources import decoder_start, rendering_of
@@ -40,20 +40,7 @@ def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) 
         ConfigError: unknown fields.
     """
     allowed = [name for name in Capture.model_fields if name not in _SET_HERE] + list(_LOADED)
-    problems = [
-        Problem(key, f"unknown key '{key}'.{did_you_mean(key, allowed)}")
-        for key in inputs
-        if key.split(".")[0] not in allowed
-    ]
-    if problems:
-        raise ConfigError(problems)
-    fields: dict[str, Any] = {}
-    for key, value in inputs.items():
-        *heads, last = key.split(".")
-        place = fields
-        for head in heads:
-            place = place.setdefault(head, {})
-        place[last] = value
+    fields = nested_fields(inputs, allowed)
     load = {name: fields.pop(name) for name in _LOADED if name in fields}
     load |= {"out": _ROWS, "path": data, "heldout": 0}
     capture = {"out": _OUT, "teacher": teacher, "rows": f"{_ROWS}.train", "folder": str(folder), **fields}

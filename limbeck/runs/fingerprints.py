@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.core.fingerprint import fingerprint, fingerprint_path
+from limbeck.core.fingerprint import fingerprint, fingerprint_path, tokenizer_fingerprint
 from limbeck.core.models import model_fingerprint
 from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
 from limbeck.recipes.check_stores import stores_of
@@ -13,7 +13,6 @@ from limbeck.recipes.model import Build, Load, Recipe, Step, Train
 from limbeck.rows.read import STANDARD_LIBRARY
 from limbeck.rows.standard_library import standard_library_files
 from limbeck.runs.models import located, tokenizer_of
-from limbeck.runs.stores import tokenizer_fingerprint
 from limbeck.signals.manifest import MANIFEST
 
 VERSION = 1

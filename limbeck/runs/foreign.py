@@ -1,5 +1,6 @@
 """A teacher with another tokenizer: the rows in both sides' tokens, and how the teacher is put together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from limbeck.recipes.model import Train
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
+from limbeck.runs.models import positions_of
 from limbeck.runs.steps.work import Work
 from limbeck.teachers.chunks import ChunkRules
 from limbeck.teachers.edit_map import edit_map
@@ -41,7 +43,7 @@ def read_twice(step: Train, work: Work, tokenizer: Any, rendering: Rendering) ->
     """The rows of a step in the student's tokens and in the teacher's."""
     assert step.teacher is not None, "checked with the recipe"
     place = work.model_place(step.teacher.model)
-    positions = getattr(read_config(place).get_text_config(), "max_position_embeddings", None)
+    positions = positions_of(read_config(place))
     own, rows = work.load_tokenizer(step.teacher.model), work.rows(step.rows)
     length = teacher_length(step, positions)
     return work.renderer.render_pair(step.rows, rows, tokenizer, own, rendering, teacher_length=length)
@@ -63,6 +65,7 @@ def make_foreign_teacher(
     own = work.load_tokenizer(step.teacher.model)
     source = PaddedSource(rows, rendering, int(own.pad_token_id))
     alignment = settings_of(step)
+    spelt, own_spelt = token_bytes(tokenizer), token_bytes(own)
     teacher = ForeignTeacher(
         work.load_model(step.teacher.model, "causal"),
         ForeignRows(source, {name: place for place, name in enumerate(rows["row_id"])}),
@@ -70,12 +73,12 @@ def make_foreign_teacher(
         rules=ChunkRules(
             threshold=alignment.threshold,
             debias=alignment.debias,
-            student_starts=_starts(tokenizer),
-            teacher_starts=_starts(own),
-            teacher_marks=_marks(own),
+            student_starts=_starts(spelt),
+            teacher_starts=_starts(own_spelt),
+            teacher_marks=torch.tensor([not one for one in own_spelt]),
         ),
         pairing=alignment.pair,
-        ids=_mapped(tokenizer, own) if alignment.map == "min_edit" else None,
+        ids=_mapped(tokenizer, own, spelt, own_spelt) if alignment.map == "min_edit" else None,
     )
     return teacher.to(work.device)
 
@@ -85,20 +88,14 @@ def ids_of(tokenizer: Any) -> int:
     return 1 + max(tokenizer.get_vocab().values())
 
 
-def _starts(tokenizer: Any) -> torch.Tensor:
+def _starts(spelt: Sequence[bytes]) -> torch.Tensor:
     """[V] ids behind which a word has ended: white space first, or a special token."""
-    return torch.tensor([not one or one.startswith(_BEGINS_A_WORD) for one in token_bytes(tokenizer)])
+    return torch.tensor([not one or one.startswith(_BEGINS_A_WORD) for one in spelt])
 
 
-def _marks(tokenizer: Any) -> torch.Tensor:
-    """[V] the special ids."""
-    return torch.tensor([not one for one in token_bytes(tokenizer)])
-
-
-def _mapped(tokenizer: Any, own: Any) -> torch.Tensor:
+def _mapped(tokenizer: Any, own: Any, spelt: Sequence[bytes], own_spelt: Sequence[bytes]) -> torch.Tensor:
     """[V] the teacher's id for each of the student's; of special ones the same mark, or -1."""
-    spelt, others = token_bytes(tokenizer), token_bytes(own)
-    ids = edit_map(spelt, others, cache=cache_folder() / "edit_maps", workers=-1)
+    ids = edit_map(spelt, own_spelt, cache=cache_folder() / "edit_maps", workers=-1)
     known = own.get_vocab()
     for token, place in tokenizer.get_vocab().items():
         if not spelt[place]:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.lookup import did_you_mean
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.model import METRICS as METRIC_NAMES
 from limbeck.recipes.model import Evaluate, Load, Recipe
+from limbeck.runs.fields import nested_fields
 from limbeck.runs.models import read_shape
 
 _ROWS = "rows"
@@ -34,20 +33,7 @@ def measuring(
     """
     set_here = ("out", "model", "teacher", "baseline", "rows")
     allowed = [name for name in Evaluate.model_fields if name not in set_here] + list(_LOADED)
-    problems = [
-        Problem(key, f"unknown key '{key}'.{did_you_mean(key, allowed)}")
-        for key in inputs
-        if key.split(".")[0] not in allowed
-    ]
-    if problems:
-        raise ConfigError(problems)
-    fields: dict[str, Any] = {}
-    for key, value in inputs.items():
-        head, _, rest = key.partition(".")
-        if rest:
-            fields.setdefault(head, {})[rest] = value
-        else:
-            fields[head] = value
+    fields = nested_fields(inputs, allowed)
     load = {
         "out": _ROWS,
         "path": data,

@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.files import cache_folder
-from limbeck.core.fingerprint import fingerprint
+from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.core.models import ModelKind
 from limbeck.core.seeds import generator
 from limbeck.recipes.model import Build, Capture, Evaluate, Train
@@ -60,8 +60,7 @@ class Renderer:
 
 
 def _fingerprint(tokenizer: Any) -> str:
-    text = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(tokenizer)
-    return fingerprint([text, str(tokenizer.special_tokens_map), str(tokenizer.chat_template)])
+    return fingerprint([tokenizer_fingerprint(tokenizer), str(tokenizer.chat_template)])
 
 
 class TaskPairs:

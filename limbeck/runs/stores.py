@@ -10,7 +10,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem, StoreError
-from limbeck.core.fingerprint import fingerprint
+from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.core.models import load_tokenizer
 from limbeck.recipes.check import store_maker
 from limbeck.recipes.model import Capture, Step
@@ -158,12 +158,3 @@ def summary(manifest: Manifest) -> str:
         f"{manifest.rows:,} rows, {manifest.positions:,} positions, {manifest.bytes:,} bytes in "
         f"{len(manifest.shards)} shards, {each:.1f} bytes a position."
     )
-
-
-def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """Of what turns text into ids; how a batch was last padded does not count."""
-    if not tokenizer.is_fast:
-        return fingerprint([repr(tokenizer), str(tokenizer.special_tokens_map)])
-    parts = json.loads(tokenizer.backend_tokenizer.to_str())
-    parts = {name: part for name, part in parts.items() if name not in ("padding", "truncation")}
-    return fingerprint([parts, str(tokenizer.special_tokens_map)])

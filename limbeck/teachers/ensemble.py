@@ -14,7 +14,7 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.signals import Head, MixedHead
 from limbeck.teachers.mean import mixed_logits, mixed_topk, normalised, softened
 from limbeck.teachers.protocol import Teacher
-from limbeck.teachers.routing import ByLikelihood, Route, rows_of, spread
+from limbeck.teachers.routing import ByColumn, ByLikelihood, Route, only_rows, spread
 
 Mean = Literal["probabilities", "logits", "losses"]
 
@@ -111,7 +111,7 @@ class EnsembleTeacher:
 
     def _asked(self, batch: Batch) -> list[Tensor] | None:
         """For each member where it answers, [B, T] or [B]; None when all answer everything."""
-        if self.route is not None:
+        if isinstance(self.route, ByColumn):
             return self.route.asked(batch, [member.name for member in self.members])
         if all(member.on is None for member in self.members):
             return None
@@ -137,7 +137,7 @@ class EnsembleTeacher:
             return teacher.answer(batch, needs)
         if not rows.numel():
             return Outputs()
-        return spread(teacher.answer(rows_of(batch, rows), needs), rows, batch.rows)
+        return spread(teacher.answer(only_rows(batch, rows), needs), rows, batch.rows)
 
     def _together(
         self, members: Sequence[Member], found: Sequence[Outputs], asked: Sequence[Tensor] | None

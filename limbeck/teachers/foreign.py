@@ -10,14 +10,11 @@ from torch import Tensor, nn
 from limbeck.core.batch import Batch, Source
 from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import Reader
-from limbeck.core.signals import Head
+from limbeck.core.signals import ANSWERED, Head
 from limbeck.signals.rows import rows_of
 from limbeck.teachers.chunks import ChunkRules, chunks_of
 from limbeck.teachers.frames import Frame
 from limbeck.teachers.partners import Pairing, partners
-
-ALIGNED = ("unaligned", "aligned")
-"""Groups of the student's targets: 1 where a position of the teacher answers, 0 elsewhere."""
 
 _UNLIKELY = -1e4  # a score without mass, finite so that closed forms stay finite
 
@@ -69,11 +66,11 @@ class ForeignTeacher:
         self._head: Head | None = None
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch with its targets in the groups `ALIGNED`."""
+        """The batch with its targets in the groups `core.signals.ANSWERED`."""
         partner = self._partners(batch)
         assert batch.targets is not None and batch.learnt is not None
         groups = (partner >= 0).long().where(batch.learnt, batch.targets)
-        return replace(batch, groups=groups, group_names=ALIGNED)
+        return replace(batch, groups=groups, group_names=ANSWERED)
 
     def answer(self, batch: Batch, needs: Needs) -> Outputs:
         """What `needs` asks for, at the student's positions.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +14,6 @@ from limbeck.core.reader import project
 from limbeck.core.signals import TopK
 
 _CHUNK = 2**21  # logits held at a time, 8 MB
-
-
-class Route(Protocol):
-    """Names one member of an ensemble for each row."""
-
-    def asked(self, batch: Batch, names: Sequence[str]) -> list[Tensor]:
-        """For each member where it answers, like the batch's targets."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +55,14 @@ class ByLikelihood:
     All teachers read all rows. Of two that are equally sure the first answers.
     """
 
-    def asked(self, batch: Batch, names: Sequence[str]) -> list[Tensor]:
-        """Not known before the teachers have answered: see `chosen`."""
-        raise NotImplementedError
-
     def chosen(self, batch: Batch, found: Sequence[Outputs]) -> list[Tensor]:
         """For each member where it answers, from what all have said at temperature 1."""
         means = torch.stack([mean_log_likelihoods(one, batch) for one in found])
         return _one_hot(means.argmax(0), batch, len(found))
+
+
+Route = ByColumn | ByLikelihood
+"""How rows find their teacher."""
 
 
 def mean_log_likelihoods(answer: Outputs, batch: Batch) -> Tensor:
@@ -97,7 +90,7 @@ def mean_log_likelihoods(answer: Outputs, batch: Batch) -> Tensor:
     return total / torch.bincount(sequences[learnt], minlength=count).clamp_min(1)
 
 
-def rows_of(batch: Batch, rows: Tensor) -> Batch:
+def only_rows(batch: Batch, rows: Tensor) -> Batch:
     """Some rows of a batch."""
     return replace(
         batch,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset
 
 from limbeck.core.files import write_folder
-from limbeck.core.fingerprint import fingerprint
+from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.rows.read import quiet
 from limbeck.rows.rendering import Rendering
 
@@ -32,7 +32,8 @@ def kept(
     if folder is None:
         return make()
     plain = [asdict(choice) if isinstance(choice, Rendering) else choice for choice in choices]
-    marks = [_VERSION, rows_fingerprint(rows), [tokenizer_fingerprint(one) for one in tokenizers], plain]
+    sides = [[tokenizer_fingerprint(one), str(one.chat_template)] for one in tokenizers]
+    marks = [_VERSION, rows_fingerprint(rows), sides, plain]
     place = folder / fingerprint(marks)
     if not place.exists():
         made = make()
@@ -54,13 +55,3 @@ def rows_fingerprint(rows: Dataset) -> str:
     for batch in table.to_batches(max_chunksize=_HASHED):
         digest.update(batch.serialize())
     return digest.hexdigest()
-
-
-def tokenizer_fingerprint(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Equal for tokenizers that give equal ids, special tokens and chats."""
-    text = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(tokenizer)
-    # Truncation and padding stand first; every call of the tokenizer sets them anew.
-    _, found, parts = text.partition('"added_tokens"')
-    return fingerprint(
-        [parts if found else text, str(tokenizer.special_tokens_map), str(tokenizer.chat_template)]
-    )

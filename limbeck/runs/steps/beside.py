@@ -63,6 +63,8 @@ class Beside:
     ) -> Prepare | None:
         """What makes a step's batches: rollouts, then phrases, the student's uncertainty, who is answered."""
         if foreign is not None:  # goes with none of the others
+            if all(term.on is None for term in self.step.objective):
+                return None
             return lambda window, step, total_steps: [foreign.prepare(batch) for batch in window]
         phrases = any("spans" in term.signals for term in self.step.objective)
         mark = SpanMarker(self.tokenizer) if phrases else None

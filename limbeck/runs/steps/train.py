@@ -68,8 +68,12 @@ def train(step: Train, work: Work) -> Made:
         domains = domains_of(work.rows(step.rows), rendered, step.domains.column)
     source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
     trained = _with_adapters(student, step)
-    widths = {"student_width": width_of(student), "teacher_width": width_of(teacher)}
-    criterion = Criterion(build_terms(step.objective, **widths), fused=step.fused)
+    terms = build_terms(
+        step.objective,
+        student_width=_width(student),
+        teacher_width=_width(getattr(teacher, "model", None)),
+    )
+    criterion = Criterion(terms, fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
     party = Party("student", trained, reader, criterion, _settings(settings), balance=step.balance)
     live = teacher if isinstance(teacher, LocalTeacher) else None
@@ -105,11 +109,9 @@ def _keeps_rows_apart(student: Any, teacher: AnyTeacher | None, vocabulary: int)
     return all(reads_packs(model, vocabulary) for model in (student, *live_models(teacher)))
 
 
-def width_of(whose: Any) -> int | None:
-    """Size of the hidden states of a model, or of a teacher's; None where there is no model."""
-    model = getattr(whose, "model", whose) if not hasattr(whose, "config") else whose
-    config = getattr(model, "config", None)
-    return None if config is None else int(config.get_text_config().hidden_size)
+def _width(model: Any) -> int | None:
+    """Size of a model's hidden states; None without a model (a store, several teachers)."""
+    return None if model is None else int(model.config.get_text_config().hidden_size)
 
 
 def _with_adapters(student: Any, step: Train) -> Any:
