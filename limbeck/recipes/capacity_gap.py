@@ -115,12 +115,12 @@ def capacity_gap(
     if size == "tiny":
         fresh = {name: Student(fresh=SHAPE, sizes={**TEACHERS["tiny"][name], **HEADS}) for name in names}
         steps += [train(name, fresh[name], plain) for name in names]
-    steps += [Build(out=START, student=STUDENTS[size], seed=seed), train("undistilled", start, plain)]
+    steps += [Build(out=START, student=STUDENTS[size], seed=seed), train("baseline", start, plain)]
     objective = tuple(term for term in (hard, soft) if term.weight)
     students = {name: f"student_of_{name}" for name in names}
     steps += [train(students[name], start, objective, teachers[name]) for name in names]
     evaluations = {name: f"from_{name}" for name in names}
-    steps.append(evaluate("no_teacher", "undistilled"))
+    steps.append(evaluate("no_teacher", "baseline"))
     steps += [evaluate(evaluations[name], students[name], teachers[name]) for name in names]
     steps.append(
         Compare(

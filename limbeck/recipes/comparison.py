@@ -11,7 +11,7 @@ from limbeck.recipes.model import METRICS, Evaluate, Generate, Load, Recipe, Ste
 from limbeck.recipes.parts import Student, Term
 
 COMPARED: tuple[METRICS, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")
-UNDISTILLED = "undistilled"
+BASELINE = "baseline"
 PLAIN = (Term(name="cross_entropy"),)
 _OF_TRAINING = (
     "learning_rate",
@@ -61,7 +61,7 @@ class Comparison:
         objective: tuple[Term, ...],
         *,
         compared: tuple[Term, ...] = PLAIN,
-        compared_out: str = UNDISTILLED,
+        compared_out: str = BASELINE,
         before: tuple[Step, ...] = (),
         rows: str = "rows.train",
         validation: float = 0.0,

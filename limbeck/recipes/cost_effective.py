@@ -77,7 +77,7 @@ def cost_effective(
 
     compared = (
         train("labelled", start, labels, num_train_epochs),
-        train("undistilled", Student(model="labelled"), labels, label_epochs),
+        train("baseline", Student(model="labelled"), labels, label_epochs),
     )
     return Recipe(
         name="cost_effective",
@@ -91,7 +91,7 @@ def cost_effective(
             Evaluate(
                 model="student",
                 teacher=Teacher(model=tuned),
-                baseline="undistilled" if baseline else None,
+                baseline="baseline" if baseline else None,
                 rows="rows.heldout",
                 metrics=("classification", "calibration", "speed"),
                 model_kind="classifier",

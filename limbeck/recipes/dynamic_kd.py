@@ -94,7 +94,7 @@ def dynamic_kd(
             Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
             *(() if teacher_is_tuned else (train(out, str(word), labels) for out, word in tunings)),
             Build(out=START, student=Student(cut=tuned, layers=tuple(range(layers))), seed=seed),
-            *((train("undistilled", START, labels),) if baseline else ()),
+            *((train("baseline", START, labels),) if baseline else ()),
             train(
                 "student",
                 START,
@@ -106,7 +106,7 @@ def dynamic_kd(
             Evaluate(
                 model="student",
                 teacher=Teacher(model=tuned),
-                baseline="undistilled" if baseline else None,
+                baseline="baseline" if baseline else None,
                 rows="rows.heldout",
                 metrics=("classification", "calibration", "speed"),
                 model_kind="classifier",

@@ -115,9 +115,9 @@ def fidelity_study(
         Load(out="rows", path=data or "standard_library", columns=dict(columns or {}), heldout=heldout),
         *((train("tuned", Student(model=HUB_TEACHER), plain),) if is_paper else ()),
         Build(out=START, student=made, seed=seed),
-        train("undistilled", start, plain),
+        train("baseline", start, plain),
         *(distil(*one) for one in cells),
-        evaluate("sft", "undistilled"),
+        evaluate("sft", "baseline"),
         *(evaluate(cell(*one), f"student_{cell(*one)}") for one in cells),
     ]
     return Recipe(name="fidelity_study", steps=(*steps, _compared(cells, is_paper)))

@@ -49,12 +49,12 @@ def quickstart(
         steps=(
             Load(out="rows", path="standard_library"),
             Build(out=START, student=Student(fresh=TEACHER, sizes=SIZES), seed=seed),
-            *((train("undistilled", Term(name="cross_entropy")),) if baseline else ()),
+            *((train("baseline", Term(name="cross_entropy")),) if baseline else ()),
             train("student", Term(name="forward_kl"), teacher),
             Evaluate(
                 model="student",
                 teacher=teacher,
-                baseline="undistilled" if baseline else None,
+                baseline="baseline" if baseline else None,
                 rows="rows.heldout",
                 metrics=("perplexity", "fidelity", "calibration", "generation", "speed"),
                 task="python_syntax",

@@ -63,7 +63,7 @@ def seq_kd(
         steps=(
             Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
             *made,
-            *((train("undistilled", "rows.train"),) if baseline else ()),
+            *((train("baseline", "rows.train"),) if baseline else ()),
             Generate(
                 out="written",
                 teacher=as_teacher(teacher),
@@ -78,7 +78,7 @@ def seq_kd(
             Evaluate(
                 model="student",
                 teacher=as_teacher(teacher),
-                baseline="undistilled" if baseline else None,
+                baseline="baseline" if baseline else None,
                 rows="rows.heldout",
                 metrics=COMPARED,
                 max_length=max_length,

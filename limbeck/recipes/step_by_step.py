@@ -63,11 +63,11 @@ def step_by_step(
         steps=(
             Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
             *made,
-            *((train("undistilled", (Term(name="cross_entropy", on="label"),)),) if baseline else ()),
+            *((train("baseline", (Term(name="cross_entropy", on="label"),)),) if baseline else ()),
             train("student", tuple(term for term in (label, rationale) if term.weight)),
             Evaluate(
                 model="student",
-                baseline="undistilled" if baseline else None,
+                baseline="baseline" if baseline else None,
                 rows="rows.heldout",
                 metrics=("perplexity", "generation", "speed"),
                 task="exact_match",

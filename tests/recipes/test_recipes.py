@@ -98,7 +98,7 @@ def test_every_listed_recipe_is_tried_here():
 def test_the_baseline_differs_from_the_student_in_teacher_rows_and_objective_only(name):
     baseline, student = (
         next(step for step in SHIPPED[name].steps if isinstance(step, Train) and step.out == out)
-        for out in ("undistilled", "student")
+        for out in ("baseline", "student")
     )
     method = {"out", "teacher", "rows", "objective", "rollouts", "corpus", "watch", "domains"}
     assert baseline.model_dump(exclude=method) == student.model_dump(exclude=method)
@@ -135,13 +135,13 @@ def test_redi_lowers_wrong_answers_by_alpha_and_its_baseline_does_not():
 
 def test_cost_effective_learns_scores_then_labels_and_its_baseline_labels_twice():
     trained = {step.out: step for step in SHIPPED["cost_effective"].steps if isinstance(step, Train)}
-    assert list(trained) == ["tuned", "labelled", "undistilled", "scored", "student"]
+    assert list(trained) == ["tuned", "labelled", "baseline", "scored", "student"]
     assert [(term.name, term.weight) for term in trained["scored"].objective] == [
         ("cross_entropy", 0.5),
         ("corrected_mse", 0.5),
     ]
     assert trained["student"].student.model == "scored"
-    for baseline, distilled in (("labelled", "scored"), ("undistilled", "student")):
+    for baseline, distilled in (("labelled", "scored"), ("baseline", "student")):
         method = {"out", "teacher", "objective", "student"}
         assert trained[baseline].model_dump(exclude=method) == trained[distilled].model_dump(exclude=method)
 

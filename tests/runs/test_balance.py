@@ -32,7 +32,7 @@ def test_word_kd_balanced(world, tmp_path):
     for terms in lines(done.folder, "student"):
         assert set(terms) == {"cross_entropy", "forward_kl", "weight_cross_entropy", "weight_forward_kl"}
         assert terms["weight_cross_entropy"] + terms["weight_forward_kl"] == pytest.approx(1.0)
-    assert all("weight_cross_entropy" not in terms for terms in lines(done.folder, "undistilled"))
+    assert all("weight_cross_entropy" not in terms for terms in lines(done.folder, "baseline"))
 
 
 def test_two_tasks_of_a_seq2seq_student_balanced(world, tmp_path):

@@ -84,7 +84,7 @@ def test_a_run_with_two_teachers_reports_the_loyalty_to_each(world, second, tmp_
     subjects = {one["name"]: one for one in done.evaluation["subjects"]}
     assert {name: one["role"] for name, one in subjects.items()} == {
         "teacher": "teacher", "teacher_2": "member", "wide": "member", "student": "student",
-        "undistilled": "baseline",
+        "baseline": "baseline",
     }  # fmt: skip
     sizes = {name: one["parameters"] for name, one in subjects.items()}
     assert sizes["teacher"] == sizes["teacher_2"] + sizes["wide"]
@@ -93,7 +93,7 @@ def test_a_run_with_two_teachers_reports_the_loyalty_to_each(world, second, tmp_
     kls = [one["forward_kl"]["value"] for one in (measured["overall"], *measured["members"].values())]
     # KL to a mean of distributions is convex: below the mean of the KLs (here wide is softened on one side).
     assert kls[0] < max(kls[1:])
-    assert set(done.evaluation["metrics"]["generation"]["subjects"]) == {"student", "undistilled"}
+    assert set(done.evaluation["metrics"]["generation"]["subjects"]) == {"student", "baseline"}
     page = done.report.read_text(encoding="utf-8")
     assert "Loyalty to each teacher" in page and "wide" in page
     plan, _ = make_plan(done.recipe, tmp_path / "other")

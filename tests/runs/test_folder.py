@@ -75,7 +75,7 @@ def metrics_of(folder: Path) -> list[dict[str, object]]:
     return [{key: line[key] for key in ("phase", "step", "loss", "grad_norm", "tokens")} for line in lines]
 
 
-ALL = ["rows", "undistilled", "student", "evaluation"]
+ALL = ["rows", "baseline", "student", "evaluation"]
 
 
 def test_a_second_run_reuses_every_step(start):
@@ -94,7 +94,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(start, numbe
         start(Stopping("student", 2, number))
     assert not (start.folder / "evaluation.json").exists()
     second = start()
-    assert (second.taken, second.worked) == (["rows", "undistilled"], ["student", "evaluation"])
+    assert (second.taken, second.worked) == (["rows", "baseline"], ["student", "evaluation"])
     assert metrics_of(start.folder) == metrics_of(start.folder.parent / "whole")
 
 
@@ -114,7 +114,7 @@ def test_a_changed_field_is_refused_by_name_and_nothing_is_touched(start):
 def test_overwrite_reruns_the_changed_step_and_the_ones_behind_it_only(start):
     start()
     second = start(overwrite=True, **{"steps.2.train.learning_rate": 5e-4})
-    assert (second.taken, second.worked) == (["rows", "undistilled"], ["student", "evaluation"])
+    assert (second.taken, second.worked) == (["rows", "baseline"], ["student", "evaluation"])
     assert "learning_rate: 0.0005" in (start.folder / "recipe.yaml").read_text()
 
 

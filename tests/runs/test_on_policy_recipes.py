@@ -44,7 +44,7 @@ def test_a_recipe_makes_a_student_beside_its_baseline(world, tmp_path, name):
     done = run(tiny_recipe(name, world, max_steps=2), tmp_path / "run")
     AutoModelForCausalLM.from_pretrained(done.student)
     subjects = {subject["name"] for subject in done.evaluation["subjects"]}
-    assert subjects == {"student", "teacher", "undistilled"}
+    assert subjects == {"student", "teacher", "baseline"}
     lines = lines_of(done)
     assert [line["step"] for line in lines] == [1, 2]
     for line in lines:

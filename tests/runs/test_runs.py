@@ -42,17 +42,17 @@ def test_word_kd_of_a_cut_student(world, tmp_path):
     student = AutoModelForCausalLM.from_pretrained(done.student)
     assert student.config.num_hidden_layers == 2
     assert AutoTokenizer.from_pretrained(done.student)("the cat")["input_ids"]
-    assert names(done.evaluation) == ["student", "teacher", "undistilled"]
+    assert names(done.evaluation) == ["baseline", "student", "teacher"]
     assert {path.name for path in done.folder.iterdir()} >= {
         "recipe.yaml", "versions.json", "metrics.jsonl", "steps", "student", "evaluation.json", "report.html"
     }  # fmt: skip
     lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["phase"], line["step"]) for line in lines] == [
-        ("undistilled", 1), ("undistilled", 2), ("student", 1), ("student", 2)
+        ("baseline", 1), ("baseline", 2), ("student", 1), ("student", 2)
     ]  # fmt: skip
     assert set(lines[-1]["terms"]) == {"cross_entropy", "forward_kl"}
     assert sorted(path.name for path in (done.folder / "steps").iterdir()) == [
-        "0-load-rows", "1-build-start", "2-train-undistilled", "3-train-student", "4-evaluate-evaluation"
+        "0-load-rows", "1-build-start", "2-train-baseline", "3-train-student", "4-evaluate-evaluation"
     ]  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_a_student_that_learns_nothing_from_its_teacher_is_the_baseline(world, t
     steps = done.folder / "steps"
     weights = [
         AutoModelForCausalLM.from_pretrained(steps / name / "model").state_dict()
-        for name in ("1-train-undistilled", "2-train-student")
+        for name in ("1-train-baseline", "2-train-student")
     ]
     for name, weight in weights[0].items():
         assert torch.equal(weight, weights[1][name]), name
@@ -153,7 +153,7 @@ def test_minilm_of_a_cut_encoder(world, tmp_path):
     )  # fmt: skip
     assert AutoModel.from_pretrained(done.student).config.num_hidden_layers == 2
     assert set(done.evaluation["metrics"]) == {"similarity", "speed"}
-    assert names(done.evaluation) == ["student", "teacher", "undistilled"]
+    assert names(done.evaluation) == ["baseline", "student", "teacher"]
 
 
 def test_pkd_tunes_its_teacher_first(world, tmp_path):
@@ -164,7 +164,7 @@ def test_pkd_tunes_its_teacher_first(world, tmp_path):
     student = AutoModelForSequenceClassification.from_pretrained(done.student)
     assert (student.config.num_hidden_layers, student.config.num_labels) == (2, 3)
     lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
-    assert list(dict.fromkeys(line["phase"] for line in lines)) == ["tuned", "undistilled", "student"]
+    assert list(dict.fromkeys(line["phase"] for line in lines)) == ["tuned", "baseline", "student"]
     assert set(lines[-1]["terms"]) == {"cross_entropy", "forward_kl", "patient"}
     assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
 
@@ -208,7 +208,7 @@ def test_cost_effective_learns_scores_of_a_tuned_teacher_and_then_labels(world, 
     lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
     terms = {line["phase"]: sorted(line["terms"]) for line in lines}
     assert terms["scored"] == ["corrected_mse", "cross_entropy"]
-    assert terms["student"] == terms["undistilled"] == ["cross_entropy"]
+    assert terms["student"] == terms["baseline"] == ["cross_entropy"]
     assert "label_loyalty" in done.evaluation["metrics"]["classification"]["subjects"]["student"]
 
 

@@ -28,7 +28,7 @@ from limbeck.runs.teachers import make_route
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member
 
 EVALUATION, BY_ROW = "evaluation.json", "rows.json"
-_TEACHER, _STUDENT, _UNDISTILLED = "teacher", "student", "undistilled"
+_TEACHER, _STUDENT, _BASELINE = "teacher", "student", "baseline"
 _TOKENS = ("causal", "seq2seq")  # kinds that score tokens
 
 
@@ -114,7 +114,7 @@ def _teachers(teacher: Teacher, baseline: str | None) -> dict[str, tuple[Role, s
     if not teacher.ensemble:
         return {_TEACHER: ("teacher", teacher.model)}
     found: dict[str, tuple[Role, str]] = {}
-    taken = {_TEACHER, _STUDENT, _UNDISTILLED, baseline}
+    taken = {_TEACHER, _STUDENT, _BASELINE, baseline}
     for member in teacher.ensemble:
         base = name = Path(member.called).name
         number = 1
@@ -203,10 +203,10 @@ def _ensemble(
 
 
 def _baseline_name(word: str, work: Work) -> str:
-    """The `out` of the training that made it; `undistilled` for a model as it is."""
+    """The `out` of the training that made it; `baseline` for a model as it is."""
     made = maker(word, work.earlier)
     trained = made is not None and isinstance(work.recipe.steps[made], Train)
-    return word if trained and word not in ("teacher", "student") else _UNDISTILLED
+    return word if trained and word not in ("teacher", "student") else _BASELINE
 
 
 def _description(word: str, work: Work) -> str:
