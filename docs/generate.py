@@ -12,7 +12,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from limbeck.cli.inputs import inputs_of
 from limbeck.core.catalogue import REQUIRED, Entry, catalogue
+from limbeck.core.docstrings import without_arguments
 
 DOCS = Path(__file__).parent
 EXAMPLES = {"teacher": "TEACHER_DIR", "student": "STUDENT_DIR", "data": "rows.jsonl", "layers": "3"}
@@ -31,7 +33,7 @@ def page(entry: Entry) -> str:
         inspect.cleandoc(module.__doc__ or ""),
         f"```console\n$ {command}\n```",
         "## What it does",
-        entry.doc,
+        without_arguments(entry.doc),
         inputs(entry),
         "## Objectives",
         *(objective(catalogue("objectives")[name]) for name in objectives),
@@ -50,12 +52,15 @@ def required(entry: Entry) -> list[str]:
 
 
 def inputs(entry: Entry) -> str:
-    """Inputs and their defaults as a table."""
+    """Inputs as a table: name, default, what may be given, what it means."""
     rows = [
-        f"| `{name}` | {'required' if default == REQUIRED else f'`{default}`'} |"
-        for name, default in entry.keywords.items()
+        f"| `{one.name}` | {one.default if one.default == REQUIRED else f'`{one.default}`'} "
+        f"| {one.kind} | {one.meaning.replace('|', '&#124;')} |"
+        for one in inputs_of(entry)
     ]
-    return "\n".join(["## Inputs", "", "| input | default |", "|---|---|", *rows])
+    return "\n".join(
+        ["## Inputs", "", "| input | default | may be | what it is |", "|---|---|---|---|", *rows]
+    )
 
 
 def objective(entry: Entry) -> str:

@@ -1,14 +1,17 @@
 """`limbeck`: one command a verb; everything slow is imported inside the commands."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from limbeck import __version__
 from limbeck.cli.errors import guarded
+from limbeck.core.catalogue import REQUIRED, catalogue
 
 EPILOG = """
-First steps: `limbeck run quickstart`, then `limbeck list recipes`, then
+First steps: `limbeck run quickstart`, then `limbeck list`, then `limbeck init` or
 `limbeck run word_kd teacher=DIR_OR_ID student=DIR_OR_ID data=FILE`.
 """
 
@@ -16,19 +19,45 @@ app = typer.Typer(
     name="limbeck",
     help="Distil language models: teacher to student, any published method, on one engine.",
     epilog=EPILOG,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_STORES = "Inspect a store of a teacher's answers, or compare payloads before making one."
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="Name of a recipe, or a .yaml file.")]
 Pairs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Inputs of the recipe, settings of training, or fields by path: steps.1.train.max_steps=10.",
+        metavar="KEY=VALUE",
+        help="Inputs of the recipe (limbeck list recipes RECIPE), settings of every training (lora_r=16), "
+        "or a field of one step by its name (steps.student.max_steps=10).",
+    ),
+]
+MeasurePairs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Fields of an evaluate step (metrics=[perplexity], max_length=512, prompts=32, ...), and of a "
+        "load step (columns.prompt=question, split=test).",
+    ),
+]
+CapturePairs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Fields of a capture step (payload.topk.max=64, max_length=512, ...) or of a load step "
+        "(columns.prompt=question, limit=300).",
+    ),
+]
+DoctorPairs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="teacher=DIR_OR_ID, student=DIR_OR_ID (or a tokenizer.json), data=FILE.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder. Default: runs/<name of the recipe>.")]
@@ -37,49 +66,83 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 # Words like --max_steps=10 reach the recipe as key=value.
 _PAIRS = {"ignore_unknown_options": True}
 
-
-@app.callback()
-def _root() -> None:
-    """Without it, a program of one command would have no verb."""
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@app.command("list", context_settings={"ignore_unknown_options": True}, options_metavar="")
-@guarded
+def _command(group: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[F], F]:
+    """Register a guarded command, whose summary in the list of commands is not cut."""
+
+    def register(command: F) -> F:
+        summary = (command.__doc__ or "").strip().split("\n")[0]
+        group.command(name, short_help=summary, **settings)(guarded(command))
+        return command
+
+    return register
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"limbeck {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Distil language models: teacher to student, any published method, on one engine."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@_command(app, "list", context_settings=_PAIRS)
 def list_(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[recipes|objectives|schedules|metrics|students|teachers] [--json]",
-            help="What to list, all without it; --json for programs.",
+            metavar="KIND NAME",
+            help="recipes, objectives, schedules, metrics, students or teachers; with a name, all about it.",
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
-    """List recipes and the parts they are made of."""
+    """List recipes and the parts they are made of, or explain one: limbeck list recipes gkd."""
     from limbeck.cli.listing import print_list  # `cli.main` takes a shorter way here
 
-    print_list(words or [])
+    print_list([*(words or []), *(["--json"] if json else [])])
 
 
-@app.command(context_settings=_PAIRS)
-@guarded
+@_command(app, context_settings=_PAIRS)
 def show(recipe: Recipe, pairs: Pairs = None, debug: Debug = False) -> None:
-    """Print a recipe as YAML, ready to be saved, changed and run."""
+    """Print a recipe as YAML, ready to be saved, changed and run; its inputs if none are given."""
+    if not pairs and _needs_inputs(recipe):
+        from limbeck.cli.listing import recipe_text
+
+        print(recipe_text(recipe))
+        return
     from limbeck.runs.resolve import parse_pairs, resolve
 
     print(resolve(recipe, parse_pairs(pairs or [])).to_yaml(), end="")
 
 
-@app.command(context_settings=_PAIRS)
-@guarded
+def _needs_inputs(recipe: str) -> bool:
+    entry = catalogue("recipes").get(recipe)
+    return entry is not None and REQUIRED in entry.keywords.values()
+
+
+@_command(app, context_settings=_PAIRS)
 def plan(recipe: Recipe, pairs: Pairs = None, out: Out = None, debug: Debug = False) -> None:
-    """Check everything and print what a run would do and need; spends nothing."""
+    """Check everything and print what a run would do, need and take; runs nothing."""
     from limbeck.cli.commands import plan_command
 
     plan_command(recipe, pairs or [], out)
 
 
-@app.command(context_settings=_PAIRS)
-@guarded
+@_command(app, context_settings=_PAIRS)
 def run(
     recipe: Recipe,
     pairs: Pairs = None,
@@ -90,51 +153,48 @@ def run(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Run a recipe; finished steps are reused, an interrupted one goes on."""
+    """Run a recipe; finished steps are reused, an interrupted one continues."""
     from limbeck.cli.commands import run_command
 
     run_command(recipe, pairs or [], out, overwrite=overwrite)
 
 
-@app.command(context_settings=_PAIRS)
-@guarded
+@_command(app, context_settings=_PAIRS)
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder or id of the model to measure.")],
     data: Annotated[str, typer.Option("--data", help="Held-out rows: a file, a folder or a hub id.")],
-    pairs: Pairs = None,
+    pairs: MeasurePairs = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="Compare with this model.")] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", help="Compare with this student.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep the result and the report here.")] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model on held-out rows, beside its teacher if you name one."""
+    """Evaluate a model on rows it was not trained on, beside its teacher if you name one."""
     from limbeck.cli.commands import evaluate_command
 
     evaluate_command(model, data, teacher, baseline, pairs or [], out, as_json=json)
 
 
-@app.command(context_settings=_PAIRS)
-@guarded
+@_command(app, context_settings=_PAIRS)
 def capture(
     teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Folder or id of the teacher.")],
     data: Annotated[str, typer.Option("--data", help="Rows: a file, a folder or a hub id.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the store.")],
-    pairs: Pairs = None,
+    pairs: CapturePairs = None,
     debug: Debug = False,
 ) -> None:
-    """Ask a teacher about rows once and store what it says; goes on where it was interrupted."""
+    """Ask a teacher about rows once and store its answers; resumes where it was interrupted."""
     from limbeck.cli.signals import capture_command
 
     capture_command(teacher, data, out, pairs or [])
 
 
-signals = typer.Typer(help="Look at stores, or rehearse one before it is made.", no_args_is_help=True)
-app.add_typer(signals, name="signals")
+signals = typer.Typer(no_args_is_help=True)
+app.add_typer(signals, name="signals", short_help=_STORES, help=_STORES)
 
 
-@signals.command("show")
-@guarded
+@_command(signals, "show")
 def signals_show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a store.")],
     json: Json = False,
@@ -146,35 +206,32 @@ def signals_show(
     show_command(folder, as_json=json)
 
 
-@signals.command("rehearse", context_settings=_PAIRS)
-@guarded
+@_command(signals, "rehearse", context_settings=_PAIRS)
 def signals_rehearse(
     teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Folder or id of the teacher.")],
     data: Annotated[str, typer.Option("--data", help="Rows: a file, a folder or a hub id.")],
-    pairs: Pairs = None,
+    pairs: CapturePairs = None,
     positions: Annotated[int, typer.Option("--positions", min=16, help="Size of the sample.")] = 2048,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Print bytes a position against KL for several payloads, on a sample; writes nothing."""
+    """Compare payloads of a store on a sample of rows, in bytes per position and KL; writes nothing."""
     from limbeck.cli.signals import rehearse_command
 
     rehearse_command(teacher, data, pairs or [], positions=positions, as_json=json)
 
 
-@app.command()
-@guarded
+@_command(app)
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], debug: Debug = False
 ) -> None:
-    """Write the report of a run anew."""
+    """Regenerate the report and the model card of a run."""
     from limbeck.cli.commands import report_command
 
     report_command(folder)
 
 
-@app.command()
-@guarded
+@_command(app)
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     baseline: Annotated[
@@ -187,16 +244,15 @@ def compare(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Put finished runs side by side; runs that differ in the seed alone become one, with an interval."""
+    """Compare finished runs; runs that differ only in seed are averaged."""
     from limbeck.cli.comparing import compare_command
 
     compare_command(folders, baseline=baseline, out=out, as_json=json)
 
 
-@app.command(context_settings=_PAIRS)
-@guarded
-def doctor(pairs: Pairs = None, debug: Debug = False) -> None:
-    """Look at this machine, and at whether teacher=... and student=... fit together."""
+@_command(app, context_settings=_PAIRS)
+def doctor(pairs: DoctorPairs = None, debug: Debug = False) -> None:
+    """Look at this machine, at whether teacher and student fit together, and at a data file."""
     from limbeck.cli.doctor import doctor_command
 
     doctor_command(pairs or [])

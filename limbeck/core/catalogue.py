@@ -6,11 +6,13 @@ the list. Signatures and first lines are read from the modules with `ast`.
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from limbeck.core.docstrings import argument_meanings
 
 REQUIRED = "required"
 """Stands for the default of a hyperparameter that has none."""
@@ -20,13 +22,28 @@ _ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Entry:
-    """A public function: where it is, what it takes, what its docstring says."""
+    """A public function: where it is, what it takes, what its docstring says.
+
+    Attributes:
+        name: of the function.
+        module: that it is in.
+        positional: arguments by place.
+        keywords: arguments by name, with their defaults.
+        doc: its docstring.
+        annotations: of the keywords, as the source writes them.
+    """
 
     name: str
     module: str
     positional: tuple[str, ...]
     keywords: Mapping[str, Any]
     doc: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What the docstring says of each argument."""
+        return argument_meanings(self.doc)
 
     @property
     def summary(self) -> str:
@@ -36,6 +53,12 @@ class Entry:
     def load(self) -> Any:
         """Import the module and return the function itself."""
         return getattr(import_module(self.module), self.name)
+
+
+@cache
+def constant(module: str, name: str) -> Any:
+    """The literal that a module assigns to a name, read from its source."""
+    return ast.literal_eval(_assigned(ast.Name(name), _tree(module)))
 
 
 @cache
@@ -65,42 +88,65 @@ def _tree(module: str) -> ast.Module:
 def _entry(node: ast.FunctionDef, module: str, tree: ast.Module) -> Entry:
     arguments = node.args
     own = {
-        argument.arg: REQUIRED if default is None else _value(default)
+        argument.arg: REQUIRED if default is None else _value(default, tree)
         for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     }
+    kinds = {one.arg: _kind(one.annotation, tree) for one in arguments.kwonlyargs if one.annotation}
     positional = arguments.posonlyargs + arguments.args
     doc = ast.get_docstring(node) or ""
-    changed = _decorated(node)
+    changed = _decorated(node, tree)
     if changed is None:
-        return Entry(node.name, module, tuple(argument.arg for argument in positional), own, doc)
-    usual = _fields(positional[0].annotation, tree) | changed
+        return Entry(node.name, module, tuple(argument.arg for argument in positional), own, doc, kinds)
+    fields = _fields(positional[0].annotation, tree)
+    usual = {one.target.id: REQUIRED if one.value is None else _value(one.value, tree) for one in fields}
+    usual |= changed
     required = {name: default for name, default in usual.items() if default == REQUIRED}
-    return Entry(node.name, module, (), required | own | usual, doc)
+    kinds |= {one.target.id: ast.unparse(one.annotation) for one in fields}
+    return Entry(node.name, module, (), required | own | usual, doc, kinds)
 
 
-def _decorated(node: ast.FunctionDef) -> dict[str, Any] | None:
+def _decorated(node: ast.FunctionDef, tree: ast.Module) -> dict[str, Any] | None:
     """Changed defaults of a function whose first argument a decorator spreads into keywords, or None."""
     if not node.decorator_list or not isinstance(node.decorator_list[0], ast.Call):
         return None
-    return {str(word.arg): _value(word.value) for word in node.decorator_list[0].keywords}
+    return {str(word.arg): _value(word.value, tree) for word in node.decorator_list[0].keywords}
 
 
-def _fields(annotation: ast.expr | None, tree: ast.Module) -> dict[str, Any]:
+def _fields(annotation: ast.expr | None, tree: ast.Module) -> list[Any]:
     """Fields of the dataclass that an argument is, which the module imports."""
     assert isinstance(annotation, ast.Name), "a spread argument names its class"
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     home = next(node for node in imports if annotation.id in {alias.name for alias in node.names})
     classes = [node for node in _tree(str(home.module)).body if isinstance(node, ast.ClassDef)]
     found = next(node for node in classes if node.name == annotation.id)
-    return {
-        field.target.id: REQUIRED if field.value is None else _value(field.value)
-        for field in found.body
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-    }
+    return [one for one in found.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
 
 
-def _value(node: ast.expr) -> Any:
+def _value(node: ast.expr, tree: ast.Module) -> Any:
+    node = _assigned(node, tree)
     try:
         return ast.literal_eval(node)
     except ValueError:
         return ast.unparse(node)
+
+
+def _kind(node: ast.expr, tree: ast.Module) -> str:
+    """An annotation as the source writes it, with the module's own aliases written out."""
+
+    class Written(ast.NodeTransformer):
+        def visit_Name(self, name: ast.Name) -> ast.expr:
+            return _assigned(name, tree)
+
+    return ast.unparse(Written().visit(ast.fix_missing_locations(node)))
+
+
+def _assigned(node: ast.expr, tree: ast.Module) -> ast.expr:
+    """What the module assigns to a name, or the expression itself."""
+    if not isinstance(node, ast.Name):
+        return node
+    for line in tree.body:
+        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            if any(isinstance(target, ast.Name) and target.id == node.id for target in targets):
+                return line.value
+    return node

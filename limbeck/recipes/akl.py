@@ -34,6 +34,10 @@ def akl(
 
     loss = (1 - kd_ratio) * cross_entropy + kd_ratio * adaptive_kl, each a mean over tokens. The baseline has
     forward_kl in its place, and learns the same rows in as many steps.
+
+    Args:
+        mu: share of the teacher's probability that counts as head; the gap there weighs forward KL, the
+            rest reverse KL.
     """
 
     def beside_the_data(soft: Term) -> tuple[Term, ...]:

@@ -40,6 +40,17 @@ def alm(
     chunks, for students of the teacher's width) the terms are balanced by the size of their gradients,
     or else count as they are. `threshold=0 debias=false` takes every chunk by itself, which suits text
     with few spaces (code).
+
+    Args:
+        temperature: softens the two likelihoods of a chunk.
+        distance: between the teacher's and the student's likelihood of a chunk; as in the objective alm.
+        threshold: a chunk ends where the teacher gives a new word more than this; 0 ends one at every
+            common boundary.
+        debias: count in a chunk's likelihood that a word ends there.
+        cross_entropy: also train on the data with cross-entropy.
+        states: also match the last hidden states at the ends of chunks; the student must have the
+            teacher's width.
+        balanced: weigh several terms by the size of their gradients; false adds them as they are.
     """
     terms = [Term(name="alm", options={"temperature": temperature, "distance": distance})]
     if cross_entropy:

@@ -77,6 +77,12 @@ def capacity_gap(
 
     `tiny` trains four teachers on the standard library (or `data`) and runs on a laptop; `paper` takes
     Pythia from the hub and your `data`. The student without a teacher is the line to beat.
+
+    Args:
+        size: tiny trains four small teachers and runs on a laptop; paper takes Pythia from the hub.
+        data: training rows: a file, a folder or a hub id; null reads the Python standard library, and
+            only at size tiny.
+        max_steps: optimizer steps of every training; null keeps those of the size.
     """
     if size == "paper" and data is None:
         message = "must be named at size paper, got none. For example data=texts.jsonl."

@@ -44,6 +44,13 @@ def cost_effective(
 
     The baseline is the same student, trained on the labels alone in both stages. `smoothing` mixes the
     uniform distribution into the teacher's weights: use it where the teacher is sure of wrong classes.
+
+    Args:
+        teacher: the encoder that teaches: a folder or hub id.
+        alpha: weight of the teacher's corrected scores in the first stage; cross-entropy has the rest.
+        smoothing: share of the uniform distribution in the teacher's weights.
+        num_train_epochs: passes over the rows in the first stage, with the teacher.
+        label_epochs: passes over the rows in the second stage, on the labels alone.
     """
     made, start = common_start(student, seed=seed)
     tuned = teacher if teacher_is_tuned else "tuned"

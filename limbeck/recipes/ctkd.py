@@ -24,7 +24,12 @@ def ctkd(
     temperature_learning_rate: float = 1e-3,
     compat: Literal["paper", "released"] = "paper",
 ) -> Recipe:
-    """Forward KL at a temperature that a module learns, squared as a factor."""
+    """Forward KL at a temperature that a module learns, squared as a factor.
+
+    Args:
+        span: the temperature is learned between 1 and 1 + span.
+        temperature_learning_rate: learning rate of the temperature.
+    """
     first, last = (1.0, 0.0) if compat == "released" else (0.0, -1.0)
     learnt = Learnt(
         module="temperature",

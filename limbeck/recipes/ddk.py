@@ -35,7 +35,13 @@ def ddk(
 ) -> Recipe:
     """Cross-entropy and KL on domains drawn by the gap in perplexity.
 
-    domain: the column of the data that names them.
+    Args:
+        domain: column of the data that names a row's domain.
+        kd_weight: weight of the KL beside cross-entropy.
+        direction: forward is KL(teacher || student), reverse is KL(student || teacher).
+        smoothing: alpha: share of the perplexity gap in how often a domain is drawn; the rest is uniform.
+        update_every: optimizer steps between two measurements of the gap.
+        validation_rows: rows of each domain that the gap is measured on.
     """
     return common.recipe(
         "ddk",

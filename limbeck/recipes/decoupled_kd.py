@@ -32,6 +32,11 @@ def decoupled_kd(
 
     loss = hard * cross_entropy + (1 - hard) * (alpha * TCKD + beta * NCKD), each a mean over tokens. The
     baseline has forward_kl in the place of the bracket, and learns the same rows in as many steps.
+
+    Args:
+        alpha: weight of the target-class part (TCKD).
+        beta: weight of the part among the other tokens (NCKD).
+        hard: weight of cross-entropy with the data; the distillation loss has the rest.
     """
     soft = round(1 - hard, 12)
     warm = {"temperature": temperature, "temperature_squared": True} if temperature != 1 else {}

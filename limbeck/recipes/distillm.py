@@ -38,7 +38,9 @@ def distillm(
 ) -> Recipe:
     """Skewed KL on the data and, as the validation loss asks for it, on the student's own samples.
 
-    tolerance is in the unit of the validation loss, which is looked at every `validate_every` steps.
+    Args:
+        skew: forward is skewed KL(teacher || student), reverse is skewed KL(student || teacher).
+        alpha: how far the second distribution is mixed with the first: 0 is plain KL.
     """
     rollouts = RolloutSettings(
         student={"schedule": "adaptive_share", "tolerance": tolerance},

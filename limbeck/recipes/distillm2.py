@@ -35,7 +35,10 @@ def distillm2(
 ) -> Recipe:
     """Skew forward KL on the teacher's answers beside skew reverse KL on the student's own.
 
-    gradual: the weights go from 1 and 1 to 0.5 and 1.5 over the first half of the steps.
+    Args:
+        alpha: how far the second distribution is mixed with the first: 0 is plain KL.
+        gradual: move the two weights from 1 and 1 to 0.5 and 1.5 over the first half of the steps; false
+            keeps them at 1.
     """
 
     def weight(stop: float) -> Any:

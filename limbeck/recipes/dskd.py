@@ -27,6 +27,10 @@ def dskd(
     """Dual-space distillation with cross-model attention; the student may have any tokenizer.
 
     loss = (1 - kd_ratio) * cross_entropy + kd_ratio * dual_space.
+
+    Args:
+        divergence: in both output spaces: an objective such as forward_kl, reverse_kl or jsd.
+        projector_learning_rate: learning rate of the projections between the two models.
     """
     terms = (
         Term(name="cross_entropy", weight=1 - kd_ratio),

@@ -50,6 +50,17 @@ def dynamic_kd(
 
     alpha weighs the scores (mean squared error), beta the hidden states of `objective`. The student is
     the teacher's first layers; the baseline is the same cut, trained on the labels alone.
+
+    Args:
+        teacher: the encoder that teaches, and whose first layers the student keeps: a folder or hub id.
+        dynamic: what the student's uncertainty decides: data (which rows the teacher answers), teacher
+            (which of two teachers answers) or objective (how scores and hidden states are weighed).
+        small_teacher: the second teacher of dynamic=teacher, which answers the rows that the student is
+            unsure of.
+        share: of each batch: the rows that count as uncertain.
+        by: how uncertainty is measured.
+        alpha: weight of the teacher's scores (mean squared error).
+        beta: weight of the hidden states, with dynamic=objective.
     """
     if (dynamic == "teacher") != (small_teacher is not None):
         raise ConfigError(

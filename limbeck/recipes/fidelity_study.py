@@ -67,6 +67,15 @@ def fidelity_study(
 
     `tiny` distils the shipped code teacher and runs on a laptop; `paper` takes Qwen2.5 from the hub and
     your `data`, questions with rationales and answers.
+
+    Args:
+        size: tiny distils the shipped code model and runs on a laptop; paper takes Qwen2.5 from the hub.
+        data: training rows: a file, a folder or a hub id; null reads the Python standard library, and
+            only at size tiny.
+        temperatures: a student is distilled at each of these, with every divergence.
+        noises: standard deviation of the noise on the teacher's logits; a student is distilled at each,
+            with every divergence.
+        max_steps: optimizer steps of every training; null keeps those of the size.
     """
     is_paper = size == "paper"
     if is_paper and data is None:

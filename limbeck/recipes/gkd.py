@@ -34,8 +34,11 @@ def gkd(
 ) -> Recipe:
     """A divergence at every token of a mixture of the data's and the student's own sequences.
 
-    on_policy is the paper's lambda: 0 is supervised distillation, 1 fully on-policy. beta is the
-    teacher's share in the mixture of `jsd`; the other divergences have none.
+    Args:
+        on_policy: the paper's lambda: share of rows whose answer the student generates; 0 is supervised,
+            1 fully on-policy.
+        divergence: between the distributions of teacher and student, at every token.
+        beta: the teacher's share in the mixture of jsd; the other divergences have none.
     """
     options = {"temperature": temperature} | ({"beta": beta} if divergence == "jsd" else {})
     rollouts = None

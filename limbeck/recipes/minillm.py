@@ -39,7 +39,13 @@ def minillm(
 ) -> Recipe:
     """Sequence-level reverse KL: exact at each token, by policy gradient for what follows it.
 
-    corpus: plain text that every step learns from beside the rollouts.
+    Args:
+        corpus: plain text that every step also trains on with cross-entropy: a file, a folder or a hub
+            id; null takes the rows themselves.
+        teacher_share: the teacher's share in the distribution that each token is sampled from.
+        clip: PPO's clip range of the policy ratio; 0 is none.
+        round_prompts: prompts that are completed at once.
+        round_epochs: passes over these completions before the next round.
     """
     released = compat == "released"
     advantages = Advantages(

@@ -38,6 +38,13 @@ def minilm(
 
     Without `student`, it is the teacher cut to `layers`, evenly spaced. There is no way to train
     an encoder on plain text without a teacher here, so the baseline is the student before training.
+
+    Args:
+        teacher: the encoder that teaches: a folder or hub id.
+        student: the encoder that is trained; null cuts the teacher to `layers`.
+        layers: layers that are kept of the teacher, evenly spaced, where there is no student.
+        relation_heads: heads that queries, keys and values are split into; must divide both widths.
+        teacher_layer: layer of the teacher that is matched, from 0; -1 is the last.
     """
     made, start = common_start(student or Student(cut=teacher, layers=layers), seed=seed)
     term = Term(

@@ -33,8 +33,11 @@ def on_policy(
 ) -> Recipe:
     """Reverse KL at the tokens of the student's own samples, as a policy gradient.
 
-    discount above 0 adds what follows a token to its advantage: at 1 the gradient is that of the
-    whole sequence's reverse KL.
+    Args:
+        signal: sampled is a policy gradient at the sampled tokens; full is the exact reverse KL at every
+            position.
+        discount: how far the advantage of a token includes what follows it; 1 is the reverse KL of the
+            whole sequence.
     """
     term = Term(name="reverse_kl", on="student")
     if signal == "sampled":

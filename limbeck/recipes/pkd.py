@@ -47,6 +47,14 @@ def pkd(
 
     The teacher is first fine-tuned on the labels, unless `teacher_is_tuned`. `teacher_layers` is
     its depth (12: BERT base). The baseline is the same cut, trained on the labels alone in as many steps.
+
+    Args:
+        teacher: the encoder that teaches, and whose first layers the student keeps: a folder or hub id.
+        alpha: weight of the teacher's scores; cross-entropy with the labels has the rest.
+        beta: weight of the matched hidden states.
+        temperature: softens the scores of teacher and student.
+        pool: the summary of a layer: the first token, or the mean over tokens.
+        match: skip matches evenly spaced layers of the teacher, last its last ones.
     """
     if layers > teacher_layers:
         raise ConfigError(

@@ -26,7 +26,11 @@ MEASURED = 20_000  # held-out positions: seconds to read, and intervals of about
 def quickstart(
     *, max_steps: int = 1000, learning_rate: float = 1e-3, baseline: bool = True, seed: int = 0
 ) -> Recipe:
-    """Forward KL from the shipped code teacher, held against the same student without a teacher."""
+    """Forward KL from the shipped code teacher, held against the same student without a teacher.
+
+    Args:
+        max_steps: optimizer steps of both trainings.
+    """
 
     def train(out: str, objective: Term, teacher: Teacher | None = None) -> Step:
         return Train(

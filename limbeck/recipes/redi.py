@@ -48,6 +48,15 @@ def redi(
 
     The baseline takes the second stage with the right traces alone (alpha = 0): in as many steps, from the
     same first stage. `limbeck.objectives.preference` has the losses on pairs that the paper compares with.
+
+    Args:
+        alpha: weight of the wrong traces, which are pushed down.
+        learning_rate: of the first stage, on right traces.
+        num_train_epochs: passes over the rows in the first stage.
+        pairs_learning_rate: of the second stage, on pairs.
+        pairs_epochs: passes over the rows in the second stage.
+        gradient_accumulation_steps: batches an optimizer step of the first stage.
+        pairs_gradient_accumulation_steps: batches an optimizer step of the second stage.
     """
     start = student if isinstance(student, Student) else Student.model_validate(student)
 

@@ -39,7 +39,10 @@ def semantic_revision(
 ) -> Recipe:
     """Cross-entropy, KL over a learnt window, and span relation, on the data and on mended samples.
 
-    corrections: tokens that the teacher replaces in each sample; 1, 3 and 5 came out alike in the paper.
+    Args:
+        corrections: tokens that the teacher replaces in each sample; 1, 3 and 5 came out alike in the
+            paper.
+        window_learning_rate: learning rate of the window of the teacher's distribution.
     """
     rollouts = RolloutSettings(
         student={"schedule": "adaptive_share", "tolerance": tolerance},

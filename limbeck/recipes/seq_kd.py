@@ -41,6 +41,10 @@ def seq_kd(
     """Cross-entropy with what the teacher wrote for the prompts of the data.
 
     The baseline learns the answers of the data in as many steps.
+
+    Args:
+        top_p: nucleus sampling: tokens are sampled from this share of the probability.
+        samples: completions that the teacher generates for each prompt.
     """
     made, start = common_start(student, seed=seed)
 

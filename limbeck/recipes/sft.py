@@ -23,7 +23,12 @@ def sft(
     max_length: int = 512,
     seed: int = 0,
 ) -> Recipe:
-    """Cross-entropy with the answers of the data; no teacher."""
+    """Cross-entropy with the answers of the data; no teacher.
+
+    Args:
+        student: the model that is trained: a folder, a hub id, {cut: DIR, layers: 6}, {prune: DIR, ratio:
+            0.6} or {fresh: DIR, sizes: {...}}.
+    """
     return Recipe(
         name="sft",
         steps=(

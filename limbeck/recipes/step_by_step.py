@@ -35,6 +35,11 @@ def step_by_step(
 
     Only the label task is decoded when measuring. The baseline learns the labels alone, on the
     same batches, in as many steps.
+
+    Args:
+        alpha: weight of the label task; the rationale task has the rest.
+        max_target_length: tokens of a label or rationale of a seq2seq model.
+        max_new_tokens: longest answer that is generated when measuring, in tokens.
     """
     made, start = common_start(student, seed=seed)
 

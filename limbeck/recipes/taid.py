@@ -26,7 +26,14 @@ def taid(
     momentum: Share = 0.99,
     compat: Literal["paper", "released"] = "paper",
 ) -> Recipe:
-    """Forward KL from a target that moves from the student's own distribution to the teacher's."""
+    """Forward KL from a target that moves from the student's own distribution to the teacher's.
+
+    Args:
+        start: t at the first step: the teacher's share in the target.
+        stop: t at the last step.
+        rate: how fast t moves ahead while the loss falls.
+        momentum: of the running mean of the relative fall of the loss.
+    """
     slide = {
         "schedule": "adaptive_interpolation",
         "start": start,

@@ -78,6 +78,15 @@ def teacher_hacking(
 
     `tiny` prompts with the standard library (or `data`) and runs on a laptop in minutes; `paper` takes
     Qwen2.5 from the hub and the prompts of your `data`.
+
+    Args:
+        size: tiny runs on a laptop in minutes; paper takes Qwen2.5 from the hub.
+        data: prompts: a file, a folder or a hub id; null reads the Python standard library, and only at
+            size tiny.
+        divergence: between teacher and student, at every token.
+        sources: what students are trained on: answers the teacher generated once, answers it generates
+            anew, the student's own samples; a student each.
+        max_steps: optimizer steps of distillation; null keeps those of the size.
     """
     _check(size, data, sources)
     oracle, (tuning, distilling) = ORACLE[size], STEPS[size]

@@ -1,0 +1,48 @@
+"""Recipes by what they are for, in a line each, as `limbeck list` and the README show them."""
+
+from collections.abc import Mapping
+
+FAMILIES: Mapping[str, Mapping[str, str]] = {
+    "no teacher": {
+        "sft": "cross-entropy with the data: every comparison's baseline",
+    },
+    "the teacher's distributions, on the data": {
+        "word_kd": "forward KL from the teacher at every token",
+        "taid": "a target that slides from the student to the teacher",
+        "akl": "forward and reverse KL, weighed by where the gap is",
+        "decoupled_kd": "the label and the other tokens, weighed apart",
+        "ctkd": "a temperature that is learned against the student",
+        "ddk": "more rows of the domains in which the student lags",
+    },
+    "texts that teacher or student generate": {
+        "seq_kd": "cross-entropy with the teacher's completions",
+        "gkd": "a divergence on a mixture of data and student samples",
+        "on_policy": "reverse KL on student samples, as a policy gradient",
+        "distillm": "skewed KL, with student samples as needed and reused",
+        "distillm2": "teacher's answers pulled up, student's pushed down",
+        "minillm": "reverse KL of whole sequences, by policy gradient",
+        "semantic_revision": "student samples corrected by the teacher, span relations",
+    },
+    "teacher and student with different tokenizers": {
+        "alm": "likelihoods of chunks of text; also moves models to bytes",
+        "min_edit": "the teacher's scores for the ids of nearest spelling",
+        "uld": "the shape of the distribution, whatever its ids",
+        "dskd": "each model through the other's head",
+    },
+    "rationales and reasoning traces": {
+        "step_by_step": "label and rationale as two tasks",
+        "redi": "right traces up, then wrong ones down",
+    },
+    "encoders and classifiers": {
+        "pkd": "scores and hidden states on a labelled task",
+        "cost_effective": "corrected scores, then labels, on a labelled task",
+        "dynamic_kd": "the student's uncertainty decides who teaches what",
+        "minilm": "relations among queries, keys and values, on plain text",
+    },
+    "studies, and a first run": {
+        "quickstart": "a small code model, offline on a laptop in three minutes",
+        "capacity_gap": "one student from teachers of several sizes",
+        "fidelity_study": "divergences, temperatures, noisy teachers compared",
+        "teacher_hacking": "does the student leave the truth for its teacher?",
+    },
+}
