@@ -210,11 +210,16 @@ def _conversations(
 
 
 def _inside_learnt(offsets: NDArray[np.int64], segments: Sequence[Segment]) -> NDArray[np.bool_]:
-    """[n] True at tokens whose characters all belong to learnt segments."""
-    learnt = np.concatenate([np.full(len(s.text), s.learnt, dtype=np.int64) for s in segments])
+    """[n] True at tokens whose characters all belong to learnt segments.
+
+    A token of no characters (a space mark of its own, which the tokenizer put in) goes with the character
+    behind it.
+    """
+    learnt = np.concatenate([*(np.full(len(s.text), s.learnt, dtype=np.int64) for s in segments), [0]])
     total = np.concatenate([[0], np.cumsum(learnt)])
-    starts, ends = offsets[:, 0], offsets[:, 1]
-    return (ends > starts) & (total[ends] - total[starts] == ends - starts)
+    starts = offsets[:, 0]
+    ends = np.maximum(offsets[:, 1], starts + 1)
+    return total[ends] - total[starts] == ends - starts
 
 
 def _windows(example: CausalExample, size: int) -> list[CausalExample]:

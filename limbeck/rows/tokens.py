@@ -1,7 +1,9 @@
 """What limbeck asks of a tokenizer, and nothing else."""
 
+import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Ids = NDArray[np.int32]
+
+_COPIES = 4  # tokenizers whose copy is kept: those of two models, and of two more while they change
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[Ids]:
@@ -28,7 +32,7 @@ def encode(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[I
 def encode_with_offsets(
     tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]
 ) -> list[tuple[Ids, NDArray[np.int64]]]:
-    """Ids of every text and, [n, 2], the characters each token stands for.
+    """Ids of every text and, [n, 2], the characters each token stands for, spaces at its ends included.
 
     Raises:
         ModelError: the tokenizer is a slow one, which does not know its characters.
@@ -40,10 +44,10 @@ def encode_with_offsets(
             f"the tokenizer must be a fast one to find turns of a chat, got {type(tokenizer).__name__}. "
             "Convert it with AutoTokenizer, or use rows with prompt and completion."
         )
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    encodings = _untrimmed(tokenizer, len(tokenizer)).encode_batch(list(texts), add_special_tokens=False)
     return [
-        (np.asarray(ids, dtype=np.int32), np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
-        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        (np.asarray(one.ids, dtype=np.int32), np.asarray(one.offsets, dtype=np.int64).reshape(-1, 2))
+        for one in encodings
     ]
 
 
@@ -86,6 +90,21 @@ def opening_ids(tokenizer: "PreTrainedTokenizerBase") -> Ids:
     whole = tokenizer("a")["input_ids"]
     starts = [i for i in range(len(whole)) if whole[i : i + len(probe)] == probe]
     return np.asarray(whole[: starts[0]] if starts else [], dtype=np.int32)
+
+
+@lru_cache(maxsize=_COPIES)
+def _untrimmed(tokenizer: "PreTrainedTokenizerBase", size: int) -> Any:
+    """The fast tokenizer without its last stage, which does nothing else to a text without marks around it
+    than take the spaces of tokens out of their offsets (`trim_offsets` of GPT-2's and RoBERTa's older ones).
+
+    `size` is part of the key, because tokens may be added to a tokenizer.
+    """
+    plain = copy.deepcopy(tokenizer.backend_tokenizer)
+    plain.post_processor = None
+    plain.no_truncation()
+    plain.no_padding()
+    plain.encode_special_tokens = tokenizer.split_special_tokens
+    return plain
 
 
 def end_id(tokenizer: "PreTrainedTokenizerBase") -> int:

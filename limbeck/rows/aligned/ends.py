@@ -1,10 +1,9 @@
 """The byte of the text at which each token ends, whatever the tokenizer does to the text."""
 
-import copy
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +62,7 @@ def ends_of(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], ids: Seq
     rest = [place for place, ends in enumerate(found) if ends is None]
     if rest:
         chosen = [texts[place] for place in rest]
-        offsets = _offsets(tokenizer, chosen)
+        offsets = [characters for _, characters in encode_with_offsets(tokenizer, chosen)]
         located = _ends_by_characters(chosen, [ids[place] for place in rest], offsets, table)
         for place, ends in zip(rest, located, strict=True):
             found[place] = ends
@@ -87,19 +86,6 @@ def _spelt(text: bytes, ids: Ids, table: _Table) -> Ends | None:
     if not (before == 0 or (before == 1 and spelling[:1] == b" ")) or not spelling.endswith(text):
         return None
     return np.maximum(np.cumsum(table.sizes[ids]) - before, 0)
-
-
-def _offsets(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[NDArray[np.int64]]:
-    """[n, 2] characters of each token, white space at its ends included."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if not getattr(getattr(backend, "post_processor", None), "trim_offsets", False):
-        return [offsets for _, offsets in encode_with_offsets(tokenizer, texts)]
-    plain: Any = copy.deepcopy(backend)
-    plain.post_processor = None
-    plain.no_truncation()
-    plain.no_padding()
-    encodings = plain.encode_batch(list(texts), add_special_tokens=False)
-    return [np.asarray(one.offsets, dtype=np.int64).reshape(-1, 2) for one in encodings]
 
 
 def _ends_by_characters(
