@@ -5,6 +5,7 @@ loss or a wrong head shows.
 """
 
 import string
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -66,6 +67,21 @@ def tiny_llama(
         "eos_token_id": EOS,
     }
     return seeded(LlamaForCausalLM, LlamaConfig(**(settings | config)), seed)
+
+
+def tiny_chain(following: Mapping[int, int], *, vocab: int = VOCABULARY) -> LlamaForCausalLM:
+    """A causal model that writes `following[t]` after token t, whatever came before; `EOS` after others."""
+    width = vocab + -vocab % 8
+    model = tiny_llama(vocab=vocab, layers=1, width=width)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(vocab, width))
+        model.lm_head.weight.zero_()
+        for token in range(vocab):
+            model.lm_head.weight[following.get(token, EOS), token] = 1.0
+    return model
 
 
 def tiny_gpt2(*, vocab: int = VOCABULARY, layers: int = 2, width: int = 32, seed: int = 0) -> GPT2LMHeadModel:

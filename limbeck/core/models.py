@@ -28,6 +28,7 @@ from transformers.utils import logging as hf_logging
 from limbeck.core.errors import ModelError
 from limbeck.core.files import hash_file, write_folder
 from limbeck.core.fingerprint import fingerprint
+from limbeck.core.generation_config import exported_generation_config, read_generation_config
 
 ModelKind = Literal["causal", "seq2seq", "encoder", "classifier"]
 """What a model is used as; decides which of transformers' Auto classes loads it."""
@@ -101,6 +102,7 @@ def load_model(
                 str(path_or_id),
                 config=config,
                 dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+                generation_config=read_generation_config(path_or_id),
                 ignore_mismatched_sizes=True,  # reported below, with names and sizes
                 output_loading_info=True,
                 **options,
@@ -137,8 +139,9 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
 def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase | None, folder: str | Path) -> Path:
     """Write model and tokenizer so that plain `AutoModel*.from_pretrained(folder)` gives them back.
 
-    LoRA adapters are merged into a copy first; the weights are safetensors. The folder appears
-    whole or not at all; an earlier model in it is replaced.
+    LoRA adapters are merged into a copy first; the weights are safetensors. Its generation settings stop
+    where limbeck's own generation does (`core.generation_config`). The folder appears whole or not at all;
+    an earlier model in it is replaced.
 
     Raises:
         ModelError: the folder holds something that is no model.
@@ -153,6 +156,8 @@ def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase | None, fold
 
     def fill(temporary: Path) -> None:
         with quiet_transformers():
+            if plain.can_generate():
+                plain.generation_config = exported_generation_config(plain.generation_config, tokenizer)
             plain.save_pretrained(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)

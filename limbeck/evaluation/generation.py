@@ -86,7 +86,7 @@ def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place
     return generate(
         subject.model,
         [prompt.ids for prompt in prompts],
-        tokenizer_or_ids=TokenIds.of(subject.tokenizer),
+        tokenizer_or_ids=TokenIds.of(subject.tokenizer, subject.model),
         max_new_tokens=evidence.settings.max_new_tokens,
         vocabulary=subject.reader.vocabulary,
         progress=lambda done: evidence.progress("generation", (place + done) / share),

@@ -11,6 +11,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from limbeck.core.errors import ConfigError, ModelError
 from limbeck.core.seeds import derived_seed
+from limbeck.core.stops import stop_ids
 
 # Prompt and new tokens of all rows of a batch: about 100 MB of cache for a model of 100 M parameters.
 BATCH_TOKENS = 8192
@@ -31,9 +32,13 @@ class TokenIds:
     start: int | None = None
 
     @classmethod
-    def of(cls, tokenizer: Any) -> "TokenIds":
-        """The ids of a transformers tokenizer; without a padding token, the end token pads."""
-        eos = () if tokenizer.eos_token_id is None else (int(tokenizer.eos_token_id),)
+    def of(cls, tokenizer: Any, *models: Any) -> "TokenIds":
+        """The ids of a transformers tokenizer and of the models that write with it.
+
+        A completion ends at any id that ends one for the tokenizer, its chat template or one of the models
+        (`core.stops`). Without a padding token, the end token pads.
+        """
+        eos = stop_ids(tokenizer, *(getattr(_plain(model), "generation_config", None) for model in models))
         pad = tokenizer.pad_token_id
         return cls(eos, int(pad) if pad is not None else (eos[0] if eos else 0))
 
@@ -94,7 +99,7 @@ def generate(
         ConfigError: a setting is out of range, or a prompt is empty.
         ModelError: a prompt and its completion do not fit the context of the model.
     """
-    ids = tokenizer_or_ids if isinstance(tokenizer_or_ids, TokenIds) else TokenIds.of(tokenizer_or_ids)
+    ids = tokenizer_or_ids if isinstance(tokenizer_or_ids, TokenIds) else TokenIds.of(tokenizer_or_ids, model)
     check_request(model, prompts, max_new_tokens, sampling_temperature, top_p)
     config = _clean_config(ids, max_new_tokens, sampling_temperature, top_p)
     processors = LogitsProcessorList([] if vocabulary is None else [_OnlyFirst(vocabulary)])
@@ -151,6 +156,10 @@ def is_seq2seq(model: Any) -> bool:
     return bool(getattr(model.config, "is_encoder_decoder", False))
 
 
+def _plain(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def _context(model: Any) -> int | None:
     # T5's relative positions have no end, and its configuration no such field.
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
@@ -175,7 +184,7 @@ def _clean_config(
 def _evaluating(model: Any, config: GenerationConfig) -> Iterator[Any]:
     # generate() fills what a configuration leaves open from the one stored with the model: that one
     # steps aside meanwhile.
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    plain = _plain(model)
     stored, modes = plain.generation_config, [(module, module.training) for module in model.modules()]
     start = config.decoder_start_token_id
     if start is None and is_seq2seq(plain):

@@ -72,7 +72,12 @@ def sample(
     Source:
         Mixing by token: Gu et al. 2024, arXiv:2306.08543, section 2.2 (alpha 0.2).
     """
-    ids = tokenizer_or_ids if isinstance(tokenizer_or_ids, TokenIds) else TokenIds.of(tokenizer_or_ids)
+    writing = [one for one in (model, guide) if one is not None]
+    ids = (
+        tokenizer_or_ids
+        if isinstance(tokenizer_or_ids, TokenIds)
+        else TokenIds.of(tokenizer_or_ids, *writing)
+    )
     check_request(model, prompts, max_new_tokens, sampling_temperature, top_p)
     if not 0 <= guide_share <= 1 or (guide_share > 0 and guide is None):
         raise ConfigError(f"guide_share must lie in [0, 1], and be 0 without a guide, got {guide_share}.")

@@ -75,6 +75,11 @@ class Rollouts:
         self._next = 0  # the step after the last one that was made
         self._needed = 0  # the earliest step that the last checkpoint can ask the journal for
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Ids that end what is written."""
+        return self._writers.ids.eos
+
     def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
         """The step's micro-batches: written rows in the place of the data's, or beside them."""
         shares = {name: value_at(value, step, total_steps) for name, value in self._shares.items()}

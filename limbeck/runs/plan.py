@@ -185,6 +185,7 @@ def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) 
         memory=size * _FLOAT,
         disk=tokens * _FLOAT,
         seconds=_WRITING * size * tokens / speed,
+        notes=_known(seen.ends.get(place)),
     )
 
 
@@ -220,7 +221,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
     teachers = [seen.models.get(word) for word in _taught_by(step)]
     objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
     what = f"{objective} on {step.rows}"
-    notes: tuple[str, ...] = (seen.vocabularies[place],) if place in seen.vocabularies else ()
+    notes = _known(seen.vocabularies.get(place), seen.ends.get(place))
     if student is None:
         return PlannedStep(place, "train", step.out, what, notes=notes)
     entries, tokens_once = seen.entries.get(place, (0, 0))
@@ -290,8 +291,12 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         tokens=tokens or None,
         memory=sum(sizes) * _FLOAT,
         seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
-        notes=tuple(filter(None, [seen.vocabularies.get(place)])),
+        notes=_known(seen.vocabularies.get(place), seen.ends.get(place)),
     )
+
+
+def _known(*sentences: str | None) -> tuple[str, ...]:
+    return tuple(one for one in sentences if one is not None)
 
 
 def _taught_by(step: Train | Evaluate) -> list[str]:

@@ -52,7 +52,8 @@ def make_rollouts(
         ask_student=lambda batch: read_at_rest(student, reader, batch),
         teacher=None if teacher is None else teacher.model,
         ask_teacher=None if teacher is None else lambda batch: teacher.answer(batch, _DISTRIBUTION),
-        ids=TokenIds.of(tokenizer),
+        # What ends the teacher's answers ends the student's: behind it the teacher has nothing to say.
+        ids=TokenIds.of(tokenizer, student, *([] if teacher is None else [teacher.model])),
         vocabulary=reader.vocabulary or len(tokenizer),
     )
     state = ranks.state()

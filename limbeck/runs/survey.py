@@ -20,6 +20,7 @@ from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
+from limbeck.runs.answers import said_of_ends
 from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
 from limbeck.runs.ensembles import check_route, check_topk
@@ -60,6 +61,7 @@ class Survey:
         entries: of a train or evaluate step, by its place: (number of entries, their tokens).
         vocabularies: of a step, by its place: sentence on its vocabulary.
         positions: of a capture, by its place: how many it keeps.
+        ends: of a step that lets models write, by its place: sentence on the tokens that end an answer.
         problems: all that is wrong.
         renderer: keeps what was rendered, for the steps.
     """
@@ -70,6 +72,7 @@ class Survey:
     entries: dict[int, tuple[int, int]] = field(default_factory=dict)
     vocabularies: dict[int, str] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, str] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     renderer: Renderer = field(default_factory=Renderer)
 
@@ -154,7 +157,7 @@ class _Surveyor:
                     f"must be below the teacher's {teacher.positions} positions, got {step.max_new_tokens}.",
                 )
             )
-        self.known.tokenizer(teacher)
+        self.seen.ends[place] = said_of_ends(self.known.tokenizer(teacher), teacher)
 
     def _capture(self, place: int, step: Capture) -> None:
         teacher = self.known.shape(step.teacher.model, f"{path_of(place, step)}.teacher.model")
@@ -192,6 +195,8 @@ class _Surveyor:
         for path, shape in () if is_foreign else teachers.items():
             with problems.at(f"{where}.{path}"):
                 self._check_vocabulary(place, student, shape)
+        if step.rollouts is not None:
+            self.seen.ends[place] = said_of_ends(self.known.tokenizer(student), student, *teachers.values())
         rendered = None
         if step.rows in self.seen.rows:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
@@ -243,6 +248,8 @@ class _Surveyor:
                     ConfigError(f"must be {fitting} for a {kind} model, got {metric}. Leave it out."),
                     f"{where}.metrics.{number}",
                 )
+        if "generation" in step.metrics and kind in ("causal", "seq2seq"):
+            self.seen.ends[place] = said_of_ends(self.known.tokenizer(model), model)
         compared = {"teacher": teachers.pop("teacher", None), "baseline": shapes.get("baseline")}
         for path, member in teachers.items():
             with self.seen.problems.at(f"{where}.{path}"):

@@ -15,7 +15,7 @@ V = 30
 class Letters:
     """A tokenizer of one letter a token, two bytes each (é and its neighbours); 0 pads, 1 ends."""
 
-    eos_token_id, pad_token_id = 1, 0
+    eos_token_id, pad_token_id, chat_template = 1, 0, None
 
     def batch_decode(self, ids, skip_special_tokens=True, clean_up_tokenization_spaces=False):
         return ["".join(chr(0xC0 + token) for token in row if token > 1) for row in ids]

@@ -112,7 +112,7 @@ class Beside:
             terms=terms,
             answer=None if teacher is None else partial(teacher.answer, needs=_DISTRIBUTION),
             others={name: partial(model.answer, needs=_DISTRIBUTION) for name, model in others.items()},
-            ids=TokenIds.of(self.tokenizer),
+            ids=TokenIds.of(self.tokenizer, self.student),
             vocabulary=self.reader.vocabulary or len(self.tokenizer),
             prompt_tokens=rollouts.prompt_tokens if rollouts else _PROMPT_TOKENS,
         )

@@ -94,6 +94,9 @@ def train(step: Train, work: Work) -> Made:
         followers={name: one for name, one in followers.items() if one is not None},
         on_step=lambda report: _tell(work, report),
     )
+    if rollouts is not None:
+        # What ended its answers in training ends them for whoever loads it.
+        student.generation_config.eos_token_id = list(rollouts.ends)
     if ranks.is_main():
         save_model(trained, tokenizer, work.folder / MODEL)
     ranks.wait()
