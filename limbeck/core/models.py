@@ -25,6 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from limbeck.core.class_names import are_unnamed, folded, listed, name_classes, own_class_names, same_classes
 from limbeck.core.errors import ModelError
 from limbeck.core.files import hash_file, write_folder
 from limbeck.core.fingerprint import fingerprint
@@ -83,7 +84,8 @@ def load_model(
         kind: what the model is used as.
         dtype: of the weights; `auto` takes the dtype they were saved in.
         num_labels: classes of a classifier; None takes the folder's.
-        label_names: names of the classes, in order; sets `num_labels`.
+        label_names: names of the classes, in order; sets `num_labels`. A tuned head keeps its
+            own names and their order: those of its scores; they must be these, case aside.
         attn_implementation: as in transformers; None takes its default.
 
     Raises:
@@ -92,7 +94,7 @@ def load_model(
     _check_kind(kind)
     config = read_config(path_or_id)
     if kind == "classifier":
-        _set_labels(config, num_labels, label_names)
+        _set_labels(config, num_labels, label_names, path_or_id)
     elif num_labels is not None or label_names is not None:
         raise ModelError(f"kind must be 'classifier' to have labels, got '{kind}'. Leave the labels out.")
     options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
@@ -316,14 +318,22 @@ def _unreadable(path_or_id: str | Path, error: Exception, role: str = "", file: 
     )
 
 
-def _set_labels(config: PreTrainedConfig, num_labels: int | None, names: Sequence[str] | None) -> None:
+def _set_labels(
+    config: PreTrainedConfig, num_labels: int | None, names: Sequence[str] | None, place: str | Path
+) -> None:
     if names is not None:
         if num_labels not in (None, len(names)):
             raise ModelError(
                 f"num_labels must equal the number of label_names, {len(names)}, got {num_labels}."
             )
-        config.id2label = dict(enumerate(names))
-        config.label2id = {name: index for index, name in enumerate(names)}
+        own = own_class_names(config)
+        if own and not (same_classes(own, names) or set(map(folded, own)) == set(map(folded, names))):
+            raise ModelError(
+                f"classes must be {listed(own)} for {place}, whose head was tuned on them, got "
+                f"{listed(names)}. Start from a model without a class head."
+            )
+        if not own or are_unnamed(own):
+            name_classes(config, names)
     elif num_labels is not None and num_labels != config.num_labels:
         config.num_labels = num_labels
     text = config.get_text_config()

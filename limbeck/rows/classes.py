@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasets import Dataset
 
+from limbeck.core.class_names import class_of, folded
 from limbeck.core.errors import Problem, RowError
 from limbeck.rows.kinds import Kind
+from limbeck.rows.problems import refuse_rows
 from limbeck.rows.rendering import INPUTS_CUT, Rendering
 from limbeck.rows.tokens import Ids, encode_whole
 
@@ -26,22 +28,41 @@ class EncoderExample(NamedTuple):
     label: int = -1
 
 
-def label_names(rows: Dataset) -> tuple[str, ...]:
-    """The classes of `rows` in the order of their ids: whole numbers by value, anything else by alphabet.
+def label_names(*parts: Dataset) -> tuple[str, ...]:
+    """The classes of all parts: whole numbers by value, anything else by alphabet.
 
     Raises:
-        RowError: the rows have no column `label`.
+        RowError: no column `label`, or labels that differ in nothing but case, blanks or underscores.
     """
-    if "label" not in rows.column_names:
-        raise RowError(
-            f"rows of a classifier must have the column `label`, got {', '.join(rows.column_names)}. "
-            "Rename one with columns: {label: ...}."
-        )
-    names = {str(label) for label in rows["label"]}
+    for part in parts:
+        if "label" not in part.column_names:
+            raise RowError(
+                f"rows of a classifier must have the column `label`, got {', '.join(part.column_names)}. "
+                "Rename one with columns: {label: ...}."
+            )
+    counts = Counter(str(label).strip() for part in parts for label in part["label"])
+    _refuse_alike(counts)
     try:
-        return tuple(sorted(names, key=int))
+        return tuple(sorted(counts, key=int))
     except ValueError:
-        return tuple(sorted(names))
+        return tuple(sorted(counts))
+
+
+def _refuse_alike(counts: Mapping[str, int]) -> None:
+    alike: dict[str, list[str]] = {}
+    for name in sorted(counts):
+        alike.setdefault(folded(name), []).append(name)
+    problems = [
+        Problem(
+            "label",
+            "classes must differ in more than case, blanks and underscores, got "
+            + ", ".join(f"{name!r} ({counts[name]:,} rows)" for name in names)
+            + ".",
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    refuse_rows(problems, "Write each class in one way.")
 
 
 def encoder_examples(
@@ -71,10 +92,11 @@ def classifier_examples(
     problems: list[Problem],
 ) -> list[EncoderExample]:
     """One input a row, a pair as one input with the tokenizer's marks between, and its class id."""
-    classes = {name: number for number, name in enumerate(rendering.label_names)}
+    found = {str(row["label"]) for row in rows}
+    classes = {label: class_of(label, rendering.label_names) for label in found}
     allowed = ", ".join(rendering.label_names)
     for row in rows:
-        if str(row["label"]) not in classes:
+        if classes[str(row["label"])] is None:
             message = f"label must be one of {allowed}, got {row['label']}."
             problems.append(Problem(f"row {row['id']}", message))
     is_pair = kind is Kind.LABELLED_PAIR
@@ -82,7 +104,7 @@ def classifier_examples(
     second = [row["text_b"] for row in rows] if is_pair else None
     ids, types, cut = encode_whole(tokenizer, first, second, max_length=rendering.max_length)
     notes[INPUTS_CUT] += cut
-    labels = [classes.get(str(row["label"]), -1) for row in rows]
+    labels = [-1 if (place := classes[str(row["label"])]) is None else place for row in rows]
     names = [row["id"] for row in rows]
     return [EncoderExample(*values) for values in zip(names, ids, types, labels, strict=True)]
 

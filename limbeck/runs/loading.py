@@ -1,10 +1,9 @@
-"""The rows of a load step, and the classes of labelled ones."""
+"""The rows of a load step."""
 
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.model import Load
-from limbeck.rows.classes import label_names
 from limbeck.rows.load import load_rows
 from limbeck.rows.split import split_rows
 
@@ -23,15 +22,6 @@ def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
     others, heldout = split_rows(rows, _number_or_share(step.heldout), step.seed)
     train, validation = split_rows(others, _number_or_share(step.validation), step.seed)
     return train, validation, heldout
-
-
-def classes(parts: tuple[Dataset, ...]) -> tuple[str, ...]:
-    """Names of the classes in the order of their ids, over all parts; none without labels."""
-    names = {name for part in parts if "label" in part.column_names for name in label_names(part)}
-    try:
-        return tuple(sorted(names, key=int))
-    except ValueError:
-        return tuple(sorted(names))
 
 
 def _number_or_share(value: float) -> float | int:

@@ -1,6 +1,5 @@
 """What a model word stands for, and what can be known of a model before it is loaded or made."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from limbeck.assets import asset_names, asset_path
+from limbeck.core.class_names import own_class_names
 from limbeck.core.errors import ModelError, Problem
 from limbeck.core.models import (
     ModelKind,
@@ -45,12 +45,14 @@ class Shape:
         kind: what it is used as; None where its configuration does not say.
         tokenizer: folder or id that its tokenizer comes from, or `bytes` (see `tokenizer_of`).
         parameters: number of weights.
+        classes: names of a tuned class head in the order of its scores; empty without one.
     """
 
     config: PreTrainedConfig
     kind: ModelKind | None
     tokenizer: str
     parameters: int
+    classes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -96,7 +98,8 @@ def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
     config = read_config(place)
     known = kind or _kind(config)
     tokenizer = place if place != BYTES else f"./{BYTES}"  # a folder of that name, not the word
-    return Shape(config, known, tokenizer, estimate_parameters(config, known or "encoder"))
+    parameters = estimate_parameters(config, known or "encoder")
+    return Shape(config, known, tokenizer, parameters, own_class_names(config))
 
 
 def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
@@ -130,7 +133,7 @@ def _made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shap
     if student.prune is not None:
         return _pruned_shape(student, origin, kind)
     if student.model is not None:
-        return Shape(origin.config, kind, origin.tokenizer, origin.parameters)
+        return replace(origin, kind=kind)
     if student.cut is not None:
         keep, decoder_keep = kept_layers(student, origin.config)
         sizes = {name: len(keep) for name in (_DEPTH, _ENCODER_DEPTH) if hasattr(origin.config, name)}
@@ -139,7 +142,7 @@ def _made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shap
         sizes = dict(student.sizes)
     with torch.device("meta"):
         made = fresh(origin.config, sizes, seed=0, kind=kind or "encoder")
-    return Shape(made.config, kind, origin.tokenizer, count_parameters(made))
+    return Shape(made.config, kind, origin.tokenizer, count_parameters(made), origin.classes)
 
 
 def _retokenised_shape(student: Student, shape: Shape) -> Shape:
@@ -190,23 +193,6 @@ def _pruned_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Sh
         )
     config = pruned_config(origin.config, pruned_sizes(student, origin.config))
     return Shape(config, kind, origin.tokenizer, estimate_parameters(config, kind))
-
-
-def labelled_shape(shape: Shape, label_names: Sequence[str]) -> Shape:
-    """A classifier's shape with a head for these classes.
-
-    Raises:
-        ModelError: it was tuned on another number of classes.
-    """
-    tuned = shape.config.architectures and shape.kind == "classifier"
-    has_head = any(name.endswith("ForSequenceClassification") for name in shape.config.architectures or [])
-    if tuned and has_head and shape.config.num_labels != len(label_names):
-        raise ModelError(
-            f"a classifier must have one class for each label of the rows, {len(label_names)} "
-            f"({', '.join(label_names)}), got {shape.config.num_labels} classes in {shape.tokenizer}. "
-            "Start from a model without a class head."
-        )
-    return shape
 
 
 def kept_layers(student: Student, config: PreTrainedConfig) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

@@ -133,7 +133,9 @@ def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
         stored = sum(int(part.data.nbytes) for part in parts if part is not None)
         watched = f", {sizes[1]:,} to watch" if sizes[1] else ""
         what = f"{step.path}: {sizes[0]:,} rows{watched}, {sizes[2]:,} held out"
-        return PlannedStep(place, "load", step.out, what, rows=sum(sizes), disk=stored)
+        return PlannedStep(
+            place, "load", step.out, what, rows=sum(sizes), disk=stored, notes=_notes(place, seen)
+        )
     if isinstance(step, Build):
         return _planned_build(place, step, seen, speed)
     if isinstance(step, Generate):
@@ -145,6 +147,11 @@ def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
     if isinstance(step, Compare):
         return PlannedStep(place, "compare", step.out, " and ".join(step.evaluations), seconds=0.0)
     return _planned_evaluation(place, step, seen, speed)
+
+
+def _notes(place: int, seen: Survey) -> tuple[str, ...]:
+    said = (seen.vocabularies.get(place), seen.ends.get(place), *seen.notes.get(place, ()))
+    return tuple(one for one in said if one is not None)
 
 
 def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> PlannedStep:
@@ -185,7 +192,7 @@ def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) 
         memory=size * _FLOAT,
         disk=tokens * _FLOAT,
         seconds=_WRITING * size * tokens / speed,
-        notes=_known(seen.ends.get(place)),
+        notes=_notes(place, seen),
     )
 
 
@@ -221,7 +228,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
     teachers = [seen.models.get(word) for word in _taught_by(step)]
     objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
     what = f"{objective} on {step.rows}"
-    notes = _known(seen.vocabularies.get(place), seen.ends.get(place))
+    notes = _notes(place, seen)
     if student is None:
         return PlannedStep(place, "train", step.out, what, notes=notes)
     entries, tokens_once = seen.entries.get(place, (0, 0))
@@ -291,12 +298,8 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         tokens=tokens or None,
         memory=sum(sizes) * _FLOAT,
         seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
-        notes=_known(seen.vocabularies.get(place), seen.ends.get(place)),
+        notes=_notes(place, seen),
     )
-
-
-def _known(*sentences: str | None) -> tuple[str, ...]:
-    return tuple(one for one in sentences if one is not None)
 
 
 def _taught_by(step: Train | Evaluate) -> list[str]:

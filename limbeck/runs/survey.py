@@ -5,12 +5,13 @@ by their configuration, objectives are tried on a few random numbers.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datasets import Dataset
 
 from limbeck.core.batch import Source
+from limbeck.core.class_names import agreed_classes
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
@@ -25,9 +26,10 @@ from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
 from limbeck.runs.ensembles import check_route, check_topk
 from limbeck.runs.foreign import teacher_length
+from limbeck.runs.heads import assumed_order, labels_of, read_heads
 from limbeck.runs.known import KnownModels, check_longest, check_positions, kind_used
-from limbeck.runs.loading import classes, loaded
-from limbeck.runs.models import Shape, labelled_shape, made_shape
+from limbeck.runs.loading import loaded
+from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.rollouts import check_rollouts
 from limbeck.runs.sources import (
@@ -62,6 +64,7 @@ class Survey:
         vocabularies: of a step, by its place: sentence on its vocabulary.
         positions: of a capture, by its place: how many it keeps.
         ends: of a step that lets models write, by its place: sentence on the tokens that end an answer.
+        notes: of a step, by its place: sentences on what it will do.
         problems: all that is wrong.
         renderer: keeps what was rendered, for the steps.
     """
@@ -73,6 +76,7 @@ class Survey:
     vocabularies: dict[int, str] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
     ends: dict[int, str] = field(default_factory=dict)
+    notes: dict[int, list[str]] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     renderer: Renderer = field(default_factory=Renderer)
 
@@ -186,9 +190,8 @@ class _Surveyor:
             return
         kind = kind_used(step.model_kind, origin)
         student = made_shape(step.student, origin, kind)
-        names = self._classes(step.rows) if kind == "classifier" else ()
-        if kind == "classifier":
-            student = labelled_shape(student, names)
+        names = self._classes(place, step) if kind == "classifier" else ()
+        student = replace(student, classes=names)
         self.seen.models[step.out] = student
         self._try_terms(place, step, student, teacher)
         is_foreign = reads_foreign(step)
@@ -269,7 +272,7 @@ class _Surveyor:
                 step,
                 kind,
                 task=measured_task(step, self.seen.recipe.steps[:place]),
-                label_names=self._classes(step.rows),
+                label_names=self._classes(place, step) if kind == "classifier" else (),
             )
             rendered = self._render(step.rows, model, rendering)
             read = (None if "teacher" in apart else compared["teacher"], *teachers.values())
@@ -288,9 +291,16 @@ class _Surveyor:
 
     # What steps have in common.
 
-    def _classes(self, rows: str) -> tuple[str, ...]:
-        out = rows.partition(".")[0]
-        return classes(tuple(part for name, part in self.seen.rows.items() if name.partition(".")[0] == out))
+    def _classes(self, place: int, step: Train | Evaluate) -> tuple[str, ...]:
+        """The classes of a step in the order of their scores; says where an order is assumed."""
+        out = step.rows.partition(".")[0]
+        parts = [part for name, part in self.seen.rows.items() if name.partition(".")[0] == out]
+        labels = labels_of(parts)
+        words = read_heads(step)
+        heads = {word: self.seen.models[word].classes for word in words if word in self.seen.models}
+        names = agreed_classes(labels, heads)
+        self.seen.notes.setdefault(place, []).extend(assumed_order(labels, heads))
+        return names
 
     def _try_terms(self, place: int, step: Train, student: Shape | None, teacher: Shape | None) -> None:
         where = path_of(place, step)

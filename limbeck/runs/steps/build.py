@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from limbeck.core.batch import Batch
+from limbeck.core.class_names import name_classes
 from limbeck.core.models import (
     ModelKind,
     count_parameters,
@@ -70,6 +71,8 @@ def make_student(
         config = read_config(place)
         if student.tokenizer is not None:
             config = with_tokenizer(config, tokenizer_of(student))
+        if label_names:
+            name_classes(config, label_names)
         return fresh(config, student.sizes, seed=seed, kind=kind)
     seed_everything(seed, "head")  # a class head that the folder lacks is drawn at loading
     names = label_names if kind == "classifier" else None

@@ -20,6 +20,7 @@ from limbeck.recipes.model import Evaluate, Train
 from limbeck.recipes.parts import Student, Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
+from limbeck.runs.chance import is_below_chance
 from limbeck.runs.models import positions_of
 from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
@@ -41,7 +42,7 @@ def evaluate(step: Evaluate, work: Work) -> Made:
 
 def _evaluate(step: Evaluate, work: Work) -> Made:
     kind = work.kind(step.model_kind, step.model)
-    names = work.classes(step.rows) if kind == "classifier" else ()
+    names = work.classes(step) if kind == "classifier" else ()
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.model)
     if step.limit is not None:
         rows = rows.select(range(min(step.limit, len(rows))))
@@ -78,10 +79,23 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
         settings=settings_of(step, kind, names),
         progress=lambda what, share: work.advance(share, what),
     )
+    notes += _worse_than_chance(result, len(names))
     write_json(work.folder / BY_ROW, result.pop("by_row"))
     write_json(work.folder / EVALUATION, result)
     tokens = sum(source.lengths)
     return Made(tokens=min(tokens, step.max_positions or tokens), notes=tuple(notes))
+
+
+def _worse_than_chance(result: Mapping[str, Any], classes: int) -> list[str]:
+    """A sentence for each classifier that does worse than guessing."""
+    found = result["metrics"].get("classification", {}).get("subjects", {})
+    accuracies = {name: measured["accuracy"] for name, measured in found.items() if "accuracy" in measured}
+    return [
+        f"{name} is worse than chance: {one['value']:.1%} right of {one['n']:,}, where guessing gives "
+        f"{1 / classes:.1%}. Check `id2label` in its config.json against the labels of the rows."
+        for name, one in accuracies.items()
+        if one["n"] and is_below_chance(one["value"] * one["n"], one["n"], classes)
+    ]
 
 
 def settings_of(step: Evaluate, kind: ModelKind, label_names: tuple[str, ...]) -> EvaluationSettings:

@@ -9,11 +9,13 @@ from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
 from limbeck.objectives.criterion import Criterion
+from limbeck.recipes.check import maker
 from limbeck.recipes.check_alignment import reads_foreign
 from limbeck.recipes.model import Train
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
+from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
 from limbeck.runs.models import tokenizer_of
 from limbeck.runs.sources import rendering_of, training_source
@@ -32,7 +34,7 @@ def train(step: Train, work: Work) -> Made:
     """Train, then write `model/`; `checkpoint/` and `metrics.jsonl` lie beside it meanwhile."""
     origin = step.student.origin
     kind = work.kind(step.model_kind, origin)
-    names = work.classes(step.rows) if kind == "classifier" else ()
+    names = work.classes(step) if kind == "classifier" else ()
     tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
     pair = read_twice(step, work, tokenizer, rendering) if reads_foreign(step) else None
@@ -67,6 +69,8 @@ def train(step: Train, work: Work) -> Made:
     if step.domains is not None:
         domains = domains_of(work.rows(step.rows), rendered, step.domains.column)
     source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
+    if kind == "classifier" and _is_from_elsewhere(step, work):
+        refuse_below_chance(teacher, source, names, work.device)
     trained = _with_adapters(student, step)
     terms = build_terms(
         step.objective,
@@ -110,6 +114,12 @@ def _keeps_rows_apart(student: Any, teacher: AnyTeacher | None, vocabulary: int)
     # A store was captured from padded rows.
     # A teacher with another tokenizer reads padded rows, too.
     return all(reads_packs(model, vocabulary) for model in (student, *live_models(teacher)))
+
+
+def _is_from_elsewhere(step: Train, work: Work) -> bool:
+    """Whether the teachers came tuned; one that this recipe trains may be as bad as its settings."""
+    words = () if step.teacher is None else step.teacher.models.values()
+    return all(maker(word, work.earlier) is None for word in words)
 
 
 def _width(model: Any) -> int | None:

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from datasets import Dataset, load_from_disk
 
+from limbeck.core.class_names import agreed_classes, own_class_names
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.check import PARTS, maker, rows_maker
-from limbeck.recipes.model import Capture, Load, Recipe, Step
+from limbeck.recipes.model import Capture, Evaluate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
-from limbeck.runs.loading import classes
+from limbeck.runs.heads import labels_of, read_heads
 from limbeck.runs.models import located
 from limbeck.runs.progress import Progress, Stage
 from limbeck.runs.sources import Renderer
@@ -102,13 +103,15 @@ class Work:
         step, part = self.recipe.steps[made], reference.partition(".")[2]
         return load_from_disk(str(self.run.step(made, step) / (part or "rows")))
 
-    def classes(self, reference: str) -> tuple[str, ...]:
-        """Classes of labelled rows, over both parts of a load step."""
-        made = rows_maker(reference, self.earlier)
+    def classes(self, step: Train | Evaluate) -> tuple[str, ...]:
+        """Classes of a step in the order of their scores: by its models' heads and all parts of its rows."""
+        made = rows_maker(step.rows, self.earlier)
         assert made is not None, "checked with the recipe"
-        step = self.recipe.steps[made]
-        names = [f"{step.out}.{part}" for part in PARTS] if isinstance(step, Load) else [reference]
-        return classes(tuple(self.rows(name) for name in names))
+        source = self.recipe.steps[made]
+        names = [f"{source.out}.{part}" for part in PARTS] if isinstance(source, Load) else [step.rows]
+        configs = {word: read_config(self.model_place(word)) for word in read_heads(step)}
+        heads = {word: own_class_names(config) for word, config in configs.items()}
+        return agreed_classes(labels_of([self.rows(name) for name in names]), heads)
 
     def advance(self, share: float, what: str = "") -> None:
         """Tell how much of the step is done."""
