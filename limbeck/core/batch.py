@@ -55,6 +55,15 @@ class Batch:
         return None if self.targets is None else self.targets != IGNORE
 
     @property
+    def attention_mask(self) -> Tensor:
+        """[B, T] 1 at tokens, of the decoder for a seq2seq model; all ones where nothing is padded."""
+        if "decoder_input_ids" in self.inputs:
+            assert self.targets is not None
+            return (self.targets != IGNORE).long()
+        mask = self.inputs.get("attention_mask")
+        return torch.ones_like(self.inputs["input_ids"]) if mask is None else mask
+
+    @property
     def device(self) -> torch.device:
         """Where its tensors are."""
         return self.inputs["input_ids"].device

@@ -14,17 +14,15 @@ from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import project
 from limbeck.core.signals import BATCH_SIGNALS, Chunks, Head, TopK
 from limbeck.core.term import Term
-from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
 from limbeck.objectives.gradients import learnt_values, signals_of
+from limbeck.objectives.means import CHUNKS, counts, has_units, mean_part, target_weights
 from limbeck.objectives.readings import readings
 
-_UNITS = tuple(Unit)
 _DISTRIBUTIONS = {
     "student": {"student_logits", "student_chunks"},
     "teacher": {"teacher_logits", "teacher_topk", "teacher_own_logits"},
 }
-_CHUNKS = ("teacher_chunks", "teacher_chunk_states")
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,6 @@ class _Share:
     def learnt(self) -> nn.Module | None:
         """What gives the learnt hyperparameters."""
         return None if self.term.learnt is None else self.term.learnt.module
-
-    def count(self, unit: Unit) -> Tensor:
-        # A term whose group is absent from a step has a sum of 0 over a count of 0.
-        return self.counts[_UNITS.index(unit)].clamp_min(1).float()
 
 
 class Criterion:
@@ -83,7 +77,7 @@ class Criterion:
 
     def counts(self, batch: Batch, teacher: Outputs | None = None) -> Tensor:
         """Units each term learns from in this micro-batch: [terms, 4] tokens, sequences, batches, chunks."""
-        return torch.stack([_counts(batch, term, teacher) for term in self.terms])
+        return torch.stack([counts(batch, term, teacher) for term in self.terms])
 
     def __call__(
         self,
@@ -124,14 +118,14 @@ class Criterion:
         ]
         means = torch.zeros(len(self.terms), device=counts.device)
         total = torch.zeros((), device=counts.device)
-        pointwise = [share for share in shares if share.term.pointwise]
-        present = [share for share in pointwise if _has_units(batch, share.term)]
-        if present:
-            total, values = self._pointwise(present, student, teacher, batch)
-            means[[share.place for share in present]] = values
-        elif pointwise or not shares:
-            total = _nothing(student)
-        for share in shares:
+        present = [share for share in shares if has_units(batch, share.term)]
+        if not present:
+            return _nothing(student), means
+        pointwise = [share for share in present if share.term.pointwise]
+        if pointwise:
+            total, values = self._pointwise(pointwise, student, teacher, batch)
+            means[[share.place for share in pointwise]] = values
+        for share in present:
             if not share.term.pointwise:
                 mean = _inner(share, student, teacher, batch)
                 total = total + share.weight * mean
@@ -144,7 +138,7 @@ class Criterion:
         targets, learnt = batch.targets, batch.learnt
         if targets is None or learnt is None:
             raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
-        rows = torch.stack([_unit_weights(batch, share, learnt) for share in shares])
+        rows = torch.stack([target_weights(batch, share.term, share.counts)[learnt] for share in shares])
         numbers = {name: batch.signals[name][learnt] for name in BATCH_SIGNALS if name in batch.signals}
         total = torch.zeros((), device=rows.device)
         means = torch.zeros(len(shares), device=rows.device)
@@ -174,7 +168,7 @@ class Criterion:
                 distribution=bool(read & _DISTRIBUTIONS[side]),
                 states=layers if read & {f"{side}_states", f"{side}_chunk_states"} else (),
                 qkv=layers if f"{side}_qkv" in read else (),
-                chunks=side == "teacher" and bool(read & set(_CHUNKS)),
+                chunks=side == "teacher" and bool(read & set(CHUNKS)),
                 space=f"{side}_space" in read,
             )
         return needs
@@ -245,29 +239,17 @@ def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batc
     given = {name: _inner_signal(name, share.term, student, teacher, batch) for name in read}
     options = {**share.hyperparameters, **learnt_values(share.learnt, given)}
     values: Tensor = share.term.objective(*(given[name] for name in share.term.signals), **options)
-    unit = (Unit.BATCH, Unit.SEQUENCE, Unit.TOKEN)[values.dim()]
-    if set(share.term.signals) & set(_CHUNKS):
-        unit = Unit.CHUNK
-    if unit is Unit.TOKEN:
-        values = values[batch.inputs["attention_mask"].bool()]
-    if unit is Unit.SEQUENCE:
-        values = _of_group(values, batch, share.term)
-    return values.sum() / share.count(unit)
-
-
-def _of_group(values: Tensor, batch: Batch, term: Term) -> Tensor:
-    """[B] values of the rows that the term learns from, weighted as it asks."""
-    if term.weighted_by is not None:
-        values = values * _weighting(batch, term)
-    group = _group(batch, term)
-    return values if group is None else values[group.view(len(values), -1).any(1)]
+    return mean_part(values, batch, share.term, share.counts)
 
 
 def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | None, batch: Batch) -> Any:
     if name == "attention_mask":
-        return batch.inputs["attention_mask"]
-    if name == "spans":
-        return batch.signals["spans"]
+        return batch.attention_mask
+    if name in ("spans", *BATCH_SIGNALS):
+        return batch.signals[name]
+    if name == "labels":
+        assert batch.targets is not None
+        return batch.targets.clamp_min(0)  # what is not learnt has no weight in the mean
     side, what = name.split("_", 1)
     outputs = student if side == "student" else teacher
     assert outputs is not None
@@ -276,6 +258,8 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
         return _of_chunks(what, outputs, teacher.chunks, term, batch, side)
     if what == "space":
         return space_of(outputs, batch)
+    if what == "logits" and outputs.logits is not None:
+        return outputs.logits
     if what == "logits":  # of all positions: neighbours are compared
         everywhere = torch.ones(batch.inputs["input_ids"].shape, dtype=torch.bool, device=batch.device)
         return _logits(outputs, everywhere).view(*everywhere.shape, -1)
@@ -312,37 +296,6 @@ def _take(signal: Any, chosen: Tensor) -> Any:
     return signal.each(lambda part: part[chosen]) if isinstance(signal, TopK) else signal[chosen]
 
 
-def _group(batch: Batch, term: Term) -> Tensor | None:
-    if term.on is None:
-        return None
-    if batch.groups is None or term.on not in batch.group_names:
-        raise ConfigError(
-            f"{term.name} learns on '{term.on}', but the rows know {batch.group_names or 'one task'}."
-        )
-    return batch.groups == batch.group_names.index(term.on)
-
-
-def _unit_weights(batch: Batch, share: _Share, learnt: Tensor) -> Tensor:
-    """[N] the weight of each learnt unit in its term's mean; 0 outside the term's group."""
-    group = _group(batch, share.term)
-    chosen = learnt if group is None else learnt & group
-    per_sequence = share.term.mean is Unit.SEQUENCE or chosen.dim() == 1
-    weights = chosen.float() / share.count(Unit.SEQUENCE if per_sequence else Unit.TOKEN)
-    if per_sequence and chosen.dim() == 2:
-        sequences = batch.sequences
-        lengths = torch.bincount(sequences[chosen], minlength=int(sequences.max()) + 1)
-        weights = weights / lengths[sequences].clamp_min(1)
-    if share.term.weighted_by is not None:
-        weights = weights * _weighting(batch, share.term)
-    return weights[learnt]
-
-
-def _has_units(batch: Batch, term: Term) -> bool:
-    """Whether a micro-batch holds units of the term's group; one of another source has other signals."""
-    group = _group(batch, term)
-    return group is None or bool(group.any())
-
-
 def _nothing(student: Outputs) -> Tensor:
     """0 with a graph, for a micro-batch that no term learns from: the backward still runs on every rank."""
     answers = (
@@ -353,43 +306,3 @@ def _nothing(student: Outputs) -> Tensor:
     )
     answer = next(answer for answer in answers if answer is not None)
     return answer.float().sum() * 0.0
-
-
-def _weighting(batch: Batch, term: Term) -> Tensor:
-    found = batch.signals.get(term.weighted_by or "")
-    if found is None:
-        raise ConfigError(
-            f"{term.name} is weighted by '{term.weighted_by}', but the batch has "
-            f"{', '.join(batch.signals) or 'no signals of its own'}."
-        )
-    return found
-
-
-def _counts(batch: Batch, term: Term, teacher: Outputs | None) -> Tensor:
-    group = _group(batch, term)
-    mask = batch.inputs.get("attention_mask")
-    tokens = (
-        batch.inputs["input_ids"].new_tensor(batch.inputs["input_ids"].numel())
-        if mask is None
-        else mask.sum()
-    )
-    chunks = tokens.new_tensor(_chunk_count(term, teacher))
-    learnt = batch.learnt
-    if learnt is None:
-        return torch.stack([tokens, tokens.new_tensor(batch.rows), tokens.new_tensor(1), chunks]).double()
-    if group is not None:
-        learnt = learnt & group
-    if learnt.dim() == 2:
-        tokens, sequences = learnt.sum(), batch.sequences[learnt].unique().numel()
-        sequences = tokens.new_tensor(sequences)
-    else:
-        sequences = learnt.sum()
-    return torch.stack([tokens, sequences, learnt.any().long(), chunks]).double()
-
-
-def _chunk_count(term: Term, teacher: Outputs | None) -> int:
-    """Merged chunks of a term on likelihoods, chunks before merging of one on states."""
-    if teacher is None or teacher.chunks is None:
-        return 0
-    likelihoods = "teacher_chunks" in term.signals
-    return len(teacher.chunks.log_probs if likelihoods else teacher.chunks.lasts)

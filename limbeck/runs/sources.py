@@ -15,6 +15,7 @@ from limbeck.rows.aligned.pairs import Pair, render_pair
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering, Task
 from limbeck.rows.source import PackedSource, PaddedSource
+from limbeck.runs.terms import reads_whole_rows
 
 ENTRIES = 4
 """Of a batch that is read to prune by; with 16 the pruned code teacher starts worse (docs/log.md)."""
@@ -112,13 +113,13 @@ def training_source(
 ) -> Source:
     """What the engine draws from: packs for causal models, rows otherwise; examples of one row together.
 
-    Rows stay alone, too, where rollouts take their places, and the two answers of a preference: a pack
-    could hold one of them without the other. Rows of different `apart` share no pack.
+    Rows stay alone, too, where rollouts take their places or an objective reads whole rows, and the two
+    answers of a preference: a pack could hold one of them without the other. Rows of different `apart`
+    share no pack.
     """
     pad = int(tokenizer.pad_token_id)
-    compares_neighbours = any("spans" in term.signals for term in step.objective)
     in_packs = step.packing and step.rollouts is None and rendering.task != "preference"
-    in_packs = in_packs and not compares_neighbours
+    in_packs = in_packs and not reads_whole_rows(step.objective)
     if in_packs and rendering.model_kind == "causal":
         return PackedSource(rendered, rendering, step.max_length, step.seed, pad, apart=apart)
     padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))

@@ -193,7 +193,7 @@ class _Surveyor:
         names = self._classes(place, step) if kind == "classifier" else ()
         student = replace(student, classes=names)
         self.seen.models[step.out] = student
-        self._try_terms(place, step, student, teacher)
+        self._try_terms(place, step, student, teacher, kind)
         is_foreign = reads_foreign(step)
         for path, shape in () if is_foreign else teachers.items():
             with problems.at(f"{where}.{path}"):
@@ -302,14 +302,22 @@ class _Surveyor:
         self.seen.notes.setdefault(place, []).extend(assumed_order(labels, heads))
         return names
 
-    def _try_terms(self, place: int, step: Train, student: Shape | None, teacher: Shape | None) -> None:
+    def _try_terms(
+        self, place: int, step: Train, student: Shape | None, teacher: Shape | None, kind: str = "auto"
+    ) -> None:
         where = path_of(place, step)
         widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
         built = build_terms(step.objective, student_width=widths[0], teacher_width=widths[-1])
         for number, term in enumerate(built):
             with self.seen.problems.at(f"{where}.objective.{number}"):
                 stored = any(self._topk(place, step).values())
-                try_term(term, student_width=widths[0], teacher_width=widths[-1], stored=stored)
+                try_term(
+                    term,
+                    student_width=widths[0],
+                    teacher_width=widths[-1],
+                    stored=stored,
+                    by_row=kind == "classifier",
+                )
                 for whose, shape in (("student", student), ("teacher", teacher)):
                     if term.layers is not None and shape is not None:
                         check_layers(whose, getattr(term.layers, whose), shape.depth)

@@ -9,15 +9,17 @@ from torch import Tensor
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, UserError
-from limbeck.core.signals import BATCH_SIGNALS, QKV, Head, Space, TopK
+from limbeck.core.signals import BATCH_SIGNALS, POINTWISE, QKV, Head, Space, TopK
 from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.core.units import Unit
 from limbeck.objectives.gradients import learnt_values
+from limbeck.objectives.means import CHUNKS, unit_of
 from limbeck.recipes import parts
 from limbeck.schedules.scheduled import scheduled
 
 _STEPS = 10  # of the trial: schedules are tried at their first and last step
 _ROWS, _TOKENS, _CLASSES = 2, 4, 5
+_CHUNK_SIGNALS = {"student_chunks", "student_chunk_states", *CHUNKS}
 
 
 def build_terms(
@@ -57,7 +59,9 @@ def _learnt(part: parts.Learnt, widths: Mapping[str, int | None]) -> Learnt:
     return Learnt(module, part.learning_rate, scheduled(part.gradient_scale))
 
 
-def try_term(term: Term, *, student_width: int, teacher_width: int, stored: bool = False) -> None:
+def try_term(
+    term: Term, *, student_width: int, teacher_width: int, stored: bool = False, by_row: bool = False
+) -> None:
     """Call the objective once at both ends of its schedules, so that a value out of range is found now.
 
     Args:
@@ -65,12 +69,14 @@ def try_term(term: Term, *, student_width: int, teacher_width: int, stored: bool
         student_width: of its hidden states.
         teacher_width: of its hidden states.
         stored: the teacher is a top-k store.
+        by_row: rows have one target each (classifiers).
 
     Raises:
-        ConfigError: what the objective says about its hyperparameters or the widths.
+        ConfigError: what the objective says about its hyperparameters or the widths; its values are of no
+            unit, or of one that has no group or weight of its own.
     """
     signals = _signals(len(term.layers.student) if term.layers else 1, student_width, teacher_width)
-    if "spans" in term.signals:
+    if not term.pointwise and not by_row:
         signals |= _neighbours()
     if stored:
         signals["teacher_logits"] = signals["teacher_topk"] = _topk()
@@ -81,7 +87,9 @@ def try_term(term: Term, *, student_width: int, teacher_width: int, stored: bool
                 raise ConfigError(f"weight must be finite, got {weight}.")
             module = None if term.learnt is None else term.learnt.module
             options = {**term.hyperparameters_at(step, _STEPS), **learnt_values(module, signals)}
-            term.objective(*(signals[name] for name in term.signals), **options)
+            values = term.objective(*(signals[name] for name in term.signals), **options)
+            if not term.pointwise:
+                unit_of(values, term)
         except UserError as error:
             raise ConfigError([Problem(term.name, problem.message) for problem in error.problems]) from None
         except (TypeError, ValueError, RuntimeError) as error:
@@ -89,6 +97,11 @@ def try_term(term: Term, *, student_width: int, teacher_width: int, stored: bool
             raise ConfigError(
                 Problem(term.name, f"cannot be computed with {_options(term)}: {first}")
             ) from None
+
+
+def reads_whole_rows(terms: Sequence[parts.Term]) -> bool:
+    """Whether an objective may compare what stands in a row, so that rows cannot share packs."""
+    return any(not set(term.signals) <= POINTWISE | _CHUNK_SIGNALS for term in terms)
 
 
 def check_layers(whose: str, layers: tuple[int, ...], depth: int) -> None:
@@ -139,11 +152,14 @@ def _signals(layers: int, student_width: int, teacher_width: int) -> dict[str, A
 
 
 def _neighbours() -> dict[str, Tensor]:
-    """Scores of all positions, where an objective compares neighbours."""
+    """What stands at positions, of all of them: an objective that reads whole rows gets it so."""
     random = torch.Generator().manual_seed(0)
     scores = torch.randn(2, _ROWS, _TOKENS, _CLASSES, generator=random)
     spans = torch.zeros(_ROWS, _TOKENS, dtype=torch.long)
-    return {"student_logits": scores[0], "teacher_logits": scores[1], "spans": spans}
+    numbers = {name: torch.randn(_ROWS, _TOKENS, generator=random) for name in BATCH_SIGNALS}
+    labels = torch.arange(_ROWS * _TOKENS).view(_ROWS, _TOKENS) % _CLASSES
+    scored = {"student_logits": scores[0], "teacher_logits": scores[1], "labels": labels}
+    return {**scored, **numbers, "spans": spans}
 
 
 def _topk() -> TopK:

@@ -10,9 +10,9 @@ from limbeck.core.errors import ConfigError
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.signals import Head
-from limbeck.core.term import Term
+from limbeck.core.term import LayerMap, Term
 from limbeck.core.units import Unit
-from limbeck.objectives import cross_entropy, uld
+from limbeck.objectives import cross_entropy, state_mse, uld
 from limbeck.objectives.criterion import Criterion
 
 V, H = 7, 5
@@ -136,3 +136,129 @@ def test_a_teacher_with_a_vocabulary_of_its_own_is_read_on_both_paths(fused):
     ordered = [side.sort(-1, descending=True).values for side in (q, p)]
     ordered[0] = torch.nn.functional.pad(ordered[0], (0, 4))
     torch.testing.assert_close(total, (ordered[0] - ordered[1]).abs().sum(-1).mean())
+
+
+def by_token(student_states, teacher_states):
+    return (student_states - teacher_states).square().mean((1, 3))
+
+
+def by_row(student_states, teacher_states):
+    return by_token(student_states, teacher_states).mean(-1)
+
+
+def by_batch(student_states, teacher_states):
+    return by_token(student_states, teacher_states).mean()
+
+
+def on_states(objective, **changed) -> Term:
+    signals = ("student_states", "teacher_states")
+    return Term("states", objective, signals, layers=LayerMap((0,), (0,)), **changed)
+
+
+def states_loss(term: Term, *steps: Batch, values: torch.Tensor) -> float:
+    """Of a student whose squared distance to the teacher is `values` [B, T] in the rows of all steps."""
+    criterion, first = Criterion([term]), 0
+    counts = torch.stack([criterion.counts(batch) for batch in steps]).sum(0)
+    total = 0.0
+    for batch in steps:
+        own = values[first : first + batch.rows].sqrt()[..., None]
+        first += batch.rows
+        answers = Outputs(states={0: own}), Outputs(states={0: torch.zeros_like(own)})
+        total += float(criterion(*answers, batch, counts=counts, step=0, total_steps=1)[0])
+    return total
+
+
+def of_states(targets: list[list[int]] | list[int] | None, mask: list[list[int]], **changed) -> Batch:
+    read = torch.tensor(mask)
+    given = None if targets is None else torch.tensor(targets)
+    inputs = {"input_ids": read, "attention_mask": read}
+    return Batch(inputs, given, [(str(row),) for row in range(len(mask))], **changed)
+
+
+N = IGNORE
+VALUES = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 1000.0]])
+READ = [[1, 1, 1], [1, 1, 0]]
+TARGETS = [[N, 3, 3], [3, N, N]]
+
+
+@pytest.mark.parametrize(
+    ("targets", "mean", "expected"),
+    [
+        (TARGETS, Unit.TOKEN, (2 + 4 + 8) / 3),
+        (TARGETS, Unit.SEQUENCE, ((2 + 4) / 2 + 8) / 2),
+        ([N, 1], Unit.TOKEN, (8 + 16) / 2),  # one target a row: all its tokens
+        (None, Unit.TOKEN, (1 + 2 + 4 + 8 + 16) / 5),
+        (None, Unit.SEQUENCE, (7 / 3 + 24 / 2) / 2),
+    ],
+)
+def test_one_value_a_token_of_states_is_a_mean_over_the_tokens_in_the_loss(targets, mean, expected):
+    batch = of_states(targets, READ)
+    assert states_loss(on_states(by_token, mean=mean), batch, values=VALUES) == pytest.approx(expected)
+
+
+def test_micro_batches_of_states_add_up_to_the_whole_step():
+    parts = of_states(TARGETS[:1], READ[:1]), of_states(TARGETS[1:], READ[1:])
+    assert states_loss(on_states(by_token), *parts, values=VALUES) == pytest.approx(14 / 3)
+    rows = VALUES.mean(1)
+    assert states_loss(on_states(by_row), *parts, values=VALUES) == pytest.approx(float(rows.mean()))
+
+
+def test_a_group_and_a_weight_choose_among_the_tokens_of_states():
+    groups = torch.tensor([[N, 0, 1], [1, N, N]])
+    weights = torch.tensor([[9.0, 9.0, 0.5], [0.25, 9.0, 9.0]])
+    names = ("label", "rationale")
+    batch = of_states(TARGETS, READ, groups=groups, group_names=names, signals={"w": weights})
+    term = on_states(by_token, on="rationale", weighted_by="w")
+    assert states_loss(term, batch, values=VALUES) == pytest.approx((4 * 0.5 + 8 * 0.25) / 2)
+    rows = of_states(
+        [1, 1], READ, groups=torch.tensor([0, 1]), group_names=names, signals={"w": weights[:, 2]}
+    )
+    assert states_loss(term, rows, values=VALUES) == pytest.approx((8 + 16) / 2 * 9)
+
+
+def test_one_value_a_row_counts_the_rows_that_have_something_in_the_loss():
+    batch = of_states([[N, N, N], [3, N, N]], READ)
+    assert states_loss(on_states(by_row), batch, values=VALUES) == pytest.approx(float(VALUES[1].mean()))
+    groups = torch.tensor([[N, 0, 0], [1, N, N]])
+    batch = of_states(TARGETS, READ, groups=groups, group_names=("data", "student"))
+    found = states_loss(on_states(by_row, on="data"), batch, values=VALUES)
+    assert found == pytest.approx(float(VALUES[0].mean()))
+
+
+def test_one_value_a_batch_counts_the_batches_that_have_something_in_the_loss():
+    parts = of_states([[N, N, N]], READ[:1]), of_states(TARGETS[1:], READ[1:])
+    assert states_loss(on_states(by_batch), *parts, values=VALUES) == pytest.approx(float(VALUES[1].mean()))
+
+
+def test_a_value_outside_of_the_loss_may_be_anything():
+    values = torch.where(torch.tensor(READ) == 1, VALUES, torch.inf)
+    assert states_loss(on_states(by_token), of_states(None, READ), values=values) == pytest.approx(31 / 5)
+
+
+def test_what_a_unit_does_not_have_is_refused():
+    batch = of_states(TARGETS, READ, signals={"w": torch.ones(2, 3)})
+    with pytest.raises(ConfigError, match="one value a batch, which has neither group nor weight"):
+        states_loss(on_states(by_batch, weighted_by="w"), batch, values=VALUES)
+    with pytest.raises(ConfigError, match="one value a row, and 'w' weighs tokens"):
+        states_loss(on_states(by_row, weighted_by="w"), batch, values=VALUES)
+    with pytest.raises(ConfigError, match=r"one value for each of \(2, 3\) tokens, got \(2, 2\)"):
+        states_loss(on_states(lambda s, t: by_token(s, t)[:, :2]), batch, values=VALUES)
+    packs = replace(batch, inputs={"input_ids": batch.inputs["input_ids"], "position_ids": torch.zeros(2, 3)})
+    with pytest.raises(ConfigError, match="its rows must not share packs"):
+        states_loss(on_states(by_row), packs, values=VALUES)
+
+
+def test_an_objective_on_states_may_read_the_labels():
+    def of_label(student_states, labels):
+        return student_states[:, 0, :, 0].square() * labels
+
+    term = Term("states", of_label, ("student_states", "labels"), layers=LayerMap((0,), (0,)))
+    assert states_loss(term, of_states(TARGETS, READ), values=VALUES) == pytest.approx(3 * 14 / 3)
+
+
+def test_the_mask_of_a_seq2seq_model_is_that_of_its_decoder():
+    batch = of_states([[3, N], [3, 3]], [[1, 1, 1, 1], [1, 1, 1, 0]])
+    batch = replace(batch, inputs={**batch.inputs, "decoder_input_ids": torch.zeros(2, 2)})
+    assert batch.attention_mask.tolist() == [[1, 0], [1, 1]]
+    term = replace(on_states(state_mse), signals=("student_states", "teacher_states", "attention_mask"))
+    assert states_loss(term, batch, values=VALUES[:, :2]) == pytest.approx((1 + 24 / 2) / 2)

@@ -4,6 +4,9 @@ import pytest
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
+from limbeck.core.term import LayerMap
+from limbeck.core.term import Term as EngineTerm
+from limbeck.core.units import Unit
 from limbeck.objectives import jsd, taid
 from limbeck.recipes import Layers, Term, Train
 from limbeck.rows.render import render
@@ -83,6 +86,29 @@ def test_a_batch_of_pairs_holds_both_answers_of_the_same_rows_and_is_never_packe
 def test_causal_rows_are_packed_when_asked_for():
     source, _ = two_task("label", "rationale", model_kind="causal", packing=True)
     assert isinstance(source, PackedSource)
+
+
+def test_rows_share_no_pack_where_an_objective_reads_whole_rows():
+    layers = Layers(student=(-1,), teacher=(-1,))
+    on_states = Term(name="state_mse", layers=layers)
+    step = Train(
+        out="student", student="S", rows="rows.train", objective=[Term(name="cross_entropy"), on_states]
+    )
+    rows, tokenizer = Dataset.from_list([{"id": "a", "text": "the cat"}]), tiny.tiny_tokenizer()
+    rendering = rendering_of(step, "causal", task="default", label_names=())
+    rendered = render(rows, tokenizer, rendering)
+    source = training_source(rendered, rendering, step, tokenizer, tiny.tiny_llama().config)
+    assert step.packing and "attention_mask" in source.batch([0]).inputs
+
+
+def test_a_unit_without_weights_is_refused_before_training():
+    def of_batch(student_states, teacher_states):
+        return (student_states - teacher_states).square().mean()
+
+    signals = ("student_states", "teacher_states")
+    term = EngineTerm("whole", of_batch, signals, layers=LayerMap((0,), (0,)), mean=Unit.SEQUENCE)
+    with pytest.raises(ConfigError, match="neither group nor weight of its own, got mean: sequence"):
+        try_term(term, student_width=8, teacher_width=8)
 
 
 def test_terms_carry_functions_schedules_and_names_of_their_own():
