@@ -13,6 +13,7 @@ from typing import Any
 from transformers import GenerationConfig
 from transformers.utils import cached_file
 
+from limbeck.core.model_words import model_word
 from limbeck.core.stops import stop_ids
 
 _FILE = "generation_config.json"
@@ -25,11 +26,15 @@ log = logging.getLogger("limbeck")
 def read_generation_config(path_or_id: str | Path) -> GenerationConfig | None:
     """What a model's generation_config.json says, without what transformers refuses; None without the file.
 
+    The model is a folder, a hub id, or a word with options (`core.model_words`).
     `max_new_tokens: 0`, as some folders have it, would keep the model from being loaded at all.
     """
+    word = model_word(path_or_id)
+    folder = Path(word.place).expanduser()
     file = cached_file(
-        str(path_or_id),
+        str(folder) if folder.is_dir() else word.place,
         _FILE,
+        revision=word.revision or None,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
         _raise_exceptions_for_gated_repo=False,
@@ -40,7 +45,7 @@ def read_generation_config(path_or_id: str | Path) -> GenerationConfig | None:
     try:
         return GenerationConfig(**fields)
     except (ValueError, TypeError):
-        return _consistent(fields, strict=False, whose=str(path_or_id))
+        return _consistent(fields, strict=False, whose=word.said)
 
 
 def exported_generation_config(settings: GenerationConfig, tokenizer: Any | None) -> GenerationConfig:

@@ -16,7 +16,6 @@ from transformers import (
     AutoTokenizer,
 )
 
-from limbeck.core import models
 from limbeck.core.errors import ModelError
 from limbeck.core.models import (
     count_parameters,
@@ -28,6 +27,7 @@ from limbeck.core.models import (
     read_config,
     save_model,
 )
+from limbeck.core.models import fingerprint as prints
 from tests.tiny import (
     random_ids,
     tiny_bert,
@@ -238,10 +238,10 @@ def test_the_fingerprint_follows_the_weights_and_the_configuration_only(tmp_path
 
 
 def test_the_fingerprint_of_a_large_file_sees_names_and_a_trained_tensor(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "_HASHED_WHOLE", 2**20)
+    monkeypatch.setattr(prints, "HASHED_WHOLE", 2**20)
     save_model(tiny_llama(width=512), None, tmp_path / "model")
     file = tmp_path / "model" / "model.safetensors"
-    assert file.stat().st_size > 2 * models._SAMPLES * models._SAMPLE_BYTES  # most of it is not read
+    assert file.stat().st_size > 2 * prints.SAMPLES * prints.SAMPLE_BYTES  # most of it is not read
     before, weights = model_fingerprint(tmp_path / "model"), load_file(file)
     assert model_fingerprint(tmp_path / "model") == before
     save_file(weights | {"lm_head.weight": weights["lm_head.weight"] * 1.001}, file)
