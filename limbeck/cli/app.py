@@ -105,7 +105,8 @@ def list_(
         list[str] | None,
         typer.Argument(
             metavar="KIND NAME",
-            help="recipes, objectives, schedules, metrics, students or teachers; with a name, all about it.",
+            help="recipes, objectives, schedules, metrics, students, teachers or settings; with a name, all "
+            "about it.",
         ),
     ] = None,
     json: Json = False,

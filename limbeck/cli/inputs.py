@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.core.catalogue import REQUIRED, Entry, constant
+from limbeck.core.catalogue import REQUIRED, Entry, class_fields, constant
 
 _KINDS = {
     "int": "whole number",
@@ -19,6 +19,7 @@ _KINDS = {
     "TeacherLike": "model",
 }
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_OF_STEPS = ("model_kind", "loss_on")
 _WORDS = {None: "null", True: "true", False: "false"}
 
 
@@ -46,6 +47,16 @@ def inputs_of(entry: Entry) -> list[Input]:
     return [
         Input(name, kind_of(entry.annotations[name]), written(default), meanings[name])
         for name, default in entry.keywords.items()
+    ]
+
+
+def settings() -> list[Input]:
+    """What may be set in every train step at once."""
+    declared = class_fields("limbeck.core.training", "TrainingSettings")
+    steps = {one.name: one for one in class_fields("limbeck.recipes.model", "Train")}
+    return [
+        Input(one.name, kind_of(one.annotation), written(one.default), one.about)
+        for one in (*declared, *(steps[name] for name in _OF_STEPS))
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from limbeck.cli.families import FAMILIES
-from limbeck.cli.inputs import inputs_of, written
+from limbeck.cli.inputs import Input, inputs_of, settings, written
 from limbeck.core.catalogue import REQUIRED, Entry, catalogue
 from limbeck.core.docstrings import without_arguments
 from limbeck.core.errors import ConfigError, Problem
@@ -55,7 +55,7 @@ _CATALOGUED = {
 }
 _FIXED: Mapping[str, Mapping[str, tuple[str, str]]] = {"students": STUDENTS, "teachers": TEACHERS}
 _FLAGS = ("--json", "--debug")
-KINDS = (*_CATALOGUED, *_FIXED)
+KINDS = (*_CATALOGUED, *_FIXED, "settings")
 _MORE = f"limbeck list recipes NAME explains a recipe; limbeck list {' | '.join(KINDS[1:])} shows its parts."
 
 
@@ -85,6 +85,8 @@ def print_list(words: Sequence[str]) -> None:
         print("\n\n".join(text(kind, name) for name in names))
     elif kind == "recipes":
         _print_families()
+    elif kind == "settings":
+        print("\n".join(_explained(settings())))
     else:
         _print_kind(kind)
 
@@ -94,20 +96,30 @@ def recipe_text(name: str) -> str:
     entry = catalogue("recipes")[name]
     lines = [*_wrapped(f"{name}: {entry.summary}"), *_prose(entry), "", "inputs"]
     given = inputs_of(entry)
-    indent = min(max(len(one.name) for one in given), 27) + 4
-    for one in given:
-        default = REQUIRED if one.default == REQUIRED else f"default {one.default}"
-        first = f"  {one.name:<{indent - 2}}"
-        lines += [f"{first}{one.kind}, {default}", *_wrapped(one.meaning, " " * indent)]
+    lines += _explained(given)
     required = [one.name for one in given if one.default == REQUIRED]
     command = " ".join(["limbeck run", name, *(f"{name}=..." for name in required)])
     return "\n".join([*lines, "", f"$ {command}"])
+
+
+def _explained(inputs: Sequence[Input]) -> list[str]:
+    """A block for each input: name, what may be given, default, and what it means."""
+    lines = []
+    indent = max(len(one.name) for one in inputs) + 4
+    for one in inputs:
+        default = REQUIRED if one.default == REQUIRED else f"default {one.default}"
+        first, *others = _wrapped(f"{one.kind}, {default}", " " * indent)
+        lines += [f"  {one.name:<{indent - 2}}{first.strip()}", *others]
+        lines += _wrapped(one.meaning, " " * indent)
+    return lines
 
 
 def text(kind: str, name: str) -> str:
     """What is known of one part."""
     if kind == "recipes":
         return recipe_text(name)
+    if kind == "settings":
+        return "\n".join(_explained([one for one in settings() if one.name == name]))
     if kind in _FIXED:
         form, summary = _FIXED[kind][name]
         return "\n".join([f"{name}: {{{form}}}", *_wrapped(summary, "  ")])
@@ -146,6 +158,11 @@ def _print_json(kind: str | None, names: Sequence[str]) -> None:
 
 
 def _entries(kind: str) -> list[dict[str, Any]]:
+    if kind == "settings":
+        return [
+            {"name": one.name, "summary": one.meaning, "kind": one.kind, "default": one.default}
+            for one in settings()
+        ]
     if kind in _FIXED:
         return [{"name": name, "write": form, "summary": text} for name, (form, text) in _FIXED[kind].items()]
     entries = catalogue(_CATALOGUED[kind]).values()

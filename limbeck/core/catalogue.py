@@ -61,6 +61,36 @@ def constant(module: str, name: str) -> Any:
     return ast.literal_eval(_assigned(ast.Name(name), _tree(module)))
 
 
+@dataclass(frozen=True)
+class ClassField:
+    """A field of a configuration, as its source declares it: `default` and `about` come from `Field(...)`."""
+
+    name: str
+    annotation: str
+    default: Any
+    about: str
+
+
+@cache
+def class_fields(module: str, name: str) -> tuple[ClassField, ...]:
+    """The fields of a configuration class, read from its source."""
+    return tuple(_class_field(node, _tree(module)) for node in _annotated(module, name))
+
+
+def _class_field(node: ast.AnnAssign, tree: ast.Module) -> ClassField:
+    assert isinstance(node.target, ast.Name), "fields are names"
+    words, default = {}, REQUIRED if node.value is None else _value(node.value, tree)
+    if isinstance(node.value, ast.Call):
+        words = {str(word.arg): word.value for word in node.value.keywords}
+        default = _value(words["default"], tree) if "default" in words else REQUIRED
+    bounds = [f"{name}={ast.unparse(words[name])}" for name in ("ge", "gt", "le", "lt") if name in words]
+    kind = _kind(node.annotation, tree)
+    about = str(_value(words["description"], tree)) if "description" in words else ""
+    return ClassField(
+        node.target.id, f"Annotated[{kind}, Field({', '.join(bounds)})]" if bounds else kind, default, about
+    )
+
+
 @cache
 def catalogue(package: str) -> Mapping[str, Entry]:
     """Every function named in `limbeck/<package>/__init__.py`, by name; nested packages with a slash."""
@@ -117,8 +147,12 @@ def _fields(annotation: ast.expr | None, tree: ast.Module) -> list[Any]:
     assert isinstance(annotation, ast.Name), "a spread argument names its class"
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     home = next(node for node in imports if annotation.id in {alias.name for alias in node.names})
-    classes = [node for node in _tree(str(home.module)).body if isinstance(node, ast.ClassDef)]
-    found = next(node for node in classes if node.name == annotation.id)
+    return _annotated(str(home.module), annotation.id)
+
+
+def _annotated(module: str, name: str) -> list[Any]:
+    classes = [node for node in _tree(module).body if isinstance(node, ast.ClassDef)]
+    found = next(node for node in classes if node.name == name)
     return [one for one in found.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
 
 

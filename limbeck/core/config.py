@@ -1,7 +1,7 @@
 """The strict base of every configuration: frozen, unknown keys refused, all errors in one go."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +17,10 @@ _ALLOWED = {
     "float_type": "a number",
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "string_type": "text",
+    "dict_type": "a mapping such as {key: value}",
 }
+_LISTS = ("tuple_type", "list_type")
 
 
 class Config(BaseModel):
@@ -50,10 +53,36 @@ def _problem(item: dict[str, Any], kind: type[Config], where: str) -> Problem:
     steps = [str(step) for step in item["loc"]]
     path = ".".join(([where] if where else []) + steps)
     if item["type"] == "extra_forbidden":
-        return Problem(path, f"unknown key '{steps[-1]}'.{did_you_mean(steps[-1], kind.model_fields)}")
+        return Problem(
+            path, f"unknown key '{steps[-1]}'.{did_you_mean(steps[-1], _fields_at(kind, item['loc'][:-1]))}"
+        )
     if item["type"] == "missing":
         return Problem(path, "is required and has no default.")
     if item["type"] == "value_error":
         return Problem(path, str(item["ctx"]["error"]))
+    if item["type"] in _LISTS:
+        example = f", for example {steps[-1]}=[{item['input']}]" if _is_plain(item["input"]) else ""
+        return Problem(path, f"must be a list{example}, got {item['input']!r}.")
     allowed = _ALLOWED.get(item["type"]) or item["msg"].removeprefix("Input should be ")
     return Problem(path, f"must be {allowed}, got {item['input']!r}.")
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _fields_at(kind: type[Config], place: Sequence[str | int]) -> list[str]:
+    """Names of the fields that may stand at a place inside a configuration."""
+    inside: list[type[BaseModel]] = [kind]
+    for step in place:
+        fields = [model.model_fields[str(step)] for model in inside if step in model.model_fields]
+        if fields:
+            inside = [model for field in fields for model in _models_in(field.annotation)]
+    return [name for model in inside for name in model.model_fields]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -16,32 +16,44 @@ class TrainingSettings(Config):
     x `gradient_accumulation_steps` x the number of ranks.
     """
 
-    learning_rate: float = Field(default=1e-4, gt=0)
-    num_train_epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0, description="peak learning rate of AdamW")
+    num_train_epochs: float = Field(default=1.0, gt=0, description="passes over the training rows")
     max_steps: int = Field(default=-1, ge=-1, description="overrides num_train_epochs when above 0")
-    per_device_train_batch_size: int = Field(default=8, ge=1)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
-    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
-    lr_scheduler_type: SCHEDULER_TYPES = "cosine"
-    weight_decay: float = Field(default=0.0, ge=0)
-    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
-    adam_beta2: float = Field(default=0.95, ge=0, lt=1)  # short runs: 0.999 averages over 1,000 steps
-    adam_epsilon: float = Field(default=1e-8, gt=0)
+    per_device_train_batch_size: int = Field(
+        default=8, ge=1, description="rows per batch and device; packs of rows with packing"
+    )
+    gradient_accumulation_steps: int = Field(default=1, ge=1, description="batches per optimizer step")
+    warmup_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="share of the steps in which the learning rate rises from 0"
+    )
+    lr_scheduler_type: SCHEDULER_TYPES = Field(
+        default="cosine", description="of the learning rate after the warm-up"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW, on matrices")
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1, description="of AdamW")
+    adam_beta2: float = Field(
+        default=0.95, ge=0, lt=1, description="of AdamW"
+    )  # short runs: 0.999 averages over 1,000 steps
+    adam_epsilon: float = Field(default=1e-8, gt=0, description="of AdamW")
     max_grad_norm: float = Field(default=1.0, ge=0, description="0 switches clipping off")
     max_length: int = Field(default=1024, ge=2, description="tokens of one row, and of one pack")
     max_target_length: int = Field(default=256, ge=1, description="tokens of a seq2seq target")
     packing: bool = Field(default=True, description="lay rows end to end (causal models)")
-    bf16: bool = False
-    gradient_checkpointing: bool = False
+    bf16: bool = Field(default=False, description="mixed precision; weights stay in float32")
+    gradient_checkpointing: bool = Field(
+        default=False, description="recompute activations: less memory, more time"
+    )
     fused: bool = Field(default=True, description="objectives straight from hidden states and heads")
-    seed: int = 0
+    seed: int = Field(default=0, description="of shuffling, sampling and new weights")
     save_steps: int = Field(default=200, ge=0, description="0: only when interrupted")
-    logging_steps: int = Field(default=1, ge=1)
-    report_to: tuple[str, ...] = ()
+    logging_steps: int = Field(default=1, ge=1, description="optimizer steps per line of metrics.jsonl")
+    report_to: tuple[str, ...] = Field(default=(), description="trackers: wandb, tensorboard, ...")
     lora_r: int = Field(default=0, ge=0, description="rank of LoRA adapters; 0: all weights are trained")
-    lora_alpha: int = Field(default=16, ge=1)
-    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
-    lora_target_modules: tuple[str, ...] = ()
+    lora_alpha: int = Field(default=16, ge=1, description="LoRA scales its update by alpha / r")
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout in front of the adapters")
+    lora_target_modules: tuple[str, ...] = Field(
+        default=(), description="names of modules that get adapters; none: all linear ones"
+    )
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "TrainingSettings":

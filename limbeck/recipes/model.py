@@ -145,12 +145,16 @@ class Train(TrainingSettings):
     teacher: Teacher | None = None
     rows: str
     objective: tuple[Term, ...] = Field(min_length=1)
-    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
+    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = Field(
+        default="auto", description="what the models are read as; auto: by the student's configuration"
+    )
     task: Literal["default", "two_task", "preference"] = Field(
         default="default",
         description="two_task: predict the label, explain the rationale; preference: chosen and rejected",
     )
-    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
+    loss_on: Literal["last_assistant", "all_assistant", "all"] = Field(
+        default="all_assistant", description="turns of a conversation that are in the loss"
+    )
     rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
     corpus: str | None = Field(default=None, description="rows each step also learns from, group corpus")
     watch: Watch | None = Field(default=None, description="what is measured while training")

@@ -300,8 +300,9 @@ class Term(Config):
         entry = catalogue("objectives").get(self.name)
         if entry is None or not set(entry.positional) <= SIGNALS.keys():
             return [unknown("objective", self.name, catalogue("objectives"))]
+        of_terms = type(self).model_fields.keys() - {"name", "options"}
         found = [
-            f"{self.name}: {unknown('hyperparameter', key, entry.keywords)}"
+            f"{self.name}: {unknown('hyperparameter', key, (*entry.keywords, *of_terms))}"
             for key in self.options
             if key not in entry.keywords
         ]

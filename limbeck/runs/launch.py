@@ -68,7 +68,7 @@ def run(
         out: run folder; None: `runs/<name of the recipe>`.
         overwrite: recompute what an earlier run of another recipe, or on other data, has left there.
         progress: told what happens; None prints lines.
-        inputs: of the recipe, and overrides such as `**{"steps.1.train.max_steps": 10}`.
+        inputs: of the recipe, and overrides such as `**{"steps.student.max_steps": 10}`.
 
     Raises:
         UserError: something about the input is wrong; nothing was started.

@@ -1,7 +1,7 @@
 """From a word and `key=value` inputs to one checked recipe, every mistake said in one go.
 
 A key is, in this order: an input of the recipe function; a dotted path into an input
-(`student.cut`, `columns.rationale`) or into the recipe (`steps.1.train.max_steps`); or a
+(`student.cut`, `columns.rationale`) or into the recipe (`steps.student.max_steps`); or a
 setting of training, which then applies to every train step.
 """
 
@@ -19,14 +19,14 @@ from limbeck.core.catalogue import catalogue
 from limbeck.core.config import Config, problems_of
 from limbeck.core.errors import ConfigError, Problem, UserError
 from limbeck.core.lookup import did_you_mean
-from limbeck.core.training import TrainingSettings
 from limbeck.recipes.check import check
 from limbeck.recipes.inputs import StudentLike, TeacherLike
-from limbeck.recipes.model import STEPS, Load, Recipe, Train
+from limbeck.recipes.model import Load, Recipe, Train
 from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.collect import Problems
 from limbeck.runs.outset import Outset, input_errors
+from limbeck.runs.overrides import STEP_SETTINGS, overridden, unknown_keys
 
 SUFFIXES = (".yaml", ".yml")
 _EXAMPLES = {
@@ -39,9 +39,6 @@ _TASK_EXAMPLES = {
     "pkd": {"teacher": "google-bert/bert-base-uncased"},
     "step_by_step": {"student": "google/t5-v1_1-small"},
 }
-# What an undotted key may set in every train step: how to train, never what on.
-_STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")
-
 # A word for a model is read by its class itself: the union with str would report every variant.
 _READ_AS: dict[Any, Any] = {
     StudentLike: Student,
@@ -168,9 +165,9 @@ def _read_file(path: Path) -> Any:
 
 def _from_data(data: Any, inputs: Mapping[str, Any]) -> Recipe:
     keys = _sorted_keys(inputs, {})
-    keys.problems += _unknown(set(keys.inputs), {}, data)
+    keys.problems += unknown_keys(set(keys.inputs), None, (), data)
     keys.settings, problems = _validated(_settings_model({}), keys.settings)
-    changed, more = _overridden(data, keys)
+    changed, more = overridden(data, keys.settings, keys.paths)
     problems += keys.problems + more
     try:
         resolved = Recipe.from_data(changed)
@@ -207,12 +204,12 @@ def _from_function(name: str, make: Callable[..., Recipe], inputs: Mapping[str, 
         raise _RefusedError([*problems, *error.problems], inputs=wanted) from None
     unknown = {problem.where for problem in problems if problem.message.startswith("unknown key")}
     problems = [problem for problem in problems if problem.where not in unknown]
-    problems += _unknown(unknown, parameters, made.to_data())
+    problems += unknown_keys(unknown, name, parameters, made.to_data())
     keys.settings = {
         key: value for key, value in wanted.items() if key not in parameters and key not in wrong
     }
     if problems or keys.settings or keys.paths:
-        changed, more = _overridden(made.to_data(), keys)
+        changed, more = overridden(made.to_data(), keys.settings, keys.paths)
         try:
             made = Recipe.from_data(changed)
         except ConfigError as error:
@@ -234,7 +231,7 @@ def _sorted_keys(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> _K
             _put(inner, rest.split("."), value)
         elif rest:
             keys.paths[key] = value
-        elif key in _STEP_SETTINGS and key not in parameters:
+        elif key in STEP_SETTINGS and key not in parameters:
             keys.settings[key] = value
         else:
             keys.inputs[key] = value
@@ -250,7 +247,7 @@ def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
 def _settings_model(parameters: Mapping[str, inspect.Parameter]) -> type[Config]:
     """Inputs of a recipe and settings of training, with the ranges of the fields they are named after."""
     fields: dict[str, Any] = {}
-    for key in _STEP_SETTINGS:
+    for key in STEP_SETTINGS:
         known = Train.model_fields[key]
         fields[key] = (known.annotation, _with_default(known, known.default))
     for key, parameter in parameters.items():
@@ -292,76 +289,6 @@ def _validated(model: type[Config], values: Mapping[str, Any]) -> tuple[dict[str
 
 def _is_missing(problem: Problem, required: set[str], values: Mapping[str, Any]) -> bool:
     return problem.where in required and problem.where not in values
-
-
-def _unknown(words: set[str], parameters: Mapping[str, Any], data: Any) -> list[Problem]:
-    """Undotted keys that are neither inputs nor settings of training."""
-    found = []
-    for word in sorted(words):
-        steps = data.get("steps", []) if isinstance(data, dict) else []
-        places = [
-            f"steps.{place}.{kind}.{word}"
-            for place, step in enumerate(steps if isinstance(steps, list) else [])
-            for kind in (step if isinstance(step, dict) else {})
-            if kind in STEPS and word in STEPS[kind].model_fields
-        ]
-        if places:
-            named = " or ".join(f"{path}=..." for path in places)
-            message = f"is no input here, but a field of steps: write {named}"
-        else:
-            message = f"unknown key '{word}'.{did_you_mean(word, [*_STEP_SETTINGS, *parameters])}"
-        found.append(Problem(word, message))
-    return found
-
-
-def _overridden(data: Any, keys: _Keys) -> tuple[Any, list[Problem]]:
-    """The recipe's plain data with settings and dotted paths put in."""
-    changed = deepcopy(data)
-    problems: list[Problem] = []
-    steps = changed.get("steps") if isinstance(changed, dict) else None
-    if not isinstance(steps, list):
-        return changed, problems
-    trained = [
-        step["train"] for step in steps if isinstance(step, dict) and isinstance(step.get("train"), dict)
-    ]
-    for key, value in keys.settings.items():
-        if not trained:
-            problems.append(Problem(key, "is a setting of train steps, and the recipe has none."))
-        for fields in trained:
-            fields[key] = value
-    for path, value in keys.paths.items():
-        problem = _set(changed, path, value)
-        if problem is not None:
-            problems.append(Problem(path, problem))
-    return changed, problems
-
-
-def _set(data: dict[str, Any], path: str, value: Any) -> str | None:
-    """Put `value` at a dotted path; what is wrong with the path, if anything."""
-    words = path.split(".")
-    if words[0] not in ("steps", "name", "limbeck"):
-        return f"unknown key '{words[0]}'.{did_you_mean(words[0], ('steps', 'name'))}"
-    place: Any = data
-    for depth, word in enumerate(words[:-1]):
-        done = ".".join(words[: depth + 1])
-        if isinstance(place, list):
-            if not word.lstrip("-").isdigit() or not 0 <= int(word) < len(place):
-                return f"'{done}' must be a number from 0 to {len(place) - 1}, got '{word}'."
-            place = place[int(word)]
-        elif isinstance(place, dict):
-            if depth == 2 and word not in place:  # steps.<n>.<kind>
-                return f"step {words[1]} is `{next(iter(place))}`, got '{word}'."
-            if not isinstance(place.get(word), dict | list):
-                place[word] = {}
-            place = place[word]
-    last = words[-1]
-    if isinstance(place, list):
-        if not last.isdigit() or int(last) >= len(place):
-            return f"must end with a number from 0 to {len(place) - 1}, got '{last}'."
-        place[int(last)] = value
-    else:
-        place[last] = value
-    return None
 
 
 def _example(name: str, parameters: Mapping[str, inspect.Parameter]) -> str:

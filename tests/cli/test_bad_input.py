@@ -44,8 +44,9 @@ def word_kd(limbeck, world):
 def test_an_unknown_and_a_misspelt_key(word_kd):
     assert word_kd("learning_rat=1", "zzz=1") == [
         "error: learning_rat: unknown key 'learning_rat'. Did you mean 'learning_rate'?",
-        "error: zzz: unknown key 'zzz'. Allowed: adam_beta1, adam_beta2, adam_epsilon, baseline, bf16, "
-        "columns, data, fused, gradient_accumulation_steps, gradient_checkpointing, heldout, kd_ratio, ....",
+        "error: zzz: unknown key 'zzz'. word_kd takes teacher, student, data, kd_ratio, temperature, columns, "
+        "heldout, baseline, learning_rate, num_train_epochs, max_steps, per_device_train_batch_size, max_length, "
+        "seed, and settings of training; see `limbeck list recipes word_kd` and `limbeck list settings`.",
     ]
 
 

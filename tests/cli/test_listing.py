@@ -10,6 +10,8 @@ from limbeck import __version__
 from limbeck.cli.families import FAMILIES
 from limbeck.cli.inputs import inputs_of, kind_of
 from limbeck.core.catalogue import catalogue
+from limbeck.recipes import Train
+from limbeck.runs.overrides import STEP_SETTINGS
 
 RECIPES = [name for family in FAMILIES.values() for name in family]
 
@@ -112,3 +114,14 @@ def test_ensembles_stores_and_other_tokenizers_are_among_teachers_and_students(l
     students = {one["name"]: one["write"] for one in json.loads(limbeck("list", "students", "--json").out)}
     assert teachers.keys() == {"model", "signals", "ensemble"}
     assert students.keys() == {"model", "cut", "prune", "fresh", "tokenizer"}
+
+
+def test_settings_of_training_are_listed_with_range_default_and_meaning(limbeck):
+    listed = {one["name"]: one for one in json.loads(limbeck("list", "settings", "--json").out)}
+    assert listed.keys() >= set(STEP_SETTINGS)
+    for name, field in Train.model_fields.items():
+        if name in listed:
+            assert listed[name]["summary"] == field.description
+    assert listed["adam_beta1"]["kind"] == "number at least 0 and below 1"
+    assert listed["lora_r"]["default"] == "0"
+    assert "rank of LoRA adapters" in limbeck("list", "settings", "lora_r").out

@@ -44,6 +44,46 @@ def test_a_dotted_path_changes_one_field_of_one_step():
     assert [term.weight for term in steps[1].objective] == [0.5, 2.0]
 
 
+def test_a_step_is_named_by_its_out_with_or_without_its_kind():
+    changed = ("steps.student.max_steps=9", "steps.baseline.train.max_steps=7", "steps.rows.limit=30")
+    recipe = resolved("word_kd", *GIVEN, *changed, "steps.evaluation.prompts=4", "steps.2.lora_r=2")
+    assert [step.max_steps for step in trained(recipe)] == [7, 9]
+    assert [step.lora_r for step in trained(recipe)] == [0, 2]
+    assert (recipe.steps[0].limit, recipe.steps[3].prompts) == (30, 4)
+
+
+def test_paths_that_lead_nowhere_are_named_with_the_steps_there_are():
+    assert problems(
+        "word_kd", *GIVEN, "steps.studnet.max_steps=9", "steps.student=9", "steps.student.train=9",
+        "steps.student.load.limit=9", "steps.student.objective.7.weight=1", "name.x=1",
+    ) == [
+        "steps.studnet.max_steps: unknown step 'studnet'. There are: 0 rows, 1 baseline, 2 student, 3 evaluation.",
+        "steps.student: must name a step and a field, for example steps.student.max_steps=10.",
+        "steps.student.train: must name a field, for example steps.student.out.",
+        "steps.student.load.limit: step 2 is `train` student, got 'load'.",
+        "steps.student.objective.7.weight: must name an item by a number from 0 to 1, got '7'.",
+        "name.x: has no fields, got 'x'.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("lr", "unknown key 'lr'. Did you mean 'learning_rate'?"),
+        ("batch_size", "unknown key 'batch_size'. Did you mean 'per_device_train_batch_size'?"),
+        ("epochs", "unknown key 'epochs'. Did you mean 'num_train_epochs'?"),
+        ("rate", "unknown key 'rate'. Did you mean 'learning_rate'?"),
+        ("out", "is no input. Write --out FOLDER."),
+        (
+            "limit",
+            "is not an input of word_kd; set it on a step: steps.rows.limit=... or steps.evaluation.limit=...",
+        ),
+    ],
+)
+def test_names_of_other_programs_are_answered_with_the_name_here(given, said):
+    assert problems("word_kd", *GIVEN, f"{given}=1") == [f"{given}: {said}"]
+
+
 def test_an_input_may_be_given_in_parts():
     recipe = resolved(
         "word_kd", "teacher=T", "student.cut=T", "student.layers=[0, 2]", "data=d", "columns.prompt=q"
@@ -95,9 +135,9 @@ def test_everything_wrong_with_inputs_settings_and_paths_is_named_at_once():
         "kd_ratio: must be less than or equal to 1, got 2.",
         "learning_rate: must be greater than 0, got -1.",
         "max_step: unknown key 'max_step'. Did you mean 'max_steps'?",
-        "prompts: is no input here, but a field of steps: write steps.3.evaluate.prompts=...",
-        "steps.9.train.x: 'steps.9' must be a number from 0 to 3, got '9'.",
-        "steps.0.train.x: step 0 is `load`, got 'train'.",
+        "prompts: is not an input of word_kd; set it on a step: steps.evaluation.prompts=...",
+        "steps.9.train.x: unknown step '9'. There are: 0 rows, 1 baseline, 2 student, 3 evaluation.",
+        "steps.0.train.x: step 0 is `load` rows, got 'train'.",
         "stepz.1.x: unknown key 'stepz'. Did you mean 'steps'?",
         "steps.1.train.rowz: unknown key 'rowz'. Did you mean 'rows'?",
     ]  # fmt: skip
