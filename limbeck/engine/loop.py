@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -38,6 +38,7 @@ from limbeck.engine.interruption import Interruption
 from limbeck.engine.optimizer import make_optimizer, make_scheduler
 from limbeck.engine.order import Order, Shuffles, micro_batches, steps_of
 from limbeck.engine.party import Learner, Party
+from limbeck.engine.reached import Reached
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
 
 Answer = Callable[[Batch], Outputs]
@@ -106,6 +107,7 @@ class _Seat:
     optimizer: Any
     scheduler: LambdaLR
     learnt: tuple[torch.nn.Module, ...] = ()
+    reached: Reached | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     grad_norm: float = 0.0
     learning_rate: float = 0.0
@@ -127,15 +129,11 @@ class _Training:
     ) -> None:
         self.settings = parties[0].settings
         self.source, self.around, self.folder = source, around, folder
-        # Some parameters get no gradient when an objective reads inner layers only, or gets weight 0.
-        terms = [term for party in parties for term in party.criterion.terms]
-        inner = any(not term.pointwise for term in terms) or any(party.balance for party in parties)
         self.accelerator = Accelerator(
             # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
             mixed_precision="no",
             log_with=list(self.settings.report_to) or None,
             project_dir=str(folder),
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=inner)],
         )
         ranks = self.accelerator.num_processes
         self.step_entries = (
@@ -240,6 +238,8 @@ class _Training:
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             losses.append(loss.detach())
             means += parts
+        if seat.reached is not None:
+            seat.reached.take_back_others()
         self._scale_learnt(seat)
         limit = self.settings.max_grad_norm or float("inf")
         for module in seat.learnt:
@@ -294,7 +294,9 @@ class _Training:
 
     def _seat(self, party: Party) -> _Seat:
         if party.settings.gradient_checkpointing:
-            party.model.gradient_checkpointing_enable()  # type: ignore[operator]
+            # The other way loses gradients below frozen embeddings (LoRA) and breaks on several ranks.
+            options = {"use_reentrant": False}
+            party.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)  # type: ignore[operator]
         if party.balance is not None:
             last_layer(party.reader)  # refuses what cannot be balanced
         party.model.train()
@@ -303,8 +305,9 @@ class _Training:
         learner.learnt.to(self.accelerator.device)
         optimizer = make_optimizer(party.model, party.settings, learnt)
         scheduler = make_scheduler(optimizer, party.settings, self.total_steps)
+        reached = Reached(learner.trained, self._sum) if self.accelerator.num_processes > 1 else None
         learner, optimizer = self.accelerator.prepare(learner, optimizer)
-        return _Seat(party, learner, optimizer, scheduler, tuple(one.module for one in learnt))
+        return _Seat(party, learner, optimizer, scheduler, tuple(one.module for one in learnt), reached)
 
     @property
     def _shape(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
@@ -11,6 +12,7 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
+from limbeck.engine.reached import with_all_behind
 
 
 class Criterion(Protocol):
@@ -91,4 +93,12 @@ class Learner(nn.Module):
     def forward(self, batch: Batch, teacher: Outputs | None, **moment: Any) -> tuple[Tensor, Tensor]:
         """The party's part of the loss on one micro-batch, and of the means of its terms."""
         answer = self.reader.read(batch.inputs, self.criterion.student_needs)
-        return self.criterion(answer, teacher, batch, **moment)
+        loss, means = self.criterion(answer, teacher, batch, **moment)
+        if torch.is_grad_enabled():
+            loss = with_all_behind(loss, self.trained)
+        return loss, means
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """Parameters that take gradients, those of learnt hyperparameters among them."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
