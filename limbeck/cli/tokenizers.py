@@ -51,6 +51,8 @@ def say_vocabulary(
     if same_ids(student, teacher):
         shared = shared_vocabulary(student, teacher, *sizes)
         print(f"{'vocabulary':<12} {shared.note}, {shared.overlap:.1%} of all tokens under the same id")
+        for line in _formats(student, teacher):
+            print(f"{'format':<12} {line}")
         if data is None:
             return
     else:
@@ -61,6 +63,25 @@ def say_vocabulary(
             print(f"{'vocabulary':<12} the same tokens under other ids: a permutation; {moved:.1%} moved")
         print(f"{'fitting':<12} {_FITTING}; see limbeck list recipes")
     _say_coverage(student, teacher, _texts(data))
+
+
+def _formats(student: "PreTrainedTokenizerBase", teacher: "PreTrainedTokenizerBase") -> list[str]:
+    """What two tokenizers of the same ids write differently around a conversation."""
+    differing = [
+        f"{what}: student {ours!r}, teacher {theirs!r}"
+        for what, ours, theirs in (
+            ("begin", student.bos_token, teacher.bos_token),
+            ("end", student.eos_token, teacher.eos_token),
+        )
+        if ours != theirs
+    ]
+    templates = [tokenizer.chat_template for tokenizer in (student, teacher)]
+    if templates[0] != templates[1]:
+        has = ["none" if template is None else "its own" for template in templates]
+        differing.append(f"chat template: student {has[0]}, teacher {has[1]}")
+    if differing:
+        differing.append("each reads conversations in its own format (teacher.view: student changes that)")
+    return differing
 
 
 def _overlap(student: "PreTrainedTokenizerBase", teacher: "PreTrainedTokenizerBase") -> str:

@@ -1,10 +1,13 @@
 """The members of an ensemble, and who answers which row, as frozen data."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
 from limbeck.core.config import Config
+
+View = Literal["own", "student"]
+VIEW = "whose chat format it reads the rows in: that of its own tokenizer, or the student's"
 
 
 class Member(Config):
@@ -16,6 +19,7 @@ class Member(Config):
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False, description="normalised over who answers")
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="divides its logits")
     on: str | None = Field(default=None, description="task whose units alone it answers; none: all")
+    view: View = Field(default="own", description=VIEW)
 
     @model_validator(mode="before")
     @classmethod

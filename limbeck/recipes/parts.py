@@ -9,7 +9,7 @@ from limbeck.core.catalogue import REQUIRED, catalogue
 from limbeck.core.config import Config
 from limbeck.core.lookup import unknown
 from limbeck.core.signals import SIGNALS
-from limbeck.recipes.members import Member, Route
+from limbeck.recipes.members import VIEW, Member, Route, View
 
 Options = dict[str, Any]
 
@@ -119,6 +119,7 @@ class Teacher(Config):
     noise: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="standard deviation, on its logits in training"
     )
+    view: View = Field(default="own", description=VIEW)
     ensemble: tuple[Member, ...] = Field(default=(), description="several teachers in the place of one")
     mean: Literal["probabilities", "logits", "losses"] = Field(
         default="probabilities", description="what is averaged over an ensemble"
@@ -172,6 +173,8 @@ class Teacher(Config):
             return
         if self.noise:
             yield f"noise must be 0 with an ensemble, got {self.noise:g}."
+        if self.view != "own":
+            yield "view goes with each member, for example {ensemble: [{model: A, view: student}, B]}."
         if not any(member.weight for member in self.ensemble):
             yield "ensemble must have a member with a weight above 0."
         if self.route is None:

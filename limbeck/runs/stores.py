@@ -87,6 +87,24 @@ def check_rows(signals: Signals, rows: Checksums, tokenizer: Any, rendering: Ren
     signals.check(here, rows)
 
 
+def tokenizer_of_store(signals: Signals) -> Any:
+    """The tokenizer of a store's teacher.
+
+    Raises:
+        StoreError: the store has none.
+    """
+    place = signals.folder / TOKENIZER
+    if not place.is_dir():
+        raise StoreError(f"store must have its teacher's {TOKENIZER}/, got {signals.folder}. Capture again.")
+    return load_tokenizer(place)
+
+
+def captured_length(signals: Signals) -> int | None:
+    """Most tokens of a row that a store was captured with."""
+    length = signals.manifest.identity.rendering.get("max_length")
+    return None if length is None else int(length)
+
+
 def shared_with_store(signals: Signals, tokenizer: Any, student_size: int) -> int:
     """Token ids that the student and a store's teacher share.
 
@@ -94,12 +112,9 @@ def shared_with_store(signals: Signals, tokenizer: Any, student_size: int) -> in
         VocabularyError: they mean other tokens by some ids.
         StoreError: the store has no tokenizer.
     """
-    place = signals.folder / TOKENIZER
-    if not place.is_dir():
-        raise StoreError(f"store must have its teacher's {TOKENIZER}/, got {signals.folder}. Capture again.")
     # A student's added tokens need no column: what the teacher gives them is in the tail, or nothing.
     size = max(signals.vocabulary, student_size)
-    shared = shared_vocabulary(tokenizer, load_tokenizer(place), student_size, size).size
+    shared = shared_vocabulary(tokenizer, tokenizer_of_store(signals), student_size, size).size
     if signals.payload.hidden is not None and shared > signals.vocabulary:
         raise StoreError(
             f"the stored head must have a column for every id up to {shared - 1}, got {signals.vocabulary}. "

@@ -46,8 +46,11 @@ from limbeck.runs.stores import (
     positions_of,
     row_checksums,
     shared_with_store,
+    tokenizer_of_store,
 )
 from limbeck.runs.terms import build_terms, check_layers, try_term
+from limbeck.runs.views import OwnView, Reading
+from limbeck.runs.views_planned import views_planned
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
 
@@ -226,9 +229,15 @@ class _Surveyor:
                     self._check_vocabulary(place, student, other)
         for problem in domain_problems(step, self.seen.rows):
             problems.note(ConfigError(problem), where)
+        views = {}
+        if not is_foreign and rendered is not None:
+            tokenizer = self.known.tokenizer(student)
+            reading = Reading(step.rows, self.seen.rows[step.rows], tokenizer, rendering, self.seen.renderer)
+            views = views_planned(step, where, reading, self.known, self.seen.recipe.steps[:place])
+            self.seen.notes.setdefault(place, []).extend(view.note for view in views.values())
         for path, word in stores_of(step).items():
             with problems.at(f"{where}.{path if step.teacher and step.teacher.ensemble else 'teacher'}"):
-                self._check_store(place, step, student, rendered, word)
+                self._check_store(place, step, student, rendered, word, views.get(word))
         with problems.at(f"{where}.teacher"):
             check_topk(step.teacher, self._topk(place, step))
 
@@ -328,9 +337,16 @@ class _Surveyor:
         return {path: is_topk(word, earlier) for path, word in stores_of(step).items()}
 
     def _check_store(
-        self, place: int, step: Train, student: Shape, rendered: Dataset | None, word: str
+        self,
+        place: int,
+        step: Train,
+        student: Shape,
+        rendered: Dataset | None,
+        word: str,
+        view: OwnView | None,
     ) -> None:
         """The rows, tokens and vocabulary of a training against those of one of its stores."""
+        rendered = rendered if view is None else view.rendered
         made = store_maker(word, self.seen.recipe.steps[:place])
         tokenizer = self.known.tokenizer(student)
         if made is None:
@@ -339,7 +355,10 @@ class _Surveyor:
             shared_with_store(signals, tokenizer, student.vocabulary)
             if rendered is not None:
                 rendering = rendering_of(step, "causal", task=step.task, label_names=())
-                check_rows(signals, row_checksums(rendered), tokenizer, rendering)
+                read = (
+                    (tokenizer, rendering) if view is None else (tokenizer_of_store(signals), view.rendering)
+                )
+                check_rows(signals, row_checksums(rendered), *read)
             return
         capture = self.seen.recipe.steps[made]
         assert isinstance(capture, Capture)
@@ -356,8 +375,7 @@ class _Surveyor:
         if other:
             raise ConfigError(
                 f"must read the rows as {path_of(made, capture)} does, got other tokens in {len(other):,} of "
-                f"{len(rendered):,} rows ({other[0]}). Give both the same max_length and loss_on, and the "
-                "student the tokenizer and chat template of the teacher."
+                f"{len(rendered):,} rows ({other[0]}). Give both the same max_length and loss_on."
             )
 
     def _check_vocabulary(self, place: int, student: Shape, teacher: Shape) -> None:

@@ -10,8 +10,17 @@ from limbeck.recipes.members import Member as MemberPart
 from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Teacher as TeacherPart
 from limbeck.rows.rendering import Rendering
+from limbeck.runs.models import positions_of
 from limbeck.runs.steps.work import Work
-from limbeck.runs.stores import check_rows, open_store, row_checksums, shared_with_store
+from limbeck.runs.stores import (
+    captured_length,
+    check_rows,
+    open_store,
+    row_checksums,
+    shared_with_store,
+    tokenizer_of_store,
+)
+from limbeck.runs.views import OwnView, Reading
 from limbeck.signals.reader import Signals
 from limbeck.teachers import (
     ByColumn,
@@ -20,11 +29,12 @@ from limbeck.teachers import (
     ForeignTeacher,
     LocalTeacher,
     Member,
+    OwnViewTeacher,
     StoredTeacher,
     shared_vocabulary,
 )
 
-AnyTeacher = LocalTeacher | StoredTeacher | EnsembleTeacher | ForeignTeacher
+AnyTeacher = LocalTeacher | StoredTeacher | EnsembleTeacher | ForeignTeacher | OwnViewTeacher
 
 
 def make_teacher(
@@ -72,14 +82,17 @@ class _Maker:
     rendering: Rendering
 
     def make(self, teacher: TeacherPart) -> tuple[AnyTeacher, int | None]:
-        stores = {path: self._store(word, path) for path, word in teacher.stores.items()}
+        views = {path: self._view(one, f"{path}signals") for path, one in teacher.members.items()}
+        stores = {
+            f"{path}signals": self._store(one.signals, f"{path}signals", views[path])
+            for path, one in teacher.members.items()
+            if one.signals
+        }
         shared = [self._shared(word) for word in teacher.models.values()]
         shared += [shared_with_store(store, self.tokenizer, self._size) for store in stores.values()]
         vocabulary = None if self.kind in ("encoder", "classifier") else max(shared)
         answering = {
-            path: StoredTeacher(stores[f"{path}signals"], vocabulary)
-            if one.signals
-            else self._live(one, vocabulary)
+            path: self._answering(one, stores.get(f"{path}signals"), vocabulary, views[path])
             for path, one in teacher.members.items()
         }
         if not teacher.ensemble:
@@ -106,9 +119,40 @@ class _Maker:
         noise = one.noise if isinstance(one, TeacherPart) else 0.0
         return LocalTeacher(model, vocabulary, noise=noise, seed=self.step.seed).to(self.work.device)
 
-    def _store(self, word: str, path: str) -> Signals:
+    def _answering(
+        self,
+        one: TeacherPart | MemberPart,
+        store: Signals | None,
+        vocabulary: int | None,
+        view: OwnView | None,
+    ) -> LocalTeacher | StoredTeacher | OwnViewTeacher:
+        teacher = self._live(one, vocabulary) if store is None else StoredTeacher(store, vocabulary)
+        if view is None:
+            return teacher
+        assert vocabulary is not None, "only causal models read formats"
+        return OwnViewTeacher(teacher, view.viewed, ends=view.ends, vocabulary=vocabulary)
+
+    def _view(self, one: TeacherPart | MemberPart, path: str) -> OwnView | None:
+        """How the teacher reads the rows, where that is not how the student does."""
+        if one.view == "student" or self.kind != "causal":
+            return None
+        if one.signals:
+            signals = open_store(self.work.store_place(one.signals), f"teacher.{path}", verify=False)
+            own = tokenizer_of_store(signals), captured_length(signals)
+        else:
+            config = read_config(self.work.model_place(one.model))
+            own = self.work.load_tokenizer(one.model), positions_of(config)
+        rows = self.work.rows(self.step.rows)
+        reading = Reading(self.step.rows, rows, self.tokenizer, self.rendering, self.work.renderer)
+        return reading.own_view(*own)
+
+    def _store(self, word: str, path: str, view: OwnView | None) -> Signals:
         signals = open_store(self.work.store_place(word), f"teacher.{path}", verify=True)
-        check_rows(signals, row_checksums(self.rows), self.tokenizer, self.rendering)
+        if view is None:
+            check_rows(signals, row_checksums(self.rows), self.tokenizer, self.rendering)
+        else:
+            own = tokenizer_of_store(signals)
+            check_rows(signals, row_checksums(view.rendered), own, view.rendering)
         return signals
 
 

@@ -3,6 +3,7 @@
 from limbeck.teachers.ensemble import EnsembleTeacher, Member
 from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
 from limbeck.teachers.local import LocalTeacher
+from limbeck.teachers.own_view import OwnViewTeacher
 from limbeck.teachers.protocol import Teacher
 from limbeck.teachers.routing import ByColumn, ByLikelihood
 from limbeck.teachers.stored import StoredTeacher
@@ -16,6 +17,7 @@ __all__ = [
     "ForeignTeacher",
     "LocalTeacher",
     "Member",
+    "OwnViewTeacher",
     "SharedVocabulary",
     "StoredTeacher",
     "Teacher",

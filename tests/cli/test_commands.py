@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -94,6 +95,15 @@ def test_doctor_looks_at_machine_and_models(limbeck, world):
     assert (
         limbeck("doctor", "techer=x").err == "error: techer: unknown key 'techer'. Did you mean 'teacher'?\n"
     )
+
+
+def test_doctor_says_that_chat_formats_differ(limbeck, world, tmp_path):
+    shutil.copytree(world / "student", tmp_path / "plain")
+    (tmp_path / "plain" / "chat_template.jinja").unlink()
+    ended = limbeck("doctor", f"teacher={world / 'teacher'}", f"student={tmp_path / 'plain'}")
+    assert "chat template: student none, teacher its own" in ended.out
+    alike = limbeck("doctor", f"teacher={world / 'teacher'}", f"student={world / 'student'}")
+    assert "chat template" not in alike.out
 
 
 def test_doctor_shows_how_different_tokenizers_line_up(limbeck, world, tmp_path):

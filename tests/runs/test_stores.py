@@ -182,14 +182,16 @@ def test_another_template_and_other_data_are_told_apart(world, tmp_path):
     template = student / "chat_template.jinja"
     template.write_text(template.read_text().replace("<|", "[").replace("|>", "]"))
 
-    def training(path, student) -> Recipe:
-        made = recipe(world, payload=None, teacher={"signals": str(folder)}, train={"student": str(student)})
+    def training(path, student, view="own") -> Recipe:
+        teacher = {"signals": str(folder), "view": view}
+        made = recipe(world, payload=None, teacher=teacher, train={"student": str(student)})
         data = made.to_data()
         data["steps"][0]["load"] |= {"path": str(path), "heldout": 0}
         return Recipe.from_data(data)
 
     with pytest.raises(UserError, match="captured with another chat template"):
-        run(training(tmp_path / "chat.jsonl", student), tmp_path / "a")
+        run(training(tmp_path / "chat.jsonl", student, view="student"), tmp_path / "a")
     with pytest.raises(UserError, match=r"not in it of 13 .* captured with other data"):
         run(training(tmp_path / "other.jsonl", world / "student"), tmp_path / "b")
     run(training(tmp_path / "chat.jsonl", world / "student"), tmp_path / "c")
+    run(training(tmp_path / "chat.jsonl", student), tmp_path / "d")

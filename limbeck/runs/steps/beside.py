@@ -1,6 +1,6 @@
 """What goes on beside a training: rollouts, a corpus, what is watched, rows drawn by domain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from limbeck.runs.selection import Selector
 from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher
-from limbeck.teachers import ForeignTeacher, LocalTeacher
+from limbeck.teachers import LocalTeacher
 
 _DISTRIBUTION = Needs(distribution=True)
 
@@ -59,13 +59,14 @@ class Beside:
         )
 
     def prepare(
-        self, rollouts: Rollouts | None, selector: Selector | None, foreign: ForeignTeacher | None
+        self,
+        rollouts: Rollouts | None,
+        selector: Selector | None,
+        mark_answered: Callable[[Batch], Batch] | None,
     ) -> Prepare | None:
         """What makes a step's batches: rollouts, then phrases, the student's uncertainty, who is answered."""
-        if foreign is not None:  # goes with none of the others
-            if all(term.on is None for term in self.step.objective):
-                return None
-            return lambda window, step, total_steps: [foreign.prepare(batch) for batch in window]
+        if mark_answered is not None:  # goes with none of the others
+            return lambda window, step, total_steps: [mark_answered(batch) for batch in window]
         phrases = any("spans" in term.signals for term in self.step.objective)
         mark = SpanMarker(self.tokenizer) if phrases else None
         if mark is None and selector is None:

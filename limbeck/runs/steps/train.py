@@ -1,8 +1,10 @@
 """`train`: student, terms, rows and teacher put together and handed to the engine."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from limbeck.core.batch import Batch
 from limbeck.core.models import count_parameters, save_model
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
@@ -24,8 +26,9 @@ from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.teachers import AnyTeacher, live_models, make_teacher
 from limbeck.runs.terms import build_terms
+from limbeck.runs.views import answered_only, marked, views_in
 from limbeck.students import add_lora
-from limbeck.teachers import ForeignTeacher, LocalTeacher
+from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher
 
 _ALL_LINEAR = "all-linear"
 
@@ -72,8 +75,10 @@ def train(step: Train, work: Work) -> Made:
     if kind == "classifier" and _is_from_elsewhere(step, work):
         refuse_below_chance(teacher, source, names, work.device)
     trained = _with_adapters(student, step)
+    views = views_in(teacher)
+    partly = any(one.rows.unanswered for one in views)
     terms = build_terms(
-        step.objective,
+        answered_only(step.objective) if partly else step.objective,
         student_width=_width(student),
         teacher_width=_width(getattr(teacher, "model", None)),
     )
@@ -92,7 +97,7 @@ def train(step: Train, work: Work) -> Made:
         source,
         answer=None if ask is None else partial(ask, needs=needs),
         folder=work.folder,
-        prepare=beside.prepare(rollouts, selector, teacher if isinstance(teacher, ForeignTeacher) else None),
+        prepare=beside.prepare(rollouts, selector, _mark(step, teacher, views if partly else [])),
         watch=beside.watcher(criterion.terms),
         order=order,
         followers={name: one for name, one in followers.items() if one is not None},
@@ -120,6 +125,15 @@ def _is_from_elsewhere(step: Train, work: Work) -> bool:
     """Whether the teachers came tuned; one that this recipe trains may be as bad as its settings."""
     words = () if step.teacher is None else step.teacher.models.values()
     return all(maker(word, work.earlier) is None for word in words)
+
+
+def _mark(
+    step: Train, teacher: AnyTeacher | None, views: Sequence[OwnViewTeacher]
+) -> Callable[[Batch], Batch] | None:
+    """What tells the targets that a teacher answers from the others, where a term asks for it."""
+    if isinstance(teacher, ForeignTeacher):
+        return None if all(term.on is None for term in step.objective) else teacher.prepare
+    return partial(marked, teachers=views) if views else None
 
 
 def _width(model: Any) -> int | None:

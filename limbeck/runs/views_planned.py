@@ -1,0 +1,69 @@
+"""At plan time: which teachers of a training read its rows in a chat format of their own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.core.errors import ConfigError
+from limbeck.recipes.check import store_maker
+from limbeck.recipes.model import Capture, Step, Train
+from limbeck.runs.known import KnownModels
+from limbeck.runs.stores import captured_length, open_store, tokenizer_of_store
+from limbeck.runs.views import OwnView, Reading
+from limbeck.signals.manifest import MANIFEST
+
+_BY_TOKEN = frozenset({"teacher_states", "teacher_qkv", "spans"})
+
+
+def views_planned(
+    step: Train, where: str, reading: Reading, known: KnownModels, earlier: Sequence[Step]
+) -> dict[str, OwnView]:
+    """The own formats of models and stores that teach, by their word; what cannot go with one is noted."""
+    found: dict[str, OwnView] = {}
+    for path, one in (step.teacher.members if step.teacher is not None else {}).items():
+        word = one.model or one.signals
+        with known.problems.at(f"{where}.teacher.{path}".rstrip(".")):
+            own = _format(word, known, earlier) if one.view == "own" else None
+            view = None if own is None else reading.own_view(*own)
+            if view is not None:
+                _check(step, view)
+                found[word] = view
+    return found
+
+
+def _format(word: str, known: KnownModels, earlier: Sequence[Step]) -> tuple[Any, int | None] | None:
+    """The tokenizer of a model or a store, and how many tokens of a row it reads; None if not known."""
+    made = store_maker(word, earlier)
+    capture = None if made is None else earlier[made]
+    if isinstance(capture, Capture):
+        teacher = known.shapes.get(capture.teacher.model)
+        return None if teacher is None else (known.tokenizer(teacher), capture.max_length)
+    if word in known.shapes:
+        return known.tokenizer(known.shapes[word]), known.shapes[word].positions
+    if not (Path(word).expanduser() / MANIFEST).exists():
+        return None  # said where the store is opened
+    signals = open_store(Path(word).expanduser(), "", verify=False)
+    return tokenizer_of_store(signals), captured_length(signals)
+
+
+def _check(step: Train, view: OwnView) -> None:
+    """Refuse what does not go with a teacher that reads the rows in its own format.
+
+    Raises:
+        ConfigError: with the field that lets the teacher read the student's format.
+    """
+    apart = {
+        "rollouts": step.rollouts is not None,
+        "selection": step.selection is not None,
+        "watch": step.watch is not None and step.watch.perplexities_by is not None,
+        "task": view.viewed.unanswered > 0 and step.task != "default",
+    }
+    what = [name for name, given in apart.items() if given]
+    inner = sorted({name for term in step.objective for name in term.signals if name in _BY_TOKEN})
+    what += [f"objectives that read {' and '.join(inner)}"] if inner else []
+    if what:
+        raise ConfigError(
+            f"must write a conversation as the student does for {' and '.join(what)}, got another chat "
+            "template, begin or end token. Set teacher.view: student, so that it reads the student's format, "
+            "or give the student the teacher's tokenizer files."
+        )

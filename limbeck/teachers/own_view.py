@@ -1,0 +1,162 @@
+"""A teacher with the student's token ids that reads the rows in its own chat format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limbeck.core.batch import Batch, Source
+from limbeck.core.errors import ConfigError
+from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.signals import Head, MixedHead, TopK
+from limbeck.signals.rows import rows_of
+from limbeck.teachers.frames import Frame, places_of
+from limbeck.teachers.protocol import Teacher
+
+_NOBODY = -1
+
+
+@dataclass(frozen=True)
+class ViewedRows:
+    """The student's rows in the teacher's format.
+
+    Attributes:
+        source: one row an entry.
+        entries: id of a row -> its entry.
+        partners: id of a row -> [n] for each target of the student in order the rank of the teacher's
+            target that answers it; -1 where none does.
+    """
+
+    source: Source
+    entries: Mapping[str, int]
+    partners: Mapping[str, NDArray[np.int64]]
+
+    @property
+    def unanswered(self) -> int:
+        """Targets of the student that nothing of the teacher answers."""
+        return sum(int((ranks < 0).sum()) for ranks in self.partners.values())
+
+    def like(self, batch: Batch) -> tuple[Batch, Tensor]:
+        """The rows of the student's batch, one a line, and [B, T] which place of them answers; -1: none."""
+        names = [row.id for row in rows_of(batch)]
+        own = self.source.batch([self.entries[name] for name in names]).to(batch.device)
+        ranks = np.concatenate([self.partners[name] for name in names])
+        return own, _places(batch, own, torch.from_numpy(ranks).to(batch.device))
+
+
+class OwnViewTeacher:
+    """Asks a teacher about the rows in its own format, and gives its answers at the student's positions.
+
+    Args:
+        teacher: any that answers batches: a model, a store.
+        rows: what it reads.
+        ends: token of the student -> the teacher's that stands in its place; in what the teacher says,
+            the two are swapped.
+        vocabulary: token ids that both share.
+    """
+
+    def __init__(
+        self, teacher: Teacher, rows: ViewedRows, *, ends: Mapping[int, int], vocabulary: int
+    ) -> None:
+        self.teacher, self.rows = teacher, rows
+        self.ends = ends
+        self.ids = _swapped(ends, vocabulary) if ends else None
+        self._heads: dict[tuple[int, torch.device], Head] = {}
+
+    def answers(self, batch: Batch) -> Tensor:
+        """[B, T] True at the targets that it answers."""
+        return self.rows.like(batch)[1] >= 0
+
+    def answer(self, batch: Batch, needs: Needs) -> Outputs:
+        """The distribution at every target that is answered; of no use at other positions.
+
+        Raises:
+            ConfigError: something else than a distribution is needed.
+        """
+        if needs.states or needs.qkv or needs.space or needs.chunks:
+            raise ConfigError(
+                "a teacher that reads its own chat format must be asked for its distribution alone, got "
+                "inner layers. Set teacher.view: student, so that it reads the student's format."
+            )
+        own, partner = self.rows.like(batch)
+        return self._at(self.teacher.answer(own, needs), partner.clamp_min(0))
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the teacher to a device; returns itself."""
+        self.teacher.to(device)
+        self.ids = None if self.ids is None else self.ids.to(device)
+        return self
+
+    def _at(self, answer: Outputs, partner: Tensor) -> Outputs:
+        """An answer [B', T', ...] taken at `partner` [B, T], with the tokens of the student."""
+
+        def taken(values: Tensor) -> Tensor:
+            return values.flatten(0, 1)[partner]
+
+        if answer.topk is not None:
+            return Outputs(topk=self._renamed(answer.topk.each(taken)))
+        if answer.hidden is not None and answer.head is not None:
+            return Outputs(hidden=taken(answer.hidden), head=self._mixed(answer.head))
+        if answer.logits is None:
+            return Outputs()
+        logits = taken(answer.logits)
+        return Outputs(logits=logits if self.ids is None else logits[..., self.ids])
+
+    def _mixed(self, head: Head | MixedHead) -> Head | MixedHead:
+        if self.ids is None:
+            return head
+        if isinstance(head, MixedHead):
+            return replace(head, heads=tuple(self._swapped_head(one) for one in head.heads))
+        return self._swapped_head(head)
+
+    def _swapped_head(self, head: Head) -> Head:
+        """The head with two of its rows swapped; made once, because it is as large as the head."""
+        assert self.ids is not None
+        key = (head.weight.data_ptr(), head.weight.device)
+        if key not in self._heads:
+            ids = self.ids.to(head.weight.device)
+            bias = None if head.bias is None else head.bias.detach()[ids]
+            self._heads[key] = replace(head, weight=head.weight.detach()[ids], bias=bias)
+        return self._heads[key]
+
+    def _renamed(self, topk: TopK) -> TopK:
+        """Stored ids in the student's tokens: a swap is its own inverse."""
+
+        def named(found: Tensor) -> Tensor:
+            renamed = found.clone()
+            for ours, theirs in self.ends.items():
+                renamed[found == ours], renamed[found == theirs] = theirs, ours
+            return renamed
+
+        drawn = None if topk.drawn_ids is None else named(topk.drawn_ids)
+        return topk._replace(ids=named(topk.ids), drawn_ids=drawn)
+
+
+def _swapped(ends: Mapping[int, int], vocabulary: int) -> Tensor:
+    """[V] the teacher's id for each of the student's: the same, but for pairs that change places."""
+    ids = torch.arange(vocabulary)
+    for ours, theirs in ends.items():
+        if int(ids[ours]) == ours and int(ids[theirs]) == theirs:
+            ids[ours], ids[theirs] = theirs, ours
+    return ids
+
+
+def _places(batch: Batch, own: Batch, ranks: Tensor) -> Tensor:
+    """[B, T] place in the teacher's flattened batch for each target of the student; -1: none.
+
+    Args:
+        batch: of the student.
+        own: its rows in the teacher's format, in order.
+        ranks: for each target of the student, rows in order, the rank of the teacher's in its row.
+    """
+    student, teacher = Frame.of(batch), Frame.of(own)
+    assert batch.learnt is not None
+    stride = 1 + own.inputs["input_ids"].shape[1]
+    learnt = batch.learnt.flatten()
+    wanted = torch.full_like(student.rows.flatten(), _NOBODY)
+    wanted[learnt] = (student.rows.flatten()[learnt] * stride + ranks).where(ranks >= 0, _NOBODY)
+    return places_of(teacher.order_keys(stride), wanted).view(student.rows.shape)
