@@ -13,6 +13,7 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, VocabularyError
+from limbeck.core.examples import data_row
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Needs
 from limbeck.core.reader import project
@@ -163,7 +164,7 @@ class Evidence:
 
     def row_id(self, unit_id: str) -> str:
         """The id of the row that a window (`id#k`) or one side of a pair was made from."""
-        return unit_id if unit_id in self.rows else unit_id.rpartition("#")[0] or unit_id
+        return data_row(unit_id, self.rows)
 
     @cached_property
     def units(self) -> Units:

@@ -78,15 +78,24 @@ class TaskPairs:
 
     def __init__(self, source: PaddedSource, members: Sequence[Sequence[int]]) -> None:
         self._source = source
-        self._members = members
+        self.members = members
         self.lengths = [sum(source.lengths[entry] for entry in row) for row in members]
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self.members)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """All examples of the rows at `indices`."""
-        return self._source.batch([entry for index in indices for entry in self._members[index]])
+        return self._source.batch([entry for index in indices for entry in self.members[index]])
+
+
+def entries_of(source: Source) -> list[list[int]]:
+    """For every entry of a training's source, the rendered examples that it holds."""
+    if isinstance(source, PackedSource):
+        return source.packs
+    if isinstance(source, TaskPairs):
+        return [list(examples) for examples in source.members]
+    return [[example] for example in range(len(source))]
 
 
 def rendering_of(

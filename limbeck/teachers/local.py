@@ -1,16 +1,18 @@
 """A teacher in this process: a frozen model."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import VocabularyError
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader, project
 from limbeck.core.seeds import derived_seed
+from limbeck.teachers.routing import rows_by_unit
 
 
 class LocalTeacher:
@@ -23,7 +25,7 @@ class LocalTeacher:
         noise: standard deviation of Gaussian noise on the logits of the positions that are learnt; 0
             leaves every answer as it is, to the last bit. Above 0 the answer is dense, [B, T, V] in
             float32: the fused path, which never holds that, is not taken.
-        seed: of the noise. A row meets the same noise whenever it is read, whatever its batch.
+        seed: of the noise. A data row meets the same noise whenever it is read, whatever its batch or pack.
 
     Raises:
         VocabularyError: the model's head has fewer columns than `vocabulary`.
@@ -59,13 +61,23 @@ def _noisy(answer: Outputs, batch: Batch, noise: float, seed: int) -> Outputs:
         logits = answer.logits.float().clone()
     else:
         return answer
-    learnt = batch.learnt if logits.dim() > 2 else None  # [B, C]: the scores of a class have no positions
-    for row, names in enumerate(batch.row_ids):
+    names = [name for line in batch.row_ids for name in line]
+    for name, where in zip(names, _places(batch, logits, len(names)), strict=True):
         generator = torch.Generator(device=logits.device)
-        generator.manual_seed(derived_seed(seed, "teacher-noise", *names))
-        where = (row,) if learnt is None else (row, learnt[row])
+        generator.manual_seed(derived_seed(seed, "teacher-noise", name))
         logits[where] += noise * torch.randn(logits[where].shape, generator=generator, device=logits.device)
     return replace(answer, hidden=None, head=None, logits=logits)
+
+
+def _places(batch: Batch, logits: Tensor, rows: int) -> Iterator[Any]:
+    """Of each data row, where its scores get noise."""
+    learnt = batch.learnt
+    if learnt is None or logits.dim() == 2:  # [B, C]: the scores of a class have no positions
+        yield from range(rows)
+        return
+    of_unit = rows_by_unit(batch)
+    for row in range(rows):
+        yield learnt & (of_unit == row)
 
 
 def _check_head(reader: Reader) -> None:

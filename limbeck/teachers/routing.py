@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
+from limbeck.core.examples import data_row
 from limbeck.core.outputs import Outputs
 from limbeck.core.reader import project
 from limbeck.core.signals import TopK
@@ -38,8 +39,7 @@ class ByColumn:
         return _one_hot(torch.tensor(chosen, device=batch.device), batch, len(names))
 
     def _name(self, row_id: str, names: Sequence[str]) -> str:
-        # Windows of a long text, and the examples of a row, are named after it.
-        name = self.members.get(row_id) or self.members.get(row_id.rpartition("#")[0])
+        name = self.members.get(data_row(row_id, self.members))
         if name is None or name not in names:
             raise ConfigError(
                 f"{self.column} must name a teacher with a weight ({', '.join(names)}), got "
@@ -85,7 +85,7 @@ def mean_log_likelihoods(answer: Outputs, batch: Batch) -> Tensor:
         _label_log_probs((part if head is None else project(part, head)).float(), wanted)
         for part, wanted in zip(rows.split(size), labels.split(size), strict=True)
     ]
-    sequences, count = _rows_by_unit(batch), sum(map(len, batch.row_ids))
+    sequences, count = rows_by_unit(batch), sum(map(len, batch.row_ids))
     total = torch.zeros(count, device=rows.device).index_add_(0, sequences[learnt], torch.cat(values))
     return total / torch.bincount(sequences[learnt], minlength=count).clamp_min(1)
 
@@ -123,11 +123,11 @@ def spread(answer: Outputs, rows: Tensor, count: int) -> Outputs:
 
 def _one_hot(chosen: Tensor, batch: Batch, count: int) -> list[Tensor]:
     """[S] number of the member of each data row -> of each member, where it answers."""
-    of_unit = chosen[_rows_by_unit(batch)]
+    of_unit = chosen[rows_by_unit(batch)]
     return [of_unit == place for place in range(count)]
 
 
-def _rows_by_unit(batch: Batch) -> Tensor:
+def rows_by_unit(batch: Batch) -> Tensor:
     """Like the targets: the number of the data row of each unit; of a pack's padding, its last row's."""
     assert batch.targets is not None
     counts = torch.tensor([len(names) for names in batch.row_ids], device=batch.device)

@@ -2,12 +2,19 @@
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
+from datasets import Dataset
 from scipy.stats import chisquare
 
+import limbeck
 from limbeck.recipes.model import Domains
 from limbeck.runs.domains import DomainRows
+from limbeck.runs.progress import Silent
+from limbeck.runs.sources import TaskPairs, entries_of
+from limbeck.runs.steps.beside import Beside, domains_of
+from tests.runs.world import write_rows
 
 SIZES = {"books": 5, "code": 40, "web": 200}
 NAMES = [name for name, size in SIZES.items() for _ in range(size)]
@@ -59,3 +66,32 @@ def test_a_restored_order_goes_on_with_the_same_rows():
     second.observe(1, 9, GAPS)
     whole.observe(1, 9, GAPS)
     assert second.weights == whole.weights
+
+
+def test_windows_of_a_text_have_the_domain_of_their_row():
+    rows = Dataset.from_list([{"id": "a#1", "domain": "x"}, {"id": "b", "domain": "y"}])
+    rendered = Dataset.from_list([{"row_id": name} for name in ("a#1", "a#1#1", "b", "b#2", "b#rationale")])
+    assert domains_of(rows, rendered, "domain") == ["x", "x", "y", "y", "y"]
+
+
+def test_an_entry_of_two_tasks_has_the_domain_of_its_row():
+    members = [[0, 1], [2, 3], [4, 5]]
+    source = TaskPairs(SimpleNamespace(lengths=[1] * 6), members)
+    assert entries_of(source) == members
+    beside = Beside(SimpleNamespace(domains=Domains(), seed=0), None, None, None, None, None, None)
+    rows = beside.order(["x", "x", "y", "y", "y", "y"], source)
+    drawn = Counter(rows.take(0, 300))
+    assert drawn.keys() == {0, 1, 2} and 100 < drawn[0] < 200
+
+
+def test_ddk_trains_on_texts_longer_than_max_length(world, tmp_path):
+    long = " ".join(["the cat sat on the mat"] * 9)
+    data = tmp_path / "rows.jsonl"
+    write_rows(data, [{"text": f"{long} {n}", "domain": "ab"[n % 2]} for n in range(12)])
+    done = limbeck.run(
+        "ddk", tmp_path / "run", teacher=str(world / "teacher"), student=str(world / "student"),
+        data=str(data), max_steps=1, max_length=32, heldout=2, validation=4, per_device_train_batch_size=2,
+        baseline=False, progress=Silent(),
+    )  # fmt: skip
+    (metrics,) = (done.folder / "steps").glob("*-train-student/metrics.jsonl")
+    assert {"gap_a", "gap_b"} <= set(json.loads(metrics.read_text().splitlines()[0])["watched"])

@@ -121,6 +121,23 @@ def test_a_row_meets_the_same_noise_in_every_batch_and_another_with_another_seed
     assert (logits(other.answer(learnt(ids, targets, "abc"), DISTRIBUTION)) - whole).abs().max() > 0.1
 
 
+def test_a_row_meets_the_same_noise_in_a_pack():
+    ids, targets = random_ids(2, 8), random_ids(2, 8, seed=1)
+    targets[:, -1] = -100
+    positions = torch.arange(8).repeat(2)[None]
+    packed = Batch(
+        {"input_ids": ids.view(1, 16), "position_ids": positions}, targets.view(1, 16), [["a", "b"]]
+    )
+    noise = []
+    for asked in (learnt(ids, targets, "ab"), packed):
+        plain, noisy = (
+            logits(LocalTeacher(tiny_llama(), None, noise=size, seed=5).answer(asked, DISTRIBUTION))
+            for size in (0.0, 1.0)
+        )
+        noise.append((noisy - plain).view(2, 8, -1))
+    torch.testing.assert_close(noise[1], noise[0], atol=1e-5, rtol=0)
+
+
 def test_class_scores_are_noisy_too():
     asked = Batch({"input_ids": random_ids(2, 6)}, torch.tensor([0, 1]), [["a"], ["b"]])
     plain = LocalTeacher(tiny_classifier(), None).answer(asked, DISTRIBUTION).logits

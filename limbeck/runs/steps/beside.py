@@ -8,6 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.examples import data_row
 from limbeck.core.outputs import Needs
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
@@ -17,10 +18,11 @@ from limbeck.recipes.check_training import UNCERTAINTIES
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts
 from limbeck.rows.rendering import Rendering
-from limbeck.rows.source import PackedSource, PaddedSource
+from limbeck.rows.source import PaddedSource
 from limbeck.runs.domains import DomainRows
 from limbeck.runs.rollouts import make_rollouts, read_at_rest
 from limbeck.runs.selection import Selector
+from limbeck.runs.sources import decoder_start, entries_of
 from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher
@@ -106,7 +108,7 @@ class Beside:
         others = {name: self._model(word) for name, word in settings.distances.items()}
         return Watcher(
             settings=settings,
-            source=PaddedSource(rendered, self.rendering, self._pad),
+            source=PaddedSource(rendered, self.rendering, self._pad, self._start),
             row_domains=None if column is None else domains_of(rows, rendered, column),
             student=self.student,
             reader=self.reader,
@@ -123,8 +125,8 @@ class Beside:
         settings = self.step.domains
         if settings is None or domains is None:
             return None
-        packs = source.packs if isinstance(source, PackedSource) else [[row] for row in range(len(source))]
-        return DomainRows([domains[one[0]] for one in packs], settings, self.step.seed)
+        first = [examples[0] for examples in entries_of(source)]
+        return DomainRows([domains[example] for example in first], settings, self.step.seed)
 
     def _model(self, word: str) -> LocalTeacher:
         if self.teacher is not None and self.step.teacher is not None and word == self.step.teacher.model:
@@ -138,6 +140,10 @@ class Beside:
         return self.work.renderer.render(reference, self.work.rows(reference), self.tokenizer, rendering)
 
     @property
+    def _start(self) -> int | None:
+        return decoder_start(self.reader.plain.config, self.tokenizer)
+
+    @property
     def _pad(self) -> int:
         return int(self.tokenizer.pad_token_id)
 
@@ -145,7 +151,7 @@ class Beside:
 def domains_of(rows: Dataset, rendered: Dataset, column: str) -> list[str]:
     """The domain of each rendered row, by the id of the row it was made of."""
     known = dict(zip(rows["id"], rows[column], strict=True))
-    return [str(known[row_id]) for row_id in rendered["row_id"]]
+    return [str(known[data_row(example, known)]) for example in rendered["row_id"]]
 
 
 _PROMPT_TOKENS = 16  # of plain text rows, where no rollouts say it

@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import RowError
+from limbeck.core.examples import data_row
 from limbeck.core.files import write_text
 from limbeck.core.models import ModelKind, read_config
 from limbeck.core.seeds import derived_seed, generator
@@ -117,13 +118,9 @@ def _windows(rows: Dataset, step: Generate, tokenizer: Any, work: Work) -> list[
     columns = zip(rendered["row_id"], rendered["input_ids"], strict=True)
     whole = [(row_id, ids) for row_id, ids in columns if len(ids) > step.prompt_tokens or "#" not in row_id]
     return [
-        _Asked(row_id, places[_of_window(row_id, places)], list(ids[: step.prompt_tokens]))
+        _Asked(row_id, places[data_row(row_id, places)], list(ids[: step.prompt_tokens]))
         for row_id, ids in whole
     ]
-
-
-def _of_window(row_id: str, places: Mapping[str, int]) -> str:
-    return row_id if row_id in places else row_id.rpartition("#")[0]
 
 
 def _write_part(
