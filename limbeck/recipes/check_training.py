@@ -8,7 +8,7 @@ from limbeck.core.errors import Problem
 from limbeck.core.rollouts import SOURCES
 from limbeck.core.signals import ANSWERED, BATCH_SIGNALS
 from limbeck.recipes.check_alignment import alignment_problems, reads_foreign
-from limbeck.recipes.model import Train
+from limbeck.recipes.model import Selection, Train
 from limbeck.recipes.parts import Term, schedule_problems
 
 GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("chosen", "rejected")}
@@ -34,6 +34,8 @@ def training_problems(step: Train, where: str) -> Iterator[Problem]:
         yield from alignment_problems(step, where)
     if step.selection is not None and (step.task != "default" or step.rollouts is not None):
         yield Problem(f"{where}.selection", "goes with task: default and without rollouts.")
+    if step.selection is not None:
+        yield from _selection_problems(step, step.selection, where)
     if step.selection is not None and step.teacher is None:
         yield Problem(f"{where}.selection", "says whom to ask: give the step a teacher.")
     if step.corpus is not None and step.rollouts is None:
@@ -51,6 +53,25 @@ def training_problems(step: Train, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.domains", "cannot go with rollouts yet: leave one of them out.")
     if step.watch is not None and step.teacher is None and step.watch.perplexities_by is not None:
         yield Problem(f"{where}.watch.perplexities_by", "compares with a teacher: give the step a teacher.")
+
+
+def _selection_problems(step: Train, selection: Selection, where: str) -> Iterator[Problem]:
+    rows = step.per_device_train_batch_size * step.gradient_accumulation_steps
+    if int(selection.share * rows) < 1:
+        yield Problem(
+            f"{where}.selection.share",
+            f"must choose at least one of the {rows} rows of a step, got {selection.share:g}, which rounds "
+            "down to none. Take a larger share or per_device_train_batch_size.",
+        )
+    if selection.other is not None:
+        return
+    for place, term in enumerate(step.objective):
+        if term.on != UNCERTAIN[0] and any(signal.startswith("teacher_") for signal in term.signals):
+            yield Problem(
+                f"{where}.objective.{place}.on",
+                f"must be {UNCERTAIN[0]}: nobody answers the other rows, got {term.on}. Or give selection "
+                "another teacher: other.",
+            )
 
 
 def needs_teacher_beside(step: Train) -> bool:

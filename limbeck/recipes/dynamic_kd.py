@@ -57,7 +57,7 @@ def dynamic_kd(
             (which of two teachers answers) or objective (how scores and hidden states are weighed).
         small_teacher: the second teacher of dynamic=teacher, which answers the rows that the student is
             unsure of.
-        share: of each batch: the rows that count as uncertain.
+        share: of the rows of a step: those that count as uncertain.
         by: how uncertainty is measured.
         alpha: weight of the teacher's scores (mean squared error).
         beta: weight of the hidden states, with dynamic=objective.

@@ -112,7 +112,7 @@ class Selection(Config):
 
     by: Literal["entropy", "margin", "least_confidence", "random"] = "entropy"
     share: float = Field(
-        default=0.5, gt=0, le=1, description="of each micro-batch, rounded down; most unsure"
+        default=0.5, gt=0, le=1, description="of the rows of a step, rounded down; most unsure"
     )
     other: Teacher | None = Field(default=None, description="answers the other rows; none: nobody does")
 

@@ -16,6 +16,11 @@ def count() -> int:
     return int(state().num_processes)
 
 
+def place() -> int:
+    """Number of this process, counted from 0."""
+    return int(state().process_index)
+
+
 def wait() -> None:
     """Until every process is here."""
     state().wait_for_everyone()

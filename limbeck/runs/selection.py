@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from limbeck.core.batch import Batch
@@ -12,6 +13,7 @@ from limbeck.core.seeds import generator
 from limbeck.objectives.uncertainty import least_confidence, margin, normalised_entropy
 from limbeck.recipes.check_training import UNCERTAIN
 from limbeck.recipes.model import Selection
+from limbeck.runs import ranks
 
 RULES: Mapping[str, Callable[[Tensor], Tensor]] = {
     "entropy": normalised_entropy,
@@ -45,26 +47,52 @@ class Selector:
     asked: int = field(default=0)
 
     def mark(self, window: Sequence[Batch], step: int) -> list[Batch]:
-        """The window with groups and signals; the share is taken of each micro-batch."""
-        return [self._marked(batch, step, place) for place, batch in enumerate(window)]
+        """The window with groups and signals; the share is taken of the whole step, over all ranks."""
+        scores = [self._scores(batch) for batch in window]
+        marked = []
+        for batch, one in zip(window, scores, strict=True):
+            unsure = normalised_entropy(one)
+            signals = {**batch.signals, "uncertainty": unsure, "certainty": 1 - unsure}
+            marked.append(replace(batch, signals=signals))
+        if self.settings is None:
+            return marked
+        rule = RULES.get(self.settings.by)
+        ranking = [[0.0] * len(one) if rule is None else rule(one).tolist() for one in scores]
+        groups = [
+            torch.tensor([int(not is_chosen) for is_chosen in rows], device=batch.device)
+            for batch, rows in zip(window, self._chosen(self.settings, ranking, step), strict=True)
+        ]
+        return [
+            replace(batch, groups=own, group_names=UNCERTAIN)
+            for batch, own in zip(marked, groups, strict=True)
+        ]
 
-    def _marked(self, batch: Batch, step: int, place: int) -> Batch:
+    def _scores(self, batch: Batch) -> Tensor:
         scores = self.ask_student(batch).logits
         assert scores is not None
-        unsure = normalised_entropy(scores)
-        signals = {**batch.signals, "uncertainty": unsure, "certainty": 1 - unsure}
-        if self.settings is None:
-            return replace(batch, signals=signals)
-        groups = torch.full_like(unsure, 1, dtype=torch.long)
-        if self.settings.by == "random":
-            order = torch.from_numpy(generator(self.seed, "selection", step, place).permutation(batch.rows))
-        else:
-            order = RULES[self.settings.by](scores).argsort(descending=True, stable=True)
-        groups[order[: int(batch.rows * self.settings.share)].to(groups.device)] = 0
-        return replace(batch, signals=signals, groups=groups, group_names=UNCERTAIN)
+        return scores
+
+    def _chosen(self, settings: Selection, ranking: Sequence[Sequence[float]], step: int) -> list[list[bool]]:
+        """For this rank's micro-batches, which rows are among the most unsure of the step."""
+        everywhere: list[list[list[float]]] = gather_object([ranking])
+        rows = [
+            (place, rank, row)
+            for place in range(len(ranking))
+            for rank, windows in enumerate(everywhere)
+            for row in range(len(windows[place]))
+        ]
+        order: list[int] = generator(self.seed, "selection", step).permutation(len(rows)).tolist()
+        if settings.by != "random":
+            values = [everywhere[rank][place][row] for place, rank, row in rows]
+            order = sorted(range(len(rows)), key=lambda number: -values[number])
+        chosen = {rows[number] for number in order[: int(len(rows) * settings.share)]}
+        mine = ranks.place()
+        return [
+            [(place, mine, row) in chosen for row in range(len(one))] for place, one in enumerate(ranking)
+        ]
 
     def answer(self, batch: Batch, needs: Needs) -> Outputs:
-        """What the teachers say of a marked batch; zeros where nobody is asked."""
+        """What the teachers say of a marked batch; zeros where nobody is asked, nothing where no row is."""
         assert self.teacher is not None
         if self.settings is None or batch.groups is None:
             self.asked += batch.rows
@@ -75,7 +103,7 @@ class Selector:
             if ask is not None and rows.numel():
                 self.asked += rows.numel()
                 parts.append((rows, ask(_rows_of(batch, rows), needs)))
-        return _put_together(parts, batch.rows)
+        return _put_together(parts, batch.rows) if parts else Outputs()
 
 
 def _rows_of(batch: Batch, rows: Tensor) -> Batch:

@@ -9,9 +9,11 @@ import limbeck
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs, Outputs
-from limbeck.recipes.model import Selection
+from limbeck.recipes.check_training import training_problems
+from limbeck.recipes.model import Selection, Train
 from limbeck.runs.progress import Silent
 from limbeck.runs.selection import Selector
+from limbeck.teachers.routing import only_rows
 
 # Entropy over log 2 of softmax(10, 0), (0, 0), (1, 0) and (3, 0).
 SCORES = torch.tensor([[10.0, 0.0], [0.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
@@ -48,6 +50,29 @@ def test_the_most_uncertain_share_is_asked_about_and_nobody_else():
     assert chosen.asked == 2
     # Rows b and c hold ids 2, 3 and 4, 5; the others get zeros.
     assert answered.tolist() == [[0, 0], [3, 4], [5, 6], [0, 0]]
+
+
+def test_the_share_is_of_the_whole_step_however_it_is_cut():
+    rows = [only_rows(batch(), torch.tensor([row])) for row in range(4)]
+    scores = iter(SCORES)
+    chosen = Selector(
+        Selection(share=0.5), lambda one: Outputs(logits=next(scores)[None]), answer(1.0), None, seed=0
+    )
+    marked = chosen.mark(rows, step=0)
+    assert [one.groups.tolist() for one in marked] == [[1], [0], [0], [1]]
+    answered = [chosen.answer(one, NEEDS).logits for one in marked]
+    assert chosen.asked == 2
+    assert answered[0] is None and answered[1].tolist() == [[3, 4]]
+
+
+def test_a_share_of_no_row_and_terms_that_nobody_answers_are_refused():
+    step = Train(
+        out="student", student="S", teacher="T", rows="rows.train", selection=Selection(share=0.1),
+        objective=[{"name": "logit_mse"}], per_device_train_batch_size=4,
+    )  # fmt: skip
+    share, on = training_problems(step, "step")
+    assert "at least one of the 4 rows of a step, got 0.1" in share.message
+    assert "must be uncertain: nobody answers the other rows" in on.message
 
 
 def test_the_share_is_rounded_down():
