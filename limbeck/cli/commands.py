@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from limbeck.cli.bars import Bars
+from limbeck.cli.plans import plan_table, plan_totals
 from limbeck.cli.quiet import silence
-from limbeck.cli.tables import comparison_table, plan_table, plan_totals, result_table
+from limbeck.cli.tables import comparison_table, result_table
 from limbeck.core.errors import RunFolderError
 from limbeck.runs.outset import Outset
 from limbeck.runs.progress import Lines, Silent
@@ -24,17 +25,23 @@ if TYPE_CHECKING:
 
 
 def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
-    """Check everything, print the plan."""
-    outset = Outset(out)
+    """Check everything, print the plan, and whether the run folder would take the run."""
+    outset = Outset(out, looks_only=True)
     resolved = resolve(recipe, parse_pairs(pairs), outset)
+    folder = outset.folder(resolved.name)
     console = Console()
     with _waiting("looking at models and data"):
         silence()
+        from limbeck.runs.launch import finished_steps
         from limbeck.runs.plan import make_plan
 
-        made, _ = make_plan(resolved, outset.folder(resolved.name).path)
-    console.print(plan_table(made))
+        made, _ = make_plan(resolved, folder.path, done=finished_steps(resolved, folder))
+    console.print(plan_table(made, console))
     console.print(plan_totals(made))
+    try:
+        folder.check(resolved.to_data(), overwrite=False)
+    except RunFolderError as error:
+        print(f"note: limbeck run will need another --out: {error.problems[0]}")
 
 
 def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrite: bool) -> None:
@@ -125,7 +132,8 @@ class _PlannedLines(Lines):
 
     def planned(self, plan: "Plan") -> None:
         """The plan."""
-        Console(file=sys.stdout).print(plan_table(plan))
+        console = Console(file=sys.stdout)
+        console.print(plan_table(plan, console))
 
 
 def _waiting(text: str) -> "Status":

@@ -1,18 +1,16 @@
-"""Tables of plans and of results."""
+"""Tables of results."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from limbeck.runs.plan import Plan
+from limbeck.cli.amounts import count
 
-_MINUTE, _HOUR = 60, 3600
 _ROLES = ("teacher", "baseline", "student")
 
 
@@ -88,53 +86,9 @@ def comparison_table(comparison: Mapping[str, Any]) -> RenderableType:
         levels = [model["by"].get(factor, "") for factor in factors]
         cells = [f"{level:g}" if isinstance(level, int | float) else level for level in levels]
         values = [model["values"].get(measure, {}).get("value") for measure in names]
-        cells += [_count(model["parameters"]), *("" if value is None else _number(value) for value in values)]
+        cells += [count(model["parameters"]), *("" if value is None else _number(value) for value in values)]
         table.add_row(name, *cells)
     return Group(Text(), table)
-
-
-def plan_table(plan: "Plan") -> RenderableType:
-    """The steps of a plan."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column(f"plan of {plan.name}", ratio=1)
-    for name in ("weights", "steps", "tokens", "disk", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for step in plan.steps:
-        said = Text(f"{step.place + 1} {step.kind} {step.out}\n")
-        said.append("\n".join([step.what, *step.notes]), style="dim")
-        weights = _count(step.parameters)
-        if step.teacher_parameters:
-            weights = f"{weights} ← {_count(step.teacher_parameters)}".strip()
-        table.add_row(
-            said,
-            weights,
-            "" if step.optimizer_steps is None else f"{step.optimizer_steps:,}",
-            _count(step.tokens),
-            _bytes(step.disk),
-            duration(step.seconds),
-        )
-    return table
-
-
-def plan_totals(plan: "Plan") -> Text:
-    """What the whole run needs, and what there is."""
-    return Text(
-        f"needs {_bytes(plan.disk)} of disk at most ({_bytes(plan.free_disk)} free), "
-        f"{_bytes(plan.memory)} of memory ({_bytes(plan.free_memory)} free on {plan.device}), "
-        f"about {duration(plan.seconds) or 'an unknown time'}; estimates of memory and time are rough. "
-        "Nothing was spent."
-    )
-
-
-def duration(seconds: float | None) -> str:
-    """A rough time in words."""
-    if seconds is None:
-        return ""
-    if seconds < _MINUTE:
-        return f"{max(1, round(seconds))} s"
-    if seconds < _HOUR:
-        return f"{seconds / _MINUTE:.0f} min"
-    return f"{seconds / _HOUR:.1f} h"
 
 
 def _found(metrics: Mapping[str, Any], column: Column, subject: str) -> dict[str, Any] | None:
@@ -168,22 +122,3 @@ def _comparison(item: Mapping[str, Any]) -> str:
     measure = item["measure"].replace("_", " ")
     pair = f"{item['student']} against {item['baseline']}"
     return f"{pair}, {measure}: {change['value']:+.4f}{said}, {item['verdict']}"
-
-
-def _count(value: int | None) -> str:
-    if not value:
-        return ""
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return str(value)
-
-
-def _bytes(size: float | None) -> str:
-    if not size:
-        return ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"

@@ -59,7 +59,7 @@ def execute(
     worked, renderer = False, renderer or Renderer()
     with _interruptible(), quiet():
         for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True)):
-            stage = Stage(place + 1, len(recipe.steps), step.kind, step.out)
+            stage = Stage(place, len(recipe.steps), step.kind, step.out)
             if run.check_step(place, step, mark, overwrite=True):
                 if ranks.is_main():
                     progress.reused(stage)

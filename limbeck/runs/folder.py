@@ -84,14 +84,16 @@ class RunFolder:
             return
         there = self._held()
         if there.get("name") != data.get("name"):
-            names = f"holds a run of {there.get('name')}, this is {data.get('name')}. {_WHAT_TO_DO}"
+            names = (
+                f"already contains a run of {there.get('name')}, this is {data.get('name')}. {_WHAT_TO_DO}"
+            )
             raise RunFolderError(Problem(str(self.path), names))
         changes = differences(there, data) if is_whole else []
         if changes:
-            shown = merged([Problem(where, f"{old} there, {new} here.") for where, old, new in changes])
+            shown = merged([Problem(where, f"was {old}, now {new}.") for where, old, new in changes])
             raise RunFolderError(
                 [
-                    Problem(str(self.path), f"holds a run of another recipe. {_WHAT_TO_DO}"),
+                    Problem(str(self.path), f"already contains a run with other settings. {_WHAT_TO_DO}"),
                     *shown[:_NAMED],
                     *([Problem("", f"and {len(shown) - _NAMED} more.")] if len(shown) > _NAMED else []),
                 ]
@@ -228,7 +230,7 @@ def _at(values: list[Any], place: int) -> Any:
 
 
 def _said(value: Any) -> str:
-    return "not set" if value is None else "other fields" if isinstance(value, dict | list) else str(value)
+    return "unset" if value is None else "other fields" if isinstance(value, dict | list) else str(value)
 
 
 def _changed_reads(there: Mapping[str, str], here: Mapping[str, str]) -> str:

@@ -79,14 +79,13 @@ def run(
     folder = outset.folder(resolved.name)
     progress = progress or (Lines() if ranks.is_main() else Silent())
     with ExitStack() as stack:
-        if _may_be_done(folder):
-            marks = _marks(resolved)
-            if marks is not None and _all_done(resolved, folder, marks, overwrite=overwrite):
-                if ranks.is_main():
-                    stack.enter_context(folder.claimed())
-                execute(resolved, folder, marks, rows={}, progress=progress)
-                return Run(folder.path, resolved)
-        plan, seen = make_plan(resolved, folder.path)
+        known = _marks(resolved) if _may_be_done(folder) else None
+        if known is not None and _all_done(resolved, folder, known, overwrite=overwrite):
+            if ranks.is_main():
+                stack.enter_context(folder.claimed())
+            execute(resolved, folder, known, rows={}, progress=progress)
+            return Run(folder.path, resolved)
+        plan, seen = make_plan(resolved, folder.path, done=_finished(resolved, folder, known))
         marks = fingerprint_steps(resolved)
         _all_done(resolved, folder, marks, overwrite=overwrite)
         ranks.wait()  # nobody writes before everybody has looked
@@ -99,6 +98,18 @@ def run(
         ranks.wait()
         execute(resolved, folder, marks, rows=seen.rows, progress=progress, renderer=seen.renderer)
     return Run(folder.path, resolved)
+
+
+def finished_steps(recipe: Recipe, folder: RunFolder) -> frozenset[int]:
+    """Places of the steps that lie finished in a run folder and would be taken as they are."""
+    return _finished(recipe, folder, _marks(recipe) if _may_be_done(folder) else None)
+
+
+def _finished(recipe: Recipe, folder: RunFolder, marks: list[Mark] | None) -> frozenset[int]:
+    steps = enumerate(zip(recipe.steps, marks or (), strict=False))
+    return frozenset(
+        place for place, (step, mark) in steps if folder.check_step(place, step, mark, overwrite=True)
+    )
 
 
 def _may_be_done(folder: RunFolder) -> bool:

@@ -22,10 +22,17 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 @dataclass(frozen=True)
 class Outset:
-    """Where a run is to lie, None for `runs/<name>`, and whether it may replace what is there."""
+    """Where a run is to lie.
+
+    Attributes:
+        out: the folder; None for `runs/<name>`.
+        overwrite: whether it may replace what is there.
+        looks_only: nothing will be written, so what lies there is no error.
+    """
 
     out: Path | None = None
     overwrite: bool = False
+    looks_only: bool = False
 
     def folder(self, name: str) -> RunFolder:
         """The run folder of a recipe of this name."""
@@ -42,7 +49,7 @@ class Outset:
             return
         yield from _missing(data.get("steps"))
         name = data.get("name")
-        if self.out is None and not isinstance(name, str):
+        if self.looks_only or (self.out is None and not isinstance(name, str)):
             return
         try:
             self.folder(str(name)).check(data, overwrite=self.overwrite, is_whole=is_whole)

@@ -1,8 +1,8 @@
 """What a run will do and need: computed from configurations and data alone, nothing is spent."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -51,6 +51,7 @@ class PlannedStep:
     disk: int = 0
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    is_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,27 @@ class Plan:
 
 
 def make_plan(
-    recipe: Recipe, out: Path, tell: Callable[[str], None] = lambda text: None
+    recipe: Recipe,
+    out: Path,
+    tell: Callable[[str], None] = lambda text: None,
+    *,
+    done: Collection[int] = (),
 ) -> tuple[Plan, Survey]:
     """Check everything that can be checked cheaply, and say what the run needs.
+
+    Args:
+        recipe: to run.
+        out: run folder.
+        tell: told what is looked at.
+        done: places of steps that lie finished in the run folder: they cost nothing.
 
     Raises:
         UserError: all that is wrong, in one go.
     """
     seen = survey(recipe, tell)
     speed = _operations_per_second()
-    steps = tuple(_planned(place, step, seen, speed) for place, step in enumerate(recipe.steps))
+    planned = (_planned(place, step, seen, speed) for place, step in enumerate(recipe.steps))
+    steps = tuple(_finished(step) if step.place in done else step for step in planned)
     device, free_memory = _device()
     free_disk = _free(out)
     known = [step.seconds for step in steps if step.seconds is not None]
@@ -124,6 +136,11 @@ def gigabytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
+
+
+def _finished(step: PlannedStep) -> PlannedStep:
+    """A step that lies there already."""
+    return replace(step, memory=None, disk=0, seconds=0.0, is_done=True)
 
 
 def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
@@ -345,7 +362,8 @@ def _weight(weight: object) -> str:
 def _device() -> tuple[str, int]:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(), int(torch.cuda.mem_get_info()[0])
-    return f"CPU, {torch.get_num_threads()} threads", int(psutil.virtual_memory().available)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}", int(psutil.virtual_memory().available)
 
 
 def _free(out: Path) -> int:

@@ -14,15 +14,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a run is: step `number` of `total` (from 1), its kind and what it makes."""
+    """Where a run is: the step at `place` (from 0, as in paths and folders) of `total`, and what it makes."""
 
-    number: int
+    place: int
     total: int
     kind: str
     out: str
 
     def __str__(self) -> str:
-        return f"step {self.number}/{self.total} {self.kind} {self.out}"
+        return f"{self.place} {self.kind} {self.out}"
 
 
 class Progress(Protocol):
@@ -78,29 +78,29 @@ class Lines(Silent):
 
     def begun(self, stage: Stage) -> None:
         """Name the step."""
-        self._say(f"{stage} ...")
+        self._say(f"step {stage} ...")
         self._last = time.monotonic()
 
     def reused(self, stage: Stage) -> None:
         """Say so."""
-        self._say(f"{stage}: reused")
+        self._say(f"step {stage}: reused")
 
     def advanced(self, stage: Stage, share: float, what: str = "") -> None:
         """Now and then."""
         if self._is_due():
-            self._say(f"{stage}: {what + ' ' if what else ''}{share:.0%}")
+            self._say(f"step {stage}: {what + ' ' if what else ''}{share:.0%}")
 
     def trained(self, stage: Stage, report: "StepReport") -> None:
         """Now and then."""
         if self._is_due():
             self._say(
-                f"{stage}: {report.step}/{report.total_steps}, loss {report.loss:.4f}, "
+                f"step {stage}: {report.step}/{report.total_steps}, loss {report.loss:.4f}, "
                 f"{report.tokens_per_second:,.0f} tokens/s"
             )
 
     def finished(self, stage: Stage, seconds: float) -> None:
         """With the time it took."""
-        self._say(f"{stage}: done in {seconds:.1f} s")
+        self._say(f"step {stage}: done in {seconds:.1f} s")
 
     def _is_due(self) -> bool:
         now = time.monotonic()

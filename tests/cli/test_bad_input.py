@@ -217,21 +217,20 @@ def test_a_run_folder_of_another_recipe(limbeck, world, tmp_path):
     (folder / "recipe.yaml").write_text(shown)
     ended = limbeck("run", "word_kd", "teacher=T", "student=S", "data=E", "--out", folder)
     assert (ended.code, ended.errors) == (2, [
-        f"error: {folder}: holds a run of another recipe. Choose another folder with --out, or recompute what "
+        f"error: {folder}: already contains a run with other settings. Choose another folder with --out, or recompute what "
         "changed here with --overwrite.",
-        "error: steps.0.load.path: D there, E here.",
+        "error: steps.0.load.path: was D, now E.",
     ])  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
-def test_a_run_folder_of_a_recipe_with_another_name(limbeck, world, tmp_path, command):
+def test_a_run_folder_of_a_recipe_with_another_name(limbeck, world, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "recipe.yaml").write_text("limbeck: 1\nname: hellinger\nsteps: []\n")
-    ended = limbeck(command, "word_kd", "teacher=T", "student=S", "data=E", "kd_ratio=2", "--out", folder)
+    ended = limbeck("run", "word_kd", "teacher=T", "student=S", "data=E", "kd_ratio=2", "--out", folder)
     assert (ended.code, ended.errors) == (2, [
         "error: kd_ratio: must be less than or equal to 1, got 2.",
-        f"error: {folder}: holds a run of hellinger, this is word_kd. Choose another folder with --out, or "
+        f"error: {folder}: already contains a run of hellinger, this is word_kd. Choose another folder with --out, or "
         "recompute what changed here with --overwrite.",
     ])  # fmt: skip
 
@@ -244,18 +243,18 @@ def test_a_run_folder_with_many_differences(limbeck, tmp_path):
     changed = (f"steps.{step}.train.{key}={step}{n}" for step in (1, 2) for n, key in enumerate(
         ("learning_rate", "max_steps", "save_steps", "max_length", "weight_decay")
     ))  # fmt: skip
-    said = limbeck("plan", *words, *changed, "--out", folder).errors
+    said = limbeck("run", *words, *changed, "--out", folder).errors
     assert len(said) == 1 + 8 + 1
     assert said[1].startswith("error: steps.1.train.")
-    assert all(line.endswith(" here.") and "{" not in line for line in said[1:9])
+    assert all(" was " in line and ", now " in line and "{" not in line for line in said[1:9])
     assert said[9] == "error: and 2 more."
 
 
-def test_plan_refuses_a_folder_that_is_no_run(limbeck, tmp_path):
+def test_a_folder_that_is_no_run_is_refused(limbeck, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.tex").touch()
-    ended = limbeck("plan", "word_kd", "teacher=T", "student=S", "data=D", "--out", folder)
+    ended = limbeck("run", "word_kd", "teacher=T", "student=S", "data=D", "--out", folder)
     assert (ended.code, ended.errors) == (2, [
         f"error: run folder must be new, empty or an earlier run, got {folder}, which holds other files "
         "(thesis.tex, ...). Choose another with --out."

@@ -56,8 +56,41 @@ def test_plan_prints_what_a_run_needs_and_leaves_nothing(limbeck, world, tmp_pat
     # 24 rows, 4 held out: 20 rows, 2 epochs, 2 rows a step.
     assert "20 rows, 4 held out" in ended.out
     assert " 20 " in next(line for line in ended.out.splitlines() if "train student" in line)
-    assert "Nothing was spent" in ended.out
+    assert "Dry run: nothing was executed." in ended.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_says_of_another_run_in_the_folder_that_run_will_need_another_place(limbeck, world, tmp_path):
+    words = (
+        "sft", f"student={world / 'student'}", f"data={world / 'answers.jsonl'}", "max_steps=1", "heldout=4",
+        "max_length=48", "steps.evaluation.metrics=[perplexity]",
+    )  # fmt: skip
+    assert limbeck("run", *words).code == 0
+    same = limbeck("plan", *words)
+    assert same.code == 0 and "note:" not in same.out
+    times = [line.split()[-1] for line in same.out.splitlines() if line[:1].isdigit()]
+    assert times == ["done"] * 3
+    other = limbeck("plan", *words, "learning_rate=1e-3")
+    assert other.code == 0, other.err
+    assert "note: limbeck run will need another --out: runs/sft: " in other.out
+    times = [line.split()[-1] for line in other.out.splitlines() if line[:1].isdigit()]
+    assert times[0] == "done" and "done" not in times[1:]
+
+
+def test_plans_are_no_wider_than_80_columns_and_count_steps_as_paths_do(limbeck, world, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = limbeck(
+        "plan", "word_kd", f"teacher={world / 'teacher'}", f"student={world / 'student'}",
+        f"data={world / 'answers.jsonl'}", "heldout=4", "max_length=48",
+    )  # fmt: skip
+    lines = ended.out.partition("needs ")[0].splitlines()
+    assert all(len(line) <= 80 or " " not in line.strip() for line in lines)
+    assert [line.split()[:3] for line in lines if line[:1].isdigit()] == [
+        ["0", "load", "rows"],
+        ["1", "train", "baseline"],
+        ["2", "train", "student"],
+        ["3", "evaluate", "evaluation"],
+    ]
 
 
 def test_run_prints_steps_and_result_and_evaluate_and_report_go_on_from_it(limbeck, world, tmp_path):

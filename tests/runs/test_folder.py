@@ -104,9 +104,9 @@ def test_a_changed_field_is_refused_by_name_and_nothing_is_touched(start):
     with pytest.raises(RunFolderError) as caught:
         start(**{"steps.2.train.learning_rate": 5e-4})
     assert [str(problem) for problem in caught.value.problems] == [
-        f"{start.folder}: holds a run of another recipe. Choose another folder with --out, or recompute what "
-        "changed here with --overwrite.",
-        "steps.2.train.learning_rate: 0.0001 there, 0.0005 here.",
+        f"{start.folder}: already contains a run with other settings. Choose another folder with --out, "
+        "or recompute what changed here with --overwrite.",
+        "steps.2.train.learning_rate: was 0.0001, now 0.0005.",
     ]
     assert sorted(start.folder.rglob("*")) == before
 
@@ -172,5 +172,5 @@ def test_differences_are_paths_with_both_values():
     there = {"a": 1, "b": [{"c": 2}, {"d": 3}], "e": 4}
     here = {"a": 1, "b": [{"c": 5}], "f": 6}
     assert differences(there, here) == [
-        ("b.0.c", "2", "5"), ("b.1.d", "3", "not set"), ("e", "4", "not set"), ("f", "not set", "6")
+        ("b.0.c", "2", "5"), ("b.1.d", "3", "unset"), ("e", "4", "unset"), ("f", "unset", "6")
     ]  # fmt: skip
