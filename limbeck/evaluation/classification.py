@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import pearsonr
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from limbeck.core.masks import IGNORE
 from limbeck.evaluation.calibration import reliability
 from limbeck.evaluation.evidence import Array, Evidence, Judged, Units
-from limbeck.evaluation.statistics import Estimate, Rows, interval, verdict
+from limbeck.evaluation.intervals import share_interval
+from limbeck.evaluation.statistics import Estimate, Rows, correlation, verdict
 
 DEFINITION = (
     "Label loyalty: share of examples on which the student predicts the teacher's class, whatever the true "
@@ -88,7 +88,7 @@ def _labelled(units: Units, judged: Judged, names: tuple[str, ...]) -> dict[str,
             "value": float(macro),
             "n": len(truth),
             "rows": units.rows.count,
-            "interval": interval(_drawn_macro_f1(units.rows.row[where], truth, said, classes, units.rows)),
+            "interval": _macro_f1_bounds(units.rows.row[where], truth, said, classes, units.rows),
         },
         "nats": units.rows.mean(judged.nll, where),
         **{
@@ -111,19 +111,25 @@ def _labelled(units: Units, judged: Judged, names: tuple[str, ...]) -> dict[str,
     }
 
 
-def _drawn_macro_f1(row: Array, truth: Array, said: Array, classes: Array, rows: Rows) -> Array:
-    """[resamples] macro F1 = mean over classes of 2 hits / (true + predicted), from each row's counts."""
+def _macro_f1_bounds(row: Array, truth: Array, said: Array, classes: Array, rows: Rows) -> list[float] | None:
+    """Interval of macro F1 = mean over classes of 2 hits / (true + predicted), from rows left out in turn."""
 
     def counts(where: Array) -> Array:
         table = np.zeros((rows.count, len(classes)))
         np.add.at(table, row, where.astype(np.float64))
-        return rows.draws @ table
+        return table
 
+    present = np.bincount(row, minlength=rows.count) > 0
+    if present.sum() < 2:
+        return None
     is_true, is_said = truth[:, None] == classes, said[:, None] == classes
-    hits, union = counts(is_true & is_said), counts(is_true) + counts(is_said)
+    hits, trues, union = counts(is_true & is_said), counts(is_true), counts(is_true) + counts(is_said)
     with np.errstate(divide="ignore", invalid="ignore"):
-        f1 = 2 * hits / union
-    return np.nanmean(np.where(counts(is_true) > 0, f1, np.nan), axis=1)
+        f1 = 2 * (hits.sum(0) - hits) / (union.sum(0) - union)
+    without = np.nanmean(np.where(trues.sum(0) - trues > 0, f1, np.nan), axis=1)[present]
+    error = float(np.sqrt(((without - without.mean()) ** 2).sum()))
+    value = float((2 * hits.sum(0) / union.sum(0)).mean())
+    return share_interval(value, error, rows=len(without), units=len(row))
 
 
 def _loyalty(rows: Rows, student: Judged, teacher: Judged) -> dict[str, Estimate]:
@@ -147,13 +153,13 @@ def _regression(evidence: Evidence, units: Units) -> dict[str, Any]:
         subjects[name] = {}
         if where.any():
             truth = units.target.astype(np.float64)
-            subjects[name]["pearson"] = _correlation(output[where], truth[where])
+            subjects[name]["pearson"] = correlation(output[where], truth[where])
             subjects[name]["squared_error"] = units.rows.mean((output - truth) ** 2, where)
         if teacher is not None and name != teacher.name:
-            subjects[name]["regression_loyalty"] = _correlation(output, outputs[teacher.name])
+            subjects[name]["regression_loyalty"] = correlation(output, outputs[teacher.name])
         if units.judged[name].to_members:
             subjects[name]["members"] = {
-                member: {"regression_loyalty": _correlation(output, outputs[member])}
+                member: {"regression_loyalty": correlation(output, outputs[member])}
                 for member in units.judged[name].to_members
             }
     return {"subjects": subjects, "comparisons": []}
@@ -162,11 +168,3 @@ def _regression(evidence: Evidence, units: Units) -> dict[str, Any]:
 def _output(judged: Judged) -> Array:
     assert judged.scores is not None
     return judged.scores[:, 0].astype(np.float64)
-
-
-def _correlation(first: Array, second: Array) -> Estimate:
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return {"value": None, "n": len(first), "rows": len(first), "interval": None}
-    result = pearsonr(first, second)
-    bounds = [float(bound) for bound in result.confidence_interval()] if len(first) > 3 else None
-    return {"value": float(result.statistic), "n": len(first), "rows": len(first), "interval": bounds}

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.measures import MEASURES, SIZES
+from limbeck.evaluation.statistics import verdict
 from limbeck.evaluation.study import one_way_anova, paired_t_test, rank_correlation
 
 FORMAT, VERSION = "limbeck-comparison", 1
@@ -60,7 +61,7 @@ def compare(
           by {factor: level} (of a student), values {measure: estimate}}
         - figures: list of {x, y, group, points: [{evaluation, x, y, interval, group}]}
         - tests: list of {test, y, x | factor | against, ...}: the result of the test (`study`), of
-          paired_t one for each other evaluation, in `pairs` [{evaluation, ...}]
+          paired_t one for each other evaluation, in `pairs` [{evaluation, ..., verdict}]
 
     Raises:
         ConfigError: evaluations on different rows, by name.
@@ -195,8 +196,14 @@ def _paired(y: str, against: str, evaluations: Mapping[str, Mapping[str, Any]]) 
         common = [row for row in own if row in rows[against]]
         if name != against and common:
             result = paired_t_test([own[row] for row in common], [rows[against][row] for row in common])
-            pairs.append({"evaluation": name} | result)
+            pairs.append({"evaluation": name} | result | {"verdict": _verdict(y, result)})
     return {"pairs": pairs}
+
+
+def _verdict(y: str, result: Mapping[str, Any]) -> str:
+    better = MEASURES[y].better if y in MEASURES else ""
+    difference = {"interval": result["interval"], "rows": result["n"]}
+    return verdict(difference, higher_is_better=better == "higher") if better else "undecided"
 
 
 def _rows(evaluation: Mapping[str, Any], measure: str) -> Mapping[str, float]:

@@ -51,7 +51,7 @@ def generation(evidence: Evidence) -> dict[str, Any]:
     subjects: dict[str, dict[str, Any]] = {
         name: {
             "length": rows.mean([len(completion.content) for completion in completions]),
-            "stopped": rows.share([completion.stopped for completion in completions]),
+            "stopped": rows.mean([completion.stopped for completion in completions]),
         }
         for name, completions in written.items()
     }
@@ -148,7 +148,7 @@ def _judged(
     }
     ones, ids = rows.sums(np.ones(len(prompts))), list(dict.fromkeys(map(evidence.row_id, texts.rows)))
     for name, values in passed.items():
-        subjects[name]["task"] = rows.share(values)
+        subjects[name]["task"] = rows.mean(values)
         evidence.keep("task", name, ids, rows.sums(values), ones)
     teacher = next((subject.name for subject in evidence.everyone if subject.role == "teacher"), None)
     if task == "final_answer" and teacher in said:

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 Verdict = Literal["hacking", "diverging", "departed", "sound", "too_few"]
 
 _WINDOW = (0.05, 0.3)  # of the evaluations: behind the warm-up, before anything can be learnt by heart
+_LONGEST_MEMORY = 0.9
 _FEWEST = 5  # points of a fit
 _STILL_FALLING = 0.8  # a minimum in the last fifth of the evaluations is no turn
 
@@ -37,6 +38,8 @@ class PowerLaw:
         sigma: standard deviation of the residuals (n - 2 degrees of freedom).
         window: first and last step of the fit.
         n: points of the fit.
+        memory: lag-1 autocorrelation of the residuals, in [0, 0.9]; such noise strays further than its sigma
+            says, by sqrt((1 + memory) / (1 - memory)).
         centre: mean of log t in the window.
         spread: sum of squares of log t about `centre`.
     """
@@ -46,6 +49,7 @@ class PowerLaw:
     sigma: float
     window: tuple[float, float]
     n: int
+    memory: float
     centre: float
     spread: float
 
@@ -56,7 +60,8 @@ class PowerLaw:
     def error_at(self, steps: Sequence[float] | Array) -> Array:
         """Standard error of a new log distance there: its own scatter and the doubt about the line."""
         away = np.log(np.asarray(steps, dtype=np.float64)) - self.centre
-        return self.sigma * np.sqrt(1 + 1 / self.n + away**2 / self.spread)
+        strays = math.sqrt((1 + self.memory) / (1 - self.memory))
+        return self.sigma * strays * np.sqrt(1 + 1 / self.n + away**2 / self.spread)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def fit_power_law(
         sigma=float(math.sqrt((residuals**2).sum() / (len(x) - 2))),
         window=(float(t[0]), float(t[-1])),
         n=len(x),
+        memory=_memory(residuals),
         centre=float(x.mean()),
         spread=float(((x - x.mean()) ** 2).sum()),
     )
@@ -230,6 +236,13 @@ def _positive(steps: Sequence[float], distances: Sequence[float]) -> tuple[Array
         raise ConfigError("steps must increase, got one that does not. Sort the evaluations by step.")
     kept = (t >= 1) & (d > 0)
     return t[kept], d[kept]
+
+
+def _memory(residuals: Array) -> float:
+    """Lag-1 autocorrelation, corrected for its bias of -(1 + 4 r) / n over few points with a fitted line."""
+    total = float((residuals**2).sum())
+    found = float((residuals[1:] * residuals[:-1]).sum()) / total if total > 0 else 0.0
+    return min(max(found + (1 + 4 * found) / len(residuals), 0.0), _LONGEST_MEMORY)
 
 
 def _running_mean(values: Array, width: int) -> Array:

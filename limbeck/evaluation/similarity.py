@@ -1,19 +1,17 @@
 """Whether the students' sentence embeddings order pairs of sentences as the teacher's do."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import ConstantInputWarning, bootstrap, spearmanr
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs
 from limbeck.core.seeds import generator
 from limbeck.evaluation.evidence import Evidence, device_of, reading
 from limbeck.evaluation.settings import Subject
-from limbeck.evaluation.statistics import Estimate, Rows, interval
+from limbeck.evaluation.statistics import Rows, correlation
 
 Array = NDArray[np.float64]
 
@@ -21,10 +19,8 @@ DEFINITION = (
     "A sentence's embedding is the mean of the last layer over its tokens. Pair order: Spearman correlation, "
     "between student and teacher, of the cosines of held-out sentences paired at random (each sentence in "
     "one pair). Cosine: mean cosine of a student's and the teacher's embedding of the same sentence, where "
-    "widths are equal. Human: Spearman of cosines with the rows' `score`. Intervals: 95 %, pairs resampled."
+    "widths are equal. Human: Spearman of cosines with the rows' `score`. Intervals: 95 %, over pairs."
 )
-_FEWEST_PAIRS = 3
-_RESAMPLES = 500  # each ranks all pairs anew
 
 
 def similarity(evidence: Evidence) -> dict[str, Any]:
@@ -49,14 +45,14 @@ def similarity(evidence: Evidence) -> dict[str, Any]:
     for name, mine in embeddings.items():
         subjects[name] = {"width": int(mine.shape[1])}
         if len(scores):
-            subjects[name]["human"] = _spearman(_cosine(mine[firsts], mine[seconds]), scores, settings.seed)
+            subjects[name]["human"] = correlation(_cosine(mine[firsts], mine[seconds]), scores, by_rank=True)
         if teacher is None or name == teacher.name:
             continue
         theirs = embeddings[teacher.name]
-        subjects[name]["pair_order"] = _spearman(
+        subjects[name]["pair_order"] = correlation(
             _cosine(mine[order[:, 0]], mine[order[:, 1]]),
             _cosine(theirs[order[:, 0]], theirs[order[:, 1]]),
-            settings.seed,
+            by_rank=True,
         )
         if mine.shape == theirs.shape:
             subjects[name]["cosine"] = rows.mean(_cosine(mine, theirs))
@@ -107,25 +103,3 @@ def _scored_pairs(evidence: Evidence, ids: list[str]) -> tuple[NDArray[Any], NDA
 def _cosine(first: Array, second: Array) -> Array:
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return (first * second).sum(1) / np.maximum(lengths, np.finfo(np.float64).tiny)
-
-
-def _spearman(first: Array, second: Array, seed: int) -> Estimate:
-    if len(first) < _FEWEST_PAIRS or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return {"value": None, "n": len(first), "rows": len(first), "interval": None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)  # a resample of one pair only
-        drawn = bootstrap(
-            (first, second),
-            lambda a, b: spearmanr(a, b).statistic,
-            n_resamples=_RESAMPLES,
-            paired=True,
-            vectorized=False,
-            method="percentile",
-            rng=generator(seed, "spearman"),
-        ).bootstrap_distribution
-    return {
-        "value": float(spearmanr(first, second).statistic),
-        "n": len(first),
-        "rows": len(first),
-        "interval": interval(drawn),
-    }

@@ -1,8 +1,8 @@
-"""Means over rows with their 95 % intervals, by resampling whole rows.
+"""Means over rows with their 95 % intervals, and the verdicts that follow from them.
 
-Tokens of one row are not independent, so rows are drawn with replacement, never tokens. The
-draws are kept as counts (a multinomial is the same as drawing row by row), so the resampled
-sums of any number of quantities are one matrix product, and all subjects share the same draws.
+Tokens of one row are not independent, so rows are what is drawn, never tokens. The draws are kept as counts
+(a multinomial is the same as drawing row by row), so the resampled sums of any number of quantities are one
+matrix product, and all subjects share the same draws.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
+from scipy.stats import rankdata
 
 from limbeck.core.seeds import generator
+from limbeck.evaluation.intervals import fisher, same_in_every_row, share_interval, studentised
 
-LEVEL = 0.95
-"""Of every interval."""
+FEWEST_ROWS = 10
+"""Below so many rows there is no verdict: an interval of fewer rows is a guess at its own width."""
 
+_SAME = 1e-9  # of the largest: what rounding leaves of no difference
 _MOST_DRAWS = 20_000_000  # 160 MB; with more than 20,000 rows, fewer than 1,000 resamples are drawn
 _FEWEST_RESAMPLES = 200
+_FEWEST_PAIRS = 3  # of a correlation; one more for its interval
 
 Array = NDArray[np.float64]
 Estimate = dict[str, Any]
@@ -55,10 +58,14 @@ class Rows:
         return np.bincount(row, weights=weights, minlength=self.count).astype(np.float64)
 
     def mean(self, values: ArrayLike, where: ArrayLike | None = None) -> Estimate:
-        """Mean of `values` [N] over the units in `where` (all of them by default)."""
-        totals = self.sums(values, where)
-        counts = self.sums(np.ones(len(self.row)), where)
-        return self.ratio(totals, counts)
+        """Mean of `values` [N] over the units in `where` (all by default); a share if all are 0 or 1."""
+        numbers = np.asarray(values, dtype=np.float64)
+        totals, counts = self.sums(numbers, where), self.sums(np.ones(len(self.row)), where)
+        estimate = self.ratio(totals, counts)
+        kept = numbers if where is None else numbers[np.asarray(where, dtype=bool)]
+        if estimate["rows"] > 1 and np.isin(kept, (0.0, 1.0)).all():
+            estimate["interval"] = self._share_bounds(totals, counts, estimate["interval"])
+        return estimate
 
     def ratio(self, totals: Array, counts: Array, *, n: int | None = None, scale: float = 1.0) -> Estimate:
         """scale * sum(totals) / sum(counts) of sums within rows [rows]; n: units, sum(counts) by default."""
@@ -66,57 +73,115 @@ class Rows:
         if not counts.sum() > 0:
             return {"value": None, "n": 0, "rows": 0, "interval": None}
         value = scale * float(totals.sum() / counts.sum())
-        drawn = self.drawn_ratio(totals, counts) * scale
-        return {"value": value, "n": units, "rows": rows, "interval": interval(drawn) if rows > 1 else None}
-
-    def share(self, passed: ArrayLike) -> Estimate:
-        """Share of units that passed; Wilson's interval when every row has one unit.
-
-        Resampling cannot leave 0 or 1 when none or all passed, Wilson's interval can.
-        """
-        values = np.asarray(passed, dtype=np.float64)
-        estimate = self.mean(values)
-        if len(values) == self.count:
-            bounds = binomtest(int(values.sum()), len(values)).proportion_ci(LEVEL, method="wilson")
-            estimate["interval"] = [float(bounds.low), float(bounds.high)]
-        return estimate
-
-    def drawn_ratio(self, totals: Array, counts: Array) -> Array:
-        """[resamples] the ratio of the sums in every resample; NaN where the denominator is 0."""
-        drawn = self.draws @ np.stack([totals, counts], axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return drawn[:, 0] / drawn[:, 1]
+        bounds = studentised(
+            np.stack([totals, counts], axis=1),
+            counts,
+            lambda sums: scale * sums[..., 0] / sums[..., 1],
+            lambda sums: scale * _ratio_slopes(sums),
+            self._studentised_draws,
+            informative=rows,
+        )
+        return {"value": value, "n": units, "rows": rows, "interval": bounds}
 
     def difference(
         self, first: tuple[Array, Array], second: tuple[Array, Array], *, scale: float = 1.0
     ) -> Estimate:
         """The ratio of `first` (totals, counts) less that of `second`, on the same rows in every resample."""
-        values = [scale * totals.sum() / counts.sum() for totals, counts in (first, second)]
-        drawn = scale * (self.drawn_ratio(*first) - self.drawn_ratio(*second))
-        rows, units = int((first[1] > 0).sum()), round(float(first[1].sum()))
-        # Without any scatter (nobody passed), resampling has nothing to say.
-        bounds = interval(drawn) if rows > 1 and np.ptp(drawn[np.isfinite(drawn)]) > 0 else None
-        return {"value": float(values[0] - values[1]), "n": units, "rows": rows, "interval": bounds}
+        counts = first[1]
+        rows, units = int((counts > 0).sum()), round(float(counts.sum()))
+        parts = np.stack([*first, *second], axis=1)
+
+        def statistic(sums: Array) -> Array:
+            return scale * (sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3])
+
+        def gradient(sums: Array) -> Array:
+            sides = [_ratio_slopes(sums[..., :2]), -_ratio_slopes(sums[..., 2:])]
+            return scale * np.concatenate(sides, axis=-1)
+
+        value = float(statistic(parts.sum(0)))
+        change = _change_of_rows(first, second)
+        bounds = studentised(
+            parts,
+            counts,
+            statistic,
+            gradient,
+            self._studentised_draws,
+            informative=int((np.abs(change) > _SAME * np.abs(change).max(initial=0)).sum()),
+        )
+        if bounds is None and rows >= FEWEST_ROWS and np.ptp(change) <= _SAME * np.abs(change).max():
+            bounds = same_in_every_row(value, rows) if value else None
+        return {"value": value, "n": units, "rows": rows, "interval": bounds}
+
+    def _share_bounds(self, totals: Array, counts: Array, bounds: list[float] | None) -> list[float]:
+        """Wilson's of units that stand alone; else the hull with `bounds`, which know of skewed rows."""
+        share, rows = float(totals.sum() / counts.sum()), int((counts > 0).sum())
+        residuals = (totals - share * counts) / counts.sum()
+        error = float(np.sqrt((residuals**2).sum()))
+        units = round(float(counts.sum()))
+        low, high = share_interval(share, error, rows=rows, units=units)
+        if bounds is None or units == rows:
+            return [low, high]
+        return [min(low, max(bounds[0], 0.0)), max(high, min(bounds[1], 1.0))]
+
+    @property
+    def _studentised_draws(self) -> Array | None:
+        """None with so many rows that few resamples of them fit into memory; t is enough for these."""
+        return self.draws if self.count * self.resamples <= _MOST_DRAWS else None
 
 
-def interval(drawn: ArrayLike) -> list[float] | None:
-    """The middle 95 % of resampled values; NaN (a resample without any unit) left out."""
-    values = np.asarray(drawn, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return None
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return [float(low), float(high)]
+def _ratio_slopes(sums: Array) -> Array:
+    """Derivatives of sums[..., 0] / sums[..., 1] by both."""
+    return np.stack([1 / sums[..., 1], -sums[..., 0] / sums[..., 1] ** 2], axis=-1)
+
+
+def _change_of_rows(first: tuple[Array, Array], second: tuple[Array, Array]) -> Array:
+    """[rows with units] the difference within each row."""
+    there = (first[1] > 0) & (second[1] > 0)
+    change: Array = first[0][there] / first[1][there] - second[0][there] / second[1][there]
+    return change
 
 
 def verdict(difference: Estimate, *, higher_is_better: bool) -> str:
-    """`better`, `worse`, or `undecided` when the interval of the difference holds 0."""
-    if difference["interval"] is None:
+    """`better`, `worse`, or `undecided`: the interval of the difference holds 0, or the rows are too few."""
+    if difference["interval"] is None or difference["rows"] < FEWEST_ROWS:
         return "undecided"
     low, high = difference["interval"]
     if low <= 0 <= high:
         return "undecided"
     return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def correlation(first: ArrayLike, second: ArrayLike, *, by_rank: bool = False) -> Estimate:
+    """Pearson's correlation of pairs, or Spearman's, with Fisher's interval.
+
+    The standard error of z is the larger of the normal one and the jackknife's, which knows of outliers; for
+    ranks it is Bonett and Wright's (2000).
+    """
+    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    n = len(x)
+    nothing: Estimate = {"value": None, "n": n, "rows": n, "interval": None}
+    if n < _FEWEST_PAIRS or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return nothing
+    if by_rank:
+        x, y = rankdata(x), rankdata(y)
+    value = float(np.corrcoef(x, y)[0, 1])
+    if n <= _FEWEST_PAIRS or abs(value) > 1 - _SAME:
+        return nothing | {"value": value}
+    errors = [np.sqrt((1 + value**2 / 2 if by_rank else 1.0) / (n - 3))]
+    if not by_rank:
+        errors.append(_jackknife_error(x, y))
+    return nothing | {"value": value, "interval": fisher(value, errors, n=n)}
+
+
+def _jackknife_error(x: Array, y: Array) -> float:
+    """Standard error of atanh(correlation) from pairs left out in turn."""
+    n = len(x)
+    parts = np.stack([x, y, x * x, y * y, x * y], axis=1) / (n - 1)
+    mean_x, mean_y, xx, yy, xy = (parts.sum(0) - parts).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = (xy - mean_x * mean_y) / np.sqrt((xx - mean_x**2) * (yy - mean_y**2))
+    z = np.arctanh(np.clip(left[np.isfinite(left)], -1 + _SAME, 1 - _SAME))
+    return float(np.sqrt((n - 1) / n * ((z - z.mean()) ** 2).sum()))
 
 
 def bucket(values: ArrayLike, edges: Sequence[float]) -> NDArray[np.int64]:

@@ -16,10 +16,12 @@ import numpy as np
 from scipy.stats import f_oneway, spearmanr, ttest_rel
 
 from limbeck.core.errors import ConfigError
+from limbeck.evaluation.statistics import Rows
 
 _MARKED = re.compile(r"####\s*(.+)|\\boxed\{([^{}]*)\}|\banswer\s*(?:is|:)\s*([^\n]+)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _FEWEST_PAIRS = 2
+_RESAMPLES = 1000
 _FEWEST_RANKS = 3
 
 Test = dict[str, Any]
@@ -95,6 +97,9 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Test:
 def paired_t_test(student: Sequence[float], baseline: Sequence[float]) -> Test:
     """Student's t of the differences student - baseline on the same items, two-sided.
 
+    The interval is `Rows.difference`'s, which is wider than that of t where the differences are skewed or few
+    of them are not 0; a verdict follows from it and from `n` (`FEWEST_ROWS`), not from the p-value.
+
     Returns:
         n, difference (mean), interval (95 %), statistic, p_value.
 
@@ -113,9 +118,10 @@ def paired_t_test(student: Sequence[float], baseline: Sequence[float]) -> Test:
     if len(change) < _FEWEST_PAIRS or not np.ptp(change) > 0:
         return found
     test = ttest_rel(student, baseline)
-    bounds = test.confidence_interval(0.95)
+    ones = np.ones(len(change))
+    rows = Rows(range(len(change)), resamples=_RESAMPLES, seed=0)
     return found | {
-        "interval": [float(bounds.low), float(bounds.high)],
+        "interval": rows.difference((change, ones), (np.zeros(len(change)), ones))["interval"],
         "statistic": float(test.statistic),
         "p_value": float(test.pvalue),
     }

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from limbeck.core.files import write_text
 from limbeck.report.comparison import comparison_section
-from limbeck.report.headline import comparisons, gap_closed, headline
+from limbeck.report.headline import comparisons, gap_closed, headline, how_many
 from limbeck.report.loyalty import loyalty
 from limbeck.report.plots import calibration_figure, loss_figure, slice_figure
 from limbeck.report.record import Record, read_run
@@ -59,10 +59,12 @@ def build_report(run_folder: Path) -> Path:
 
 
 def _shared(record: Record) -> dict[str, Any]:
+    compared = comparisons(record)
     return {
         "name": record.name,
         "headline": headline(record),
-        "comparisons": comparisons(record),
+        "comparisons": compared,
+        "how_many": how_many(compared),
         "subjects": record.subjects,
         "lines": main_table(record),
         "data": record.evaluation.get("data", {}),

@@ -42,7 +42,7 @@ def comparison_section(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Returns:
         lead (sentence), rows, evaluations (numbers), columns (titles), lines, figures [{svg,
-        caption}], findings (sentences), paired [{title, against, rows}].
+        caption}], asked (number of tests), findings (sentences), paired [{title, against, rows}].
     """
     if not comparison.get("models"):
         return None
@@ -58,6 +58,7 @@ def comparison_section(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
         "columns": [_title(name) for name in (*measures, *sizes, *factors)],
         "lines": _lines(models, factors, sizes, measures),
         "figures": comparison_figures(comparison),
+        "asked": sum(len(entry.get("pairs", [entry])) for entry in comparison["tests"]),
         "findings": [_sentence(entry) for entry in comparison["tests"] if entry["test"] != "paired_t"],
         "paired": [_paired(entry) for entry in comparison["tests"] if entry["test"] == "paired_t"],
     }
@@ -182,7 +183,6 @@ def _sentence(entry: Mapping[str, Any]) -> str:
 
 def _paired(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A table with a line an evaluation: mean difference to `against` over rows, interval, p, n."""
-    better = MEASURES[entry["y"]].better if entry["y"] in MEASURES else ""
     rows = []
     for pair in entry["pairs"]:
         bounds = pair["interval"]
@@ -193,16 +193,10 @@ def _paired(entry: Mapping[str, Any]) -> dict[str, Any]:
                 "interval": "" if bounds is None else " to ".join(_signed(bound) for bound in bounds),
                 "p": _p(pair).removeprefix("p ").removeprefix("= ") if bounds is not None else "–",
                 "n": pair["n"],
-                "verdict": _verdict(bounds, better),
+                "verdict": pair["verdict"],
             }
         )
     return {"title": _name(entry["y"]), "against": entry["against"], "rows": rows}
-
-
-def _verdict(bounds: Sequence[float] | None, better: str) -> str:
-    if bounds is None or not better or bounds[0] <= 0 <= bounds[1]:
-        return "undecided"
-    return "better" if (bounds[0] > 0) == (better == "higher") else "worse"
 
 
 def show_any(name: str, value: float) -> str:

@@ -13,6 +13,8 @@ _DIFFERENCES = {
     "top1_agreement": "agreement with the teacher's likeliest token",
     "forward_kl": "KL divergence from the teacher, in nats",
 }
+FEWEST_ROWS = 10
+"""Below so many rows an evaluation gives no verdict (`limbeck.evaluation.statistics`)."""
 _LOWER_IS_BETTER = ("bits_per_byte", "forward_kl")
 
 
@@ -38,6 +40,16 @@ def comparisons(record: Record) -> list[dict[str, str]]:
     order = {name: place for place, name in enumerate(_LEADING)}
     found.sort(key=lambda entry: order.get(entry["measure"], len(order)))
     return [{"text": _sentence(entry), "verdict": entry["verdict"]} for entry in found]
+
+
+def how_many(found: list[dict[str, str]]) -> str:
+    """How often verdicts of so many comparisons come about by chance; empty with fewer than two."""
+    if len(found) < 2:
+        return ""
+    return (
+        f"{len(found)} comparisons at 95 %, not corrected for their number: of 20 such comparisons of equal "
+        "models, one gives a verdict by chance."
+    )
 
 
 def gap_closed(record: Record) -> str:
@@ -104,6 +116,8 @@ def _sentence(entry: dict[str, Any]) -> str:
     student, baseline = _called(entry["student"], "student"), _called(entry["baseline"], "baseline")
     subject = student[0].upper() + student[1:]
     measured = f"{what} (difference {by}; {direction})"
+    if entry["verdict"] == "undecided" and 0 < change["rows"] < FEWEST_ROWS:
+        return f"{change['rows']} rows are too few to tell {student} from {baseline} in {measured}."
     if entry["verdict"] == "undecided":
         return f"{subject} and {baseline} cannot be told apart in {measured}."
     return f"{subject} is {entry['verdict']} than {baseline} in {measured}."

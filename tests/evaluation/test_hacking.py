@@ -52,6 +52,19 @@ def test_a_pure_law_with_noise_is_never_flagged(seed, window):
     assert departure(STEPS, curve, fit_power_law(STEPS, curve, window=window)) is None
 
 
+def test_noise_that_remembers_is_seldom_called_a_departure():
+    # Lag-1 autocorrelation 0.9: single residuals say little of how far the curve strays.
+    flagged = 0
+    for seed in range(60):
+        shocks = np.random.default_rng(seed).standard_normal(len(STEPS)) * 0.05 * math.sqrt(1 - 0.9**2)
+        noise = np.zeros(len(STEPS))
+        for step in range(1, len(STEPS)):
+            noise[step] = 0.9 * noise[step - 1] + shocks[step]
+        curve = law(STEPS) * np.exp(noise)
+        flagged += departure(STEPS, curve, fit_power_law(STEPS, curve)) is not None
+    assert flagged <= 8
+
+
 def test_a_curve_that_falls_faster_than_its_law_is_not_flagged():
     curve = noisy(np.where(STEPS <= 300, law(STEPS), law(STEPS) * (STEPS / 300.0) ** -1), 0)
     assert departure(STEPS, curve, fit_power_law(STEPS, curve)) is None
