@@ -1,33 +1,30 @@
 """The training loop.
 
-One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> ask the teacher ->
-count units over all of them and all ranks -> for each party in turn: weights of its terms where they
-are balanced, forward, terms, backward ->
+One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> count units over all of
+them and all ranks -> for each micro-batch: ask the teacher; for each party forward, terms, backward ->
 refuse what is not finite -> clip -> update -> watch (validation, in the steps that have it) ->
 schedules and followers observe the reduced metrics, once.
+
+Answers of the whole window are held only where something must read them first: units that the teacher
+counts (chunks of text), terms that are balanced.
 """
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from limbeck.core.batch import Batch, Source
-from limbeck.core.errors import Interrupted, NotFiniteError, RowError
+from limbeck.core.errors import Interrupted
 from limbeck.core.outputs import Outputs
 from limbeck.core.seeds import seed_everything
-from limbeck.core.term import Follower, value_at
-from limbeck.engine.balance import gradient_magnitude, last_layer, weight_metrics
+from limbeck.core.term import Follower
 from limbeck.engine.checkpoint import (
     load_checkpoint,
     load_schedule_states,
@@ -35,18 +32,16 @@ from limbeck.engine.checkpoint import (
     schedule_states,
 )
 from limbeck.engine.interruption import Interruption
-from limbeck.engine.optimizer import make_optimizer, make_scheduler
 from limbeck.engine.order import Order, Shuffles, micro_batches, steps_of
-from limbeck.engine.party import Learner, Party
-from limbeck.engine.reached import Reached
+from limbeck.engine.party import Party
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
+from limbeck.engine.seat import Seat, Step
 
 Answer = Callable[[Batch], Outputs]
 Prepare = Callable[[Sequence[Batch], int, int], list[Batch]]
 Watch = Callable[[int], Mapping[str, float]]
 
 _RATE_STEPS = 20  # tokens per second are averaged over this many steps
-_NAMED_ROWS = 8
 
 
 def train(
@@ -98,27 +93,6 @@ class _Around:
     followers: Mapping[str, Follower]
 
 
-@dataclass
-class _Seat:
-    """A party with what the engine gives it."""
-
-    party: Party
-    learner: torch.nn.Module
-    optimizer: Any
-    scheduler: LambdaLR
-    learnt: tuple[torch.nn.Module, ...] = ()
-    reached: Reached | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    grad_norm: float = 0.0
-    learning_rate: float = 0.0
-
-    @property
-    def trained(self) -> list[torch.nn.Parameter]:
-        """Parameters of the party itself."""
-        apart = {parameter for module in self.learnt for parameter in module.parameters()}
-        return [parameter for parameter in self.learner.parameters() if parameter not in apart]
-
-
 class _Training:
     def __init__(
         self,
@@ -141,7 +115,16 @@ class _Training:
         )
         self.total_steps = steps_of(self.settings, len(source), ranks)
         seed_everything(self.settings.seed, "engine", self.accelerator.process_index)
-        self.seats = [self._seat(party) for party in parties]
+        self.seats = [
+            Seat(
+                party,
+                self.accelerator,
+                self._autocast,
+                max_grad_norm=self.settings.max_grad_norm,
+                total_steps=self.total_steps,
+            )
+            for party in parties
+        ]
         self.done, self.tokens, self.seconds, self.last_loss = 0, 0, 0.0, float("nan")
         self.watched: dict[str, float] = {}
 
@@ -177,12 +160,10 @@ class _Training:
 
     def _step(self) -> None:
         window = self._window()
-        answers = [self._ask(batch) for batch in window]
         seats = [seat for seat in self.seats if seat.party.turn(self.done)]
+        self._learn(seats, Step(window, self.done, self.total_steps))
         for seat in seats:
-            self._learn(seat, window, answers)
-        for seat in seats:
-            self._update(seat)
+            seat.update()
         self.watched = self._watch()
         self._observe(seats)
         self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
@@ -213,75 +194,22 @@ class _Training:
         with torch.no_grad(), self._autocast():
             return self.around.answer(batch)
 
-    def _learn(self, seat: _Seat, window: Sequence[Batch], answers: Sequence[Outputs | None]) -> None:
-        """Gradients of one party over the whole window, clipped and checked."""
-        criterion = seat.party.criterion
-        asked = zip(window, answers, strict=True)
-        counts = self._sum(torch.stack([criterion.counts(*one) for one in asked]).sum(0))
-        if not bool((counts.sum(dim=1) > 0).any()):
-            raise RowError(
-                f"step {self.done + 1} must have something to learn from, got no target in {_named(window)}."
-            )
-        moment: Any = {"counts": counts, "step": self.done, "total_steps": self.total_steps}
-        weights = None
-        if seat.party.balance is not None:
-            learner, around = self.accelerator.unwrap_model(seat.learner), (self._autocast, self._sum)
-            weights = gradient_magnitude(learner, window, answers, *around, **moment)
-        seat.optimizer.zero_grad(set_to_none=True)
-        losses, means = [], torch.zeros(len(criterion.terms), device=counts.device)
-        for place, (batch, teacher) in enumerate(zip(window, answers, strict=True)):
-            last = place == len(window) - 1
-            with nullcontext() if last else self.accelerator.no_sync(seat.learner):
-                with self._autocast():
-                    loss, parts = seat.learner(batch, teacher, weights=weights, **moment)
-                # Ranks average their gradients; the parts of the loss add up.
-                self.accelerator.backward(loss * self.accelerator.num_processes)
-            losses.append(loss.detach())
-            means += parts
-        if seat.reached is not None:
-            seat.reached.take_back_others()
-        self._scale_learnt(seat)
-        limit = self.settings.max_grad_norm or float("inf")
-        for module in seat.learnt:
-            self.accelerator.clip_grad_norm_(module.parameters(), limit)
-        norm = self.accelerator.clip_grad_norm_(seat.trained, limit)
-        self._keep_metrics(seat, torch.stack(losses), means)
-        seat.metrics |= weight_metrics(seat.party, weights)
-        seat.grad_norm = float(norm)
-        self._refuse_unless_finite(seat, window, losses)
+    def _learn(self, seats: Sequence[Seat], step: Step) -> None:
+        """Gradients of all parties; the teacher is asked about one micro-batch at a time where it can be."""
+        held = None
+        if any(seat.answers_first for seat in seats):
+            held = [self._ask(batch) for batch in step.window]
+        for seat in seats:
+            seat.begin(step, held)
+        for batch in step.window:
+            answer = self._ask(batch) if held is None else held.pop(0)
+            for seat in seats:
+                seat.learn(batch, answer)
+            del answer  # before the next one is asked for
+        for seat in seats:
+            seat.finish()
 
-    def _scale_learnt(self, seat: _Seat) -> None:
-        for term in seat.party.criterion.terms:
-            if term.learnt is not None:
-                scale = value_at(term.learnt.gradient_scale, self.done, self.total_steps)
-                for parameter in term.learnt.module.parameters():
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(scale)
-
-    def _keep_metrics(self, seat: _Seat, losses: Tensor, means: Tensor) -> None:
-        reduced = self._sum(torch.cat([losses.sum()[None], means.to(losses.dtype)])).tolist()
-        names = [term.name for term in seat.party.criterion.terms]
-        seat.metrics = dict(zip(["loss", *names], reduced, strict=True))
-
-    def _refuse_unless_finite(self, seat: _Seat, window: Sequence[Batch], losses: Sequence[Tensor]) -> None:
-        what, value = "loss", seat.metrics["loss"]
-        if math.isfinite(value):
-            what, value = "gradient", seat.grad_norm
-        if math.isfinite(value):
-            return
-        bad = [batch for batch, loss in zip(window, losses, strict=True) if not torch.isfinite(loss)]
-        raise NotFiniteError(
-            f"the {what} of {seat.party.name} in step {self.done + 1} must be finite, got {value}; "
-            f"{_named(bad or window)}. "
-            "The update was not made. Look at these rows, lower learning_rate, or check the models' weights."
-        )
-
-    def _update(self, seat: _Seat) -> None:
-        seat.learning_rate = float(seat.scheduler.get_last_lr()[0])
-        seat.optimizer.step()
-        seat.scheduler.step()
-
-    def _observe(self, seats: Sequence[_Seat]) -> None:
+    def _observe(self, seats: Sequence[Seat]) -> None:
         for seat in seats:
             for term in seat.party.criterion.terms:
                 metrics = {**seat.metrics, **self.watched, "own": seat.metrics[term.name]}
@@ -291,23 +219,6 @@ class _Training:
             follower.observe(self.done, self.total_steps, {**self.seats[0].metrics, **self.watched})
 
     # State: seats, checkpoints, trackers, sums over ranks.
-
-    def _seat(self, party: Party) -> _Seat:
-        if party.settings.gradient_checkpointing:
-            # The other way loses gradients below frozen embeddings (LoRA) and breaks on several ranks.
-            options = {"use_reentrant": False}
-            party.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)  # type: ignore[operator]
-        if party.balance is not None:
-            last_layer(party.reader)  # refuses what cannot be balanced
-        party.model.train()
-        learner = Learner(party)
-        learnt = [term.learnt for term in party.criterion.terms if term.learnt is not None]
-        learner.learnt.to(self.accelerator.device)
-        optimizer = make_optimizer(party.model, party.settings, learnt)
-        scheduler = make_scheduler(optimizer, party.settings, self.total_steps)
-        reached = Reached(learner.trained, self._sum) if self.accelerator.num_processes > 1 else None
-        learner, optimizer = self.accelerator.prepare(learner, optimizer)
-        return _Seat(party, learner, optimizer, scheduler, tuple(one.module for one in learnt), reached)
 
     @property
     def _shape(self) -> dict[str, int]:
@@ -391,11 +302,3 @@ class _Training:
         if self.accelerator.num_processes == 1:
             return asked
         return bool(self._sum(torch.tensor(float(asked))) > 0)
-
-
-def _named(window: Sequence[Batch]) -> str:
-    ids = [row for batch in window for entry in batch.row_ids for row in entry]
-    shown = ", ".join(ids[:_NAMED_ROWS]) + (
-        f" and {len(ids) - _NAMED_ROWS} more" if len(ids) > _NAMED_ROWS else ""
-    )
-    return f"rows {shown}"

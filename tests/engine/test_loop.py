@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.errors import Interrupted, NotFiniteError, RowError
 from limbeck.core.masks import IGNORE
+from limbeck.core.outputs import Outputs
 from limbeck.engine import Party, StepReport, train
 from tests.engine.world import Rows, student_party, teacher_answer
 
@@ -147,3 +149,36 @@ def test_a_second_party_learns_only_in_its_turn(tmp_path: Path) -> None:
     always = replace(critic, name="critic")
     train([student_party(max_steps=3), always], Rows(), answer=teacher_answer, folder=tmp_path / "always")
     assert torch.equal(weights(critic), weights(alone))
+
+
+@pytest.mark.parametrize(("balance", "most"), [(None, 1), ("gradient_magnitude", 4)])
+def test_one_answer_of_the_teacher_is_alive_at_a_time_unless_terms_are_balanced(tmp_path, balance, most):
+    alive: list[weakref.ref] = []
+    counts = []
+
+    def answer(batch: Batch) -> Outputs:
+        found = teacher_answer(batch)
+        alive.append(weakref.ref(found.hidden))
+        counts.append(sum(one() is not None for one in alive))
+        return found
+
+    party = student_party(max_steps=2, per_device_train_batch_size=2, gradient_accumulation_steps=4)
+    train([replace(party, balance=balance)], Rows(), answer=answer, folder=tmp_path)
+    assert len(counts) == 8 and max(counts) == most
+
+
+def test_parties_that_learn_side_by_side_ask_the_teacher_once(tmp_path):
+    asked = []
+
+    def answer(batch: Batch) -> Outputs:
+        asked.append(batch)
+        return teacher_answer(batch)
+
+    alone = student_party(max_steps=2)
+    train([alone], Rows(), answer=teacher_answer, folder=tmp_path / "alone")
+    first, second = (replace(student_party(max_steps=2), name=name) for name in ("student", "other"))
+    train([first, second], Rows(), answer=answer, folder=tmp_path / "both")
+    assert len(asked) == 2
+    for party in (first, second):
+        for one, other in zip(alone.model.parameters(), party.model.parameters(), strict=True):
+            assert torch.equal(one, other)
