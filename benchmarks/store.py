@@ -205,7 +205,7 @@ def capture_overhead(
 ) -> dict[str, float]:
     """Seconds of the teacher's forward to its logits, and of a capture of the same rows."""
     payload = Payload(topk=DEFAULT).for_store()
-    identity = Identity("t", "w", "t", "c", "d", {}, payload, vocabulary, 16_384)
+    identity = Identity(1, "t", "w", "t", "c", "d", {}, payload, vocabulary, 16_384)
     rows = sorted(range(len(source)), key=lambda row: source.lengths[row])
     batches = [source.batch(rows[start : start + 32]) for start in range(0, len(rows), 32)]
 

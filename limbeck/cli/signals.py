@@ -41,7 +41,7 @@ def capture_command(teacher: str, data: str, out: Path, pairs: Sequence[str]) ->
 
 def show_command(folder: Path, *, as_json: bool) -> None:
     """What a store is of and what it holds; every file is compared with its checksum."""
-    from limbeck.signals.manifest import Manifest
+    from limbeck.signals.manifest import FORMAT, Manifest
 
     manifest = Manifest.read(folder)
     manifest.verify(folder)
@@ -61,7 +61,7 @@ def show_command(folder: Path, *, as_json: bool) -> None:
         "bytes": manifest.bytes,
         "bytes a position": round(manifest.bytes / max(1, manifest.positions), 1),
         "shards": len(manifest.shards),
-        "format": manifest.format,
+        "format": FORMAT,
     }
     if as_json:
         print(json.dumps(held, indent=2, ensure_ascii=False))

@@ -1,11 +1,12 @@
 """What was written since the last checkpoint, on disk: a killed step does not write it again."""
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from limbeck.core.files import read_checked, write_checked
 from limbeck.rollouts.written import Written
 
 
@@ -22,26 +23,21 @@ class Journal:
         self._folder = folder
 
     def read(self, step: int, part: int, asked: Sequence[Written]) -> list[Written] | None:
-        """What was kept; None without, or if it was written for other rows than those asked for.
+        """What was kept; None without, if it is damaged, or if it was written for other rows than asked for.
 
-        The latter happens to a training that starts again with another number of ranks.
+        The last happens to a training that starts again with another number of ranks.
         """
-        path = self._path(step, part)
-        if not path.is_file():
+        data = read_checked(self._path(step, part))
+        if data is None:
             return None
-        kept = [Written(**fields) for fields in torch.load(path, weights_only=True)]
+        kept = [Written(**fields) for fields in torch.load(io.BytesIO(data), weights_only=True)]
         return kept if [one.row_id for one in kept] == [one.row_id for one in asked] else None
 
     def keep(self, step: int, part: int, written: Sequence[Written]) -> None:
         """Keep one part."""
-        path = self._path(step, part)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".part")
-        with beside.open("wb") as file:
-            torch.save([{**vars(one), "numbers": dict(one.numbers)} for one in written], file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        data = io.BytesIO()
+        torch.save([{**vars(one), "numbers": dict(one.numbers)} for one in written], data)
+        write_checked(self._path(step, part), data.getvalue())
 
     def forget_before(self, step: int) -> None:
         """Drop what no resumed training can ask for."""

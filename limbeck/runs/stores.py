@@ -43,6 +43,7 @@ def row_checksums(rendered: Dataset) -> list[tuple[str, int]]:
 def identity_of(
     step: Capture,
     *,
+    version: int,
     weights: str,
     tokenizer: Any,
     rendering: Rendering,
@@ -52,6 +53,7 @@ def identity_of(
     """What the store of a capture is of."""
     choices = {name: value for name, value in asdict(rendering).items() if value not in ((), "")}
     return Identity(
+        version=version,
         teacher=step.teacher.model,
         weights=weights,
         tokenizer=tokenizer_fingerprint(tokenizer),
@@ -74,6 +76,7 @@ def check_rows(signals: Signals, rows: Checksums, tokenizer: Any, rendering: Ren
     choices = {name: getattr(rendering, name, None) for name in there.rendering}
     choices = json.loads(json.dumps(choices))
     here = Identity(
+        version=there.version,
         teacher=there.teacher,
         weights=there.weights,
         tokenizer=tokenizer_fingerprint(tokenizer),

@@ -104,13 +104,13 @@ class _Capture:
         """What all shards are read with: the codebook, learnt from the first shard, or the head."""
         folder = self.writer.folder
         if self.payload.topk is None:
-            if not (folder / layout.HEAD).is_file():
-                answer = self.answer(self.batch_of(self._batches(0)[0]))
-                self._check_head(answer)
-                assert isinstance(answer.head, Head), "of one teacher"
-                codec_hidden.save_head(answer.head, folder / layout.HEAD)
+            # Also where it is there: one batch is cheaper than to tell whether it is whole.
+            answer = self.answer(self.batch_of(self._batches(0)[0]))
+            self._check_head(answer)
+            assert isinstance(answer.head, Head), "of one teacher"
+            codec_hidden.save_head(answer.head, folder / layout.HEAD)
             return
-        if (folder / layout.CODEBOOK).is_file():
+        if _is_whole(folder / layout.CODEBOOK):
             return
         asked = self.ask(0)
         support = self._support(asked[1])
@@ -198,6 +198,15 @@ class _Capture:
                 "payload must be topk for a teacher whose head is more than one linear layer, got hidden. "
                 "Write payload: {topk: {mass: 0.999, max: 64}}."
             )
+
+
+def _is_whole(codebook: Path) -> bool:
+    try:
+        layout.read_table(codebook, verify=True)
+    except StoreError:
+        codebook.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _uniforms(rows: Sequence[Row], mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from limbeck.core.files import beside
 from limbeck.core.signals import Head
 
 COLUMNS = ("hidden", "scales")
@@ -60,9 +61,8 @@ def save_head(head: Head, path: Path) -> None:
         tensors["bias"] = head.bias.detach().cpu().contiguous()
     # One key: safetensors writes several in any order, and equal stores have equal bytes.
     numbers = json.dumps({"scale": head.scale, "softcap": head.softcap})
-    temporary = path.with_name(f".{path.name}.part")
-    save_file(tensors, temporary, metadata={"head": numbers})
-    temporary.replace(path)
+    with beside(path) as temporary:
+        save_file(tensors, temporary, metadata={"head": numbers})
 
 
 def load_head(path: Path) -> Head:

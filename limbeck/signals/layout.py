@@ -1,18 +1,19 @@
 """The files of a store: their names, their atomic appearance, and who may write them."""
 
-import errno
 import fcntl
-import os
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from limbeck.core.errors import StoreError
+from limbeck.core.errors import Problem, StoreError
+from limbeck.core.files import beside
 
 CODEBOOK, HEAD, TOKENIZER = "codebook.arrow", "head.safetensors", "tokenizer"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CHECKSUM = b"limbeck_sha256"
+"""In the metadata of every Arrow file of a store: `checksum_of` its table."""
 
 
 def shard_name(number: int) -> str:
@@ -33,53 +34,56 @@ def shards_of(tokens: Sequence[int], most: int) -> list[list[int]]:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write an Arrow file that is whole or absent, also after a loss of power.
+    """Write an Arrow file that is whole or absent, also after a loss of power; it carries its own checksum.
 
     Raises:
-        StoreError: the disk is full; what was finished stays.
+        ResourceError: the disk is full; what was finished stays.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    with disk_full_said(path):
-        with temporary.open("wb") as file:
-            with pa.ipc.new_file(file, table.schema) as writer:
-                _write(writer, table)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), CHECKSUM: checksum_of(table)})
+    with (
+        beside(path) as temporary,
+        temporary.open("wb") as file,
+        pa.ipc.new_file(file, table.schema) as writer,
+    ):
+        _write(writer, table)
 
 
 def _write(writer: pa.RecordBatchFileWriter, table: pa.Table) -> None:
     writer.write_table(table)
 
 
-def read_table(path: Path) -> pa.Table:
-    """An Arrow file, mapped into memory: nothing is read before it is used."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+def read_table(path: Path, *, verify: bool = False) -> pa.Table:
+    """An Arrow file, mapped into memory: nothing is read before it is used.
 
+    Args:
+        path: of the file.
+        verify: compare it with the checksum that it carries.
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
+    Raises:
+        StoreError: it is cut off or damaged.
+    """
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def disk_full_said(path: Path) -> Iterator[None]:
-    """Say in words that the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        path.with_name(f".{path.name}.part").unlink(missing_ok=True)
-        if error.errno not in _FULL:
-            raise
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        is_whole = not verify or (table.schema.metadata or {}).get(CHECKSUM) == checksum_of(table)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = str(error).split("\n")[0]
         raise StoreError(
-            f"disk must have room for {path}, got: {os.strerror(error.errno or 0)}. Finished shards are "
-            "kept: free some space and run the same command again."
+            Problem(str(path), f"must be a file of a store, got one that cannot be read: {why}.")
         ) from None
+    if not is_whole:
+        raise StoreError(
+            Problem(str(path), "must have the checksum that it carries, got another: its bytes changed.")
+        )
+    return table
+
+
+def checksum_of(table: pa.Table) -> bytes:
+    """SHA-256 of the values of a table, in hex; not of its metadata."""
+    plain = table.replace_schema_metadata(None).combine_chunks()
+    digest = hashlib.sha256(str(plain.schema).encode())
+    for batch in plain.to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest().encode()
 
 
 @contextmanager

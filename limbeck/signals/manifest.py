@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.core.errors import Problem, StoreError
-from limbeck.core.files import hash_file, read_json, write_json
+from limbeck.core.files import hash_file, json_checksum, read_json, write_json
+from limbeck.signals.layout import TOKENIZER
 from limbeck.signals.payload import Payload
 
-FORMAT = 2
-_WITHOUT_DRAWS = 1  # read by every limbeck; only stores with drawn ids are of format 2
+FORMAT = 3
+_FORMAT_KEY, _CHECKSUM = "limbeck_signals", "checksum"
 MANIFEST, BEGUN = "manifest.json", "begun.json"
 
 
@@ -19,8 +20,9 @@ class Identity:
     """What a store is of; two captures of one identity make the same files.
 
     Attributes:
+        version: of the step that captures; raised when it makes other stores of the same input.
         teacher: the model's name, as it was given.
-        weights: fingerprint of its weights and configuration.
+        weights: fingerprint of all files of the teacher.
         tokenizer: fingerprint of the tokenizer that made the rows.
         template: fingerprint of its chat template.
         data: fingerprint of row ids and token ids.
@@ -30,6 +32,7 @@ class Identity:
         shard_tokens: most tokens of a shard.
     """
 
+    version: int
     teacher: str
     weights: str
     tokenizer: str
@@ -42,7 +45,8 @@ class Identity:
 
 
 _SAID = {
-    "weights": "other teacher weights",
+    "version": "another version of the capture",
+    "weights": "other files of the teacher",
     "tokenizer": "another tokenizer",
     "template": "another chat template",
     "data": "other data",
@@ -87,7 +91,6 @@ class Manifest:
         positions: whose distribution is there.
         bytes: of all parts.
         parts: every file but the manifest; shards are those with rows.
-        format: of the files.
     """
 
     identity: Identity
@@ -96,16 +99,13 @@ class Manifest:
     positions: int
     bytes: int
     parts: Sequence[Part]
-    format: int = _WITHOUT_DRAWS
 
     @classmethod
     def of(
         cls, identity: Identity, *, rows: int, tokens: int, positions: int, parts: Sequence[Part]
     ) -> "Manifest":
         """Of files just written."""
-        kept = Payload.of_store(identity.payload).topk
-        found = FORMAT if kept is not None and kept.most_draws else _WITHOUT_DRAWS
-        return cls(identity, rows, tokens, positions, sum(part.bytes for part in parts), tuple(parts), found)
+        return cls(identity, rows, tokens, positions, sum(part.bytes for part in parts), tuple(parts))
 
     @property
     def payload(self) -> Payload:
@@ -119,41 +119,60 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write the manifest: the store is whole from now on."""
-        write_json(folder / MANIFEST, {"limbeck_signals": self.format, **asdict(self)})
+        values = {_FORMAT_KEY: FORMAT, **asdict(self)}
+        write_json(folder / MANIFEST, {**values, _CHECKSUM: json_checksum(values)})
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
         """The manifest of a store.
 
         Raises:
-            StoreError: there is none, it is of a newer format, or it is no manifest.
+            StoreError: there is none, it is of another format, or it is not as it was written.
         """
         path = folder / MANIFEST
         if not path.is_file():
             raise StoreError(_no_manifest(folder))
         try:
             values = read_json(path)
-            found = values.pop("limbeck_signals")
-            if not isinstance(found, int) or found > FORMAT:
+            found = values.pop(_FORMAT_KEY)
+            if found != FORMAT:
                 raise StoreError(
-                    f"store must have format {FORMAT} or lower, got format {found} in {folder}: a newer "
-                    "limbeck wrote it. Update limbeck, or capture again."
+                    f"store must have format {FORMAT}, got format {found} in {folder}: another version of "
+                    "limbeck wrote it. Use that version, or capture again into another folder."
+                )
+            checksum = values.pop(_CHECKSUM)
+            if checksum != json_checksum({_FORMAT_KEY: found, **values}):
+                raise StoreError(
+                    f"{path} must have the checksum it was written with, got another: it was changed. "
+                    f"Put the file back, or delete it and run the capture again: the shards are kept."
                 )
             identity = Identity(**values.pop("identity"))
             parts = [Part(**part) for part in values.pop("parts")]
             return cls(identity=identity, parts=parts, **values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
-                f"{path} must be the manifest of a store, got something else ({error}). Capture again."
+                f"{path} must be the manifest of a store, got something else "
+                f"({str(error) or type(error).__name__}). Delete it and run the capture again: the shards "
+                "are kept."
             ) from None
 
-    def verify(self, folder: Path) -> None:
+    def verify(self, folder: Path, *, contents: bool = True) -> None:
         """Check every file against its size and checksum.
 
+        Args:
+            folder: of the store.
+            contents: False to look at sizes only, which reads nothing.
+
         Raises:
-            StoreError: with one problem for each file that is missing, cut or changed.
+            StoreError: with one problem for each file that is missing, cut, changed or was added.
         """
-        problems = [problem for part in self.parts if (problem := _damage(folder, part))]
+        problems = [problem for part in self.parts if (problem := _damage(folder, part, contents))]
+        known = {part.file for part in self.parts}
+        for path in sorted((folder / TOKENIZER).glob("*")):
+            if path.relative_to(folder).as_posix() not in known:
+                problems.append(
+                    Problem(str(path), "must not be there: the store was made without. Delete it.")
+                )
         if problems:
             raise StoreError(problems)
 
@@ -181,7 +200,7 @@ def _changed(values: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in changed.items()) or "none"
 
 
-def _damage(folder: Path, part: Part) -> Problem | None:
+def _damage(folder: Path, part: Part, contents: bool) -> Problem | None:
     path = folder / part.file
     again = f"Delete {MANIFEST} and {part.file} and run the capture again: only this file is made anew."
     if not path.is_file():
@@ -189,7 +208,7 @@ def _damage(folder: Path, part: Part) -> Problem | None:
     size = path.stat().st_size
     if size < part.bytes:
         return Problem(str(path), f"must have {part.bytes:,} bytes, got {size:,}: it is cut off. {again}")
-    if size > part.bytes or hash_file(path) != part.sha256:
+    if size > part.bytes or (contents and hash_file(path) != part.sha256):
         return Problem(
             str(path), f"must have the checksum of the manifest, got another: its bytes changed. {again}"
         )

@@ -1,7 +1,8 @@
 """Reads a store: any rows, in any order, padded or packed, many at once."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from limbeck.core.batch import Batch
@@ -57,8 +59,11 @@ class Signals:
     def __init__(self, folder: str | Path, *, verify: bool = True) -> None:
         self.folder = Path(folder)
         self.manifest = Manifest.read(self.folder)
-        if verify:
-            self.manifest.verify(self.folder)
+        self.manifest.verify(self.folder, contents=verify)
+        with _readable(self.folder):
+            self._open()
+
+    def _open(self) -> None:
         self.payload = self.manifest.payload
         self._book: Codebook | None = None
         self._head: Head | None = None
@@ -181,6 +186,20 @@ class Signals:
     def _checksum(self, name: str) -> int:
         shard, row = self._places[name]
         return int(self._checksums[shard][row])
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """What a file says that has the right size and other bytes is of any kind."""
+    try:
+        yield
+    except (pa.ArrowException, SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"store must hold the files it was made with, got damaged ones in {folder} "
+            f"({type(error).__name__}). `limbeck signals show {folder}` says which."
+        ) from None
 
 
 def _pieces(streams: dict[str, list[memoryview]]) -> list[dict[str, list[memoryview]]]:

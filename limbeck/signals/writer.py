@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from limbeck.core.errors import StoreError
-from limbeck.core.files import read_json, write_json
+from limbeck.core.files import clear_leftovers, is_leftover, read_mapping, write_json
 from limbeck.core.fingerprint import fingerprint
 from limbeck.signals import layout
 from limbeck.signals.manifest import BEGUN, MANIFEST, Identity, Manifest, Part, differences, part_of
@@ -23,7 +23,7 @@ _ROW_FIELDS = [
     ("positions", pa.int32()),
     ("mask", pa.large_binary()),
 ]
-_IDENTITY = b"limbeck_store"
+_IDENTITY, _CODEBOOK = b"limbeck_store", b"limbeck_codebook"
 
 
 class StoredRow(NamedTuple):
@@ -62,6 +62,7 @@ class Writer:
         self.shards = layout.shards_of(tokens, identity.shard_tokens)
         self._mark = fingerprint(asdict(identity))
         self._held = ExitStack()
+        self._whole: dict[int, bool] = {}
 
     def __enter__(self) -> Self:
         self._held.enter_context(layout.locked(self.folder, self.rank))
@@ -97,8 +98,9 @@ class Writer:
         }
         fields = _ROW_FIELDS + [(name, pa.large_binary()) for name in streams]
         table = pa.table({**held, **streams}, schema=pa.schema(fields))
-        table = table.replace_schema_metadata({_IDENTITY: self._mark.encode()})
+        table = table.replace_schema_metadata({_IDENTITY: self._mark.encode(), _CODEBOOK: self._codebook()})
         layout.write_table(self.folder / layout.shard_name(number), table)
+        self._whole[number] = True
 
     def finish(self) -> Manifest:
         """Write the manifest once every shard of every rank is there.
@@ -148,39 +150,55 @@ class Writer:
                     f"store must be of the same capture, got {self.folder}, which is of "
                     f"{', and of '.join(changed)}. Choose another folder, or delete this one."
                 )
-            return
         if self.rank:
             return
-        others = [path.name for path in self.folder.iterdir() if not self._is_ours(path.name)]
-        if others:
-            raise StoreError(
-                f"store must be a new or empty folder, or an earlier capture, got {self.folder}, which holds "
-                f"other files ({', '.join(sorted(others)[:3])}). Choose another folder."
-            )
-        for path in self.folder.glob(".*.part"):
-            path.unlink()
-        write_json(self.folder / BEGUN, asdict(self.identity))
+        if there is None:
+            others = [path.name for path in self.folder.iterdir() if not _is_ours(path.name)]
+            if others:
+                raise StoreError(
+                    f"store must be a new or empty folder, or an earlier capture, got {self.folder}, which "
+                    f"holds other files ({', '.join(sorted(others)[:3])}). Choose another folder."
+                )
+        clear_leftovers(self.folder)
+        if self.is_finished:
+            (self.folder / BEGUN).unlink(missing_ok=True)  # a kill came between the two
+        elif there is None:
+            write_json(self.folder / BEGUN, asdict(self.identity))
 
     def _there(self) -> Identity | None:
         if self.is_finished:
             return Manifest.read(self.folder).identity
-        begun = self.folder / BEGUN
-        return Identity(**read_json(begun)) if begun.is_file() else None
-
-    def _is_ours(self, name: str) -> bool:
-        ours = (layout.CODEBOOK, layout.HEAD, layout.TOKENIZER, BEGUN)
-        temporary = (".lock-", ".shard-", ".codebook", ".head", ".tokenizer")
-        return name.startswith((*temporary, "shard-")) or name in ours
+        begun = read_mapping(self.folder / BEGUN)
+        try:
+            return None if begun is None else Identity(**begun)
+        except TypeError:
+            return None  # damaged: whose the shards are is said in each of them
 
     def _has(self, number: int) -> bool:
-        path = self.folder / layout.shard_name(number)
+        """Whether a shard is there, whole, of this capture and coded as this store is."""
+        if number not in self._whole:
+            self._whole[number] = self._looks_whole(self.folder / layout.shard_name(number))
+        return self._whole[number]
+
+    def _looks_whole(self, path: Path) -> bool:
         if not path.is_file():
             return False
         try:
-            metadata = pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {}
-        except pa.ArrowInvalid:
-            return False  # cut off by hand: a shard that appears is whole
-        return metadata.get(_IDENTITY) == self._mark.encode()
+            metadata = layout.read_table(path, verify=True).schema.metadata
+        except StoreError:
+            return False  # cut off or changed by hand: a shard that appears is whole
+        wanted = {_IDENTITY: self._mark.encode(), _CODEBOOK: self._codebook()}
+        return all(metadata.get(name) == value for name, value in wanted.items())
+
+    def _codebook(self) -> bytes:
+        """Checksum of the codebook; empty where there is none: hidden states need none."""
+        path = self.folder / layout.CODEBOOK
+        return layout.read_table(path).schema.metadata[layout.CHECKSUM] if path.is_file() else b""
+
+
+def _is_ours(name: str) -> bool:
+    ours = (layout.CODEBOOK, layout.HEAD, layout.TOKENIZER, BEGUN)
+    return name in ours or name.startswith((".lock-", "shard-")) or is_leftover(name)
 
 
 def pack_mask(mask: np.ndarray) -> bytes:

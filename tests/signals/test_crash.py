@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from limbeck.core.errors import StoreError
+from limbeck.core.errors import ResourceError, StoreError
+from limbeck.core.storage import storage_said
 from limbeck.signals import layout
 from limbeck.signals.reader import Signals
 from tests.signals.capturing import ROWS, SHARD_TOKENS
@@ -77,8 +78,13 @@ def test_a_killed_capture_ends_in_the_same_bytes_and_holds_no_lock(whole, tmp_pa
     process.wait()
     done = shards(tmp_path)
     assert files_of(tmp_path) != whole
+    (tmp_path / ".begun.json.1.part").write_text("")
     World(ROWS).capture(tmp_path, shard_tokens=SHARD_TOKENS)
     assert files_of(tmp_path) == whole
+    (tmp_path / "begun.json").write_text("{}")
+    World(ROWS).capture(tmp_path, shard_tokens=SHARD_TOKENS)
+    left = {path.name for path in tmp_path.iterdir()} - {*whole, "tokenizer"}
+    assert all(name.startswith(".lock-") for name in left)
     assert {name: shards(tmp_path)[name] for name in done} == done
 
 
@@ -134,7 +140,10 @@ def test_a_full_disk_is_said_and_what_was_finished_is_kept(tmp_path, monkeypatch
     whole = World()
     whole.capture(tmp_path / "whole", shard_tokens=128)
     monkeypatch.setattr(layout, "_write", lambda writer, table: failing(writer, table))
-    with pytest.raises(StoreError, match=r"disk must have room for .*shard-.* Finished shards are kept"):
+    with (
+        pytest.raises(ResourceError, match=r"disk must have room for .*: what is finished is kept"),
+        storage_said(),
+    ):
         World().capture(tmp_path / "store", shard_tokens=128)
     monkeypatch.undo()
     assert not list((tmp_path / "store").glob(".shard-*")), "the unfinished file gives its room back"

@@ -1,5 +1,6 @@
 """Everything that can be wrong with a store is refused by its name."""
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -74,19 +75,123 @@ def test_a_damaged_shard_alone_is_made_anew(store):
     assert 0 < len(asked) < 8 or len(list(store.glob("shard-*"))) == 1
 
 
-def test_a_newer_format(store):
-    manifest = json.loads((store / MANIFEST).read_text())
-    manifest["limbeck_signals"] = manifest["format"] = 3
-    (store / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(StoreError, match=r"must have format 2 or lower, got format 3 .* newer limbeck"):
+def changed(folder: Path, **values: object) -> None:
+    """The manifest as an editor would leave it: other values, the checksum of before."""
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("found", [1, 2, 4, "3", None])
+def test_another_format(store, found):
+    changed(store, limbeck_signals=found)
+    with pytest.raises(
+        StoreError, match=rf"must have format 3, got format {found} .* another version of limbeck"
+    ):
         Signals(store)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"limbeck_signals": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        "null",
+        '{"limbeck_signals": 3}',
+        "[" * 100_000,
+        '{"limbeck_signals": 3, "identity": {}',
+    ],
+)
 def test_a_manifest_that_is_none(store, text):
     (store / MANIFEST).write_text(text)
     with pytest.raises(StoreError, match="must be the manifest of a store"):
         Signals(store)
+
+
+def test_a_manifest_of_bytes(store):
+    (store / MANIFEST).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StoreError, match="must be the manifest of a store"):
+        Signals(store)
+
+
+def test_every_value_of_the_manifest_is_checked(store):
+    whole = json.loads((store / MANIFEST).read_text())
+    text = (store / MANIFEST).read_text()
+    assert len(whole) == 8
+    for name, value in whole.items():
+        if name != "limbeck_signals":
+            changed(store, **{name: value + 1 if isinstance(value, int) else None})
+            with pytest.raises(StoreError, match="must have the checksum it was written with"):
+                Signals(store)
+            (store / MANIFEST).write_text(text)
+    for name in whole["identity"]:
+        changed(store, identity=whole["identity"] | {name: "other"})
+        with pytest.raises(StoreError, match="must have the checksum it was written with"):
+            Signals(store)
+    (store / MANIFEST).write_text(json.dumps(whole))  # other spaces, the same values
+    Signals(store)
+
+
+def test_a_manifest_that_is_damaged_is_written_again_without_asking(store):
+    whole = (store / MANIFEST).read_bytes()
+    changed(store, rows=1)
+    with pytest.raises(StoreError, match="delete it and run the capture again: the shards are kept"):
+        Signals(store)
+    (store / MANIFEST).unlink()
+    world = World(8)
+    world.capture(store)
+    assert (store / MANIFEST).read_bytes() == whole and world.asked == []
+
+
+@pytest.mark.parametrize("name", ["last", "codebook.arrow"])
+@pytest.mark.parametrize("cut", [0, 3, 100, -1])
+def test_sizes_are_seen_without_reading_the_store(store, name, cut):
+    path = last_shard(store) if name == "last" else store / name
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(StoreError, match=rf"{path.name}: must have [\d,]+ bytes, got [\d,]+: it is cut off"):
+        Signals(store, verify=False)
+
+
+@pytest.mark.parametrize("payload", ["topk", "hidden"])
+def test_damage_that_keeps_the_size_is_named_whatever_it_breaks(payload, tmp_path):
+    World(4).capture(tmp_path, payload=payload)
+    for path in tmp_path.glob("*.[as]*"):
+        whole = path.read_bytes()
+        for start in (0, len(whole) // 3, len(whole) - 40):
+            path.write_bytes(whole[:start] + b"\x7f" * 40 + whole[start + 40 :])
+            with pytest.raises(StoreError):
+                Signals(tmp_path)
+            with contextlib.suppress(StoreError):  # some damage is only seen by the checksum
+                Signals(tmp_path, verify=False)
+        path.write_bytes(whole)
+
+
+def test_a_file_that_was_put_beside_the_tokenizer(store):
+    (store / "tokenizer").mkdir(exist_ok=True)
+    (store / "tokenizer" / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(StoreError, match=r"chat_template\.jinja: must not be there"):
+        Signals(store)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("name", ["last", "codebook.arrow", "begun.json"])
+def test_what_is_damaged_in_an_unfinished_store_is_made_anew(store, name, flip):
+    whole = {path.name: path.read_bytes() for path in store.glob("*.*")}
+    identity = json.loads((store / MANIFEST).read_text())["identity"]
+    (store / MANIFEST).unlink()
+    (store / "begun.json").write_text(json.dumps(identity))
+    path = last_shard(store) if name == "last" else store / name
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(
+        data[:middle] + bytes([data[middle] ^ 64]) + data[middle + 1 :] if flip else data[:middle]
+    )
+    if flip and name == "begun.json":
+        with contextlib.suppress(StoreError):  # it may say another capture now: then it is refused
+            World(8).capture(store)
+        return
+    World(8).capture(store)
+    assert {path.name: path.read_bytes() for path in store.glob("*.*")} == whole
 
 
 def test_a_folder_that_is_no_store(tmp_path):
@@ -99,7 +204,8 @@ def test_a_folder_that_is_no_store(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("weights", "w1", "other teacher weights"),
+        ("weights", "w1", "other files of the teacher"),
+        ("version", 2, "another version of the capture"),
         ("tokenizer", "t1", "another tokenizer"),
         ("template", "c1", "another chat template"),
         ("data", "d1", "other data"),

@@ -109,11 +109,10 @@ def test_draws_do_not_depend_on_what_is_asked_together(world, tmp_path):
     assert same.mean() > 0.99
 
 
-def test_a_store_without_drawn_ids_is_of_the_first_format(world, tmp_path):
+def test_a_store_without_drawn_ids_has_no_column_for_them(world, tmp_path):
     world.capture(tmp_path / "bucket", payload="bucket")
     world.capture(tmp_path / "topk")
     bucket, topk = (Signals(tmp_path / name) for name in ("bucket", "topk"))
-    assert (bucket.manifest.format, topk.manifest.format) == (1, 2)
     assert bucket.payload.topk.draws == 0 and topk.payload.topk.draws == 16
     assert bucket.payload.for_store() == PAYLOADS["bucket"] | {
         "topk": PAYLOADS["bucket"]["topk"] | {"quantisation": 1e-4}

@@ -22,6 +22,7 @@ from tests import tiny
 NEEDS = Needs(distribution=True)
 MAX_LENGTH = 48
 IDENTITY = Identity(
+    version=1,
     teacher="tiny",
     weights="w0",
     tokenizer="t0",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
-from limbeck.core.files import write_folder
+from limbeck.core.files import held, write_folder
 from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.rows.read import quiet
 from limbeck.rows.rendering import Rendering
@@ -35,15 +35,17 @@ def kept(
     sides = [[tokenizer_fingerprint(one), str(one.chat_template)] for one in tokenizers]
     marks = [_VERSION, rows_fingerprint(rows), sides, plain]
     place = folder / fingerprint(marks)
-    if not place.exists():
+
+    def fill(target: Path) -> None:
         made = make()
+        with quiet():
+            for name, rendered in zip(_SIDES, made, strict=True):
+                rendered.save_to_disk(str(target / name))
 
-        def fill(target: Path) -> None:
-            with quiet():
-                for name, rendered in zip(_SIDES, made, strict=True):
-                    rendered.save_to_disk(str(target / name))
-
-        write_folder(place, fill)
+    # Of processes that need the same pairs, one aligns and the others wait for it.
+    with held(folder / f"{place.name}.lock"):
+        if not place.exists():
+            write_folder(place, fill)
     student, teacher = (Dataset.load_from_disk(str(place / name)) for name in _SIDES)
     return student, teacher
 
