@@ -8,6 +8,9 @@ from limbeck.core.config import Config
 
 SCHEDULER_TYPES = Literal["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_min_lr"]
 
+WITHOUT_EFFECT = frozenset({"save_steps", "logging_steps", "report_to"})
+"""Settings that change what is told and kept, and no result: a finished training stays finished."""
+
 
 class TrainingSettings(Config):
     """How to train; every name means what it means in `transformers.TrainingArguments`.

@@ -110,17 +110,34 @@ def _standard_library() -> Part:
     return Part(rows, [file.name for file in files])
 
 
+def hub_commit(name: str) -> str:
+    """The commit that a hub id stands for now; without a connection, the one that lies in the cache.
+
+    Raises:
+        ConfigError: the hub does not give it, and it is in no cache.
+    """
+    with _hub_said(name):
+        repository, _, configuration = name.partition(":")
+        return str(datasets.load_dataset_builder(repository, configuration or None).hash)
+
+
 def _hub(name: str, split: str | None) -> Part:
     repository, _, configuration = name.partition(":")
-    try:
+    with _hub_said(name):
         loaded = datasets.load_dataset(repository, configuration or None)
+    return _chosen(loaded, split, name)
+
+
+@contextmanager
+def _hub_said(name: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         why = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"data must be a file, a folder or a hub id that can be reached, got {name}; no file or folder "
             f"has that name, and the hub says: {why}. Check the name, or give the path of downloaded data."
         ) from error
-    return _chosen(loaded, split, name)
 
 
 def _chosen(splits: Mapping[str, Dataset], split: str | None, where: str) -> Part:

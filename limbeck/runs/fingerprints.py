@@ -6,17 +6,27 @@ from pathlib import Path
 
 from limbeck.core.fingerprint import fingerprint, fingerprint_path, tokenizer_fingerprint
 from limbeck.core.models import model_fingerprint
+from limbeck.core.training import WITHOUT_EFFECT
 from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
 from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Load, Recipe, Step, Train
-from limbeck.rows.read import STANDARD_LIBRARY
+from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.parts import BYTES, Student
+from limbeck.rows.read import STANDARD_LIBRARY, hub_commit
 from limbeck.rows.standard_library import standard_library_files
 from limbeck.runs.models import located, tokenizer_of
+from limbeck.runs.steps import build, capture, compare, evaluate, generate, load, train
 from limbeck.signals.manifest import MANIFEST
 
-VERSION = 1
-"""Of what steps write; raised when an artefact of an earlier limbeck can no longer be used."""
+_VERSIONS = {
+    Load.kind: load.VERSION,
+    Build.kind: build.VERSION,
+    Generate.kind: generate.VERSION,
+    Capture.kind: capture.VERSION,
+    Train.kind: train.VERSION,
+    Evaluate.kind: evaluate.VERSION,
+    Compare.kind: compare.VERSION,
+}
 
 
 @dataclass(frozen=True)
@@ -32,14 +42,16 @@ def fingerprint_steps(recipe: Recipe) -> list[Mark]:
 
     Raises:
         ModelError: a model that is read is not there.
+        ConfigError: data on the hub that cannot be reached.
         OSError: data that is read is not there.
     """
     known: dict[str, str] = {}
     marks: list[Mark] = []
     for place, step in enumerate(recipe.steps):
         reads = _reads(step, recipe.steps[:place], marks, known)
+        settings = step.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
         value = fingerprint(
-            {"version": VERSION, "kind": step.kind, "step": step.model_dump(mode="json"), "reads": reads}
+            {"version": _VERSIONS[step.kind], "kind": step.kind, "step": settings, "reads": reads}
         )
         marks.append(Mark(value, reads))
     return marks
@@ -58,9 +70,7 @@ def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict
             known[word] = model_fingerprint(located(word))
         reads[word] = known[word] if place is None else marks[place].value
     if isinstance(step, Build | Train) and step.student.tokenizer is not None:
-        tokenizer = tokenizer_of(step.student)
-        parts = [tokenizer_fingerprint(tokenizer), str(tokenizer.chat_template)]
-        reads[f"tokenizer {step.student.tokenizer}"] = fingerprint(parts)
+        reads[f"tokenizer {step.student.tokenizer}"] = _tokenizer(step.student)
     for word in stores_of(step).values():
         store = store_maker(word, earlier)
         manifest = Path(word).expanduser() / MANIFEST
@@ -72,8 +82,15 @@ def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict
     return reads
 
 
+def _tokenizer(student: Student) -> str:
+    if student.tokenizer == BYTES:
+        tokenizer = tokenizer_of(student)
+        return fingerprint([tokenizer_fingerprint(tokenizer), str(tokenizer.chat_template)])
+    return model_fingerprint(located(str(student.tokenizer)), weights=False)
+
+
 def _data(path: str) -> str:
     if path == STANDARD_LIBRARY:
         return fingerprint([[file.name, file.text] for file in standard_library_files()])
     place = Path(path).expanduser()
-    return fingerprint_path(place) if place.exists() else fingerprint({"hub": path})
+    return fingerprint_path(place) if place.exists() else fingerprint({"hub": path, "at": hub_commit(path)})

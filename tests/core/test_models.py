@@ -1,6 +1,5 @@
 """Loading, saving and counting models; what the user is told when there is none."""
 
-import json
 import logging
 
 import pytest
@@ -23,11 +22,9 @@ from limbeck.core.models import (
     kind_of,
     load_model,
     load_tokenizer,
-    model_fingerprint,
     read_config,
     save_model,
 )
-from limbeck.core.models import fingerprint as prints
 from tests.tiny import (
     random_ids,
     tiny_bert,
@@ -224,28 +221,3 @@ def test_estimating_a_large_model_takes_no_memory():
     config = AutoConfig.for_model("llama")
     expected = 32 * (4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096) + 2 * 32000 * 4096 + 4096
     assert estimate_parameters(config, "causal") == expected == 6_738_415_616
-
-
-def test_the_fingerprint_follows_the_weights_and_the_configuration_only(tmp_path):
-    one, two, other = tmp_path / "one", tmp_path / "two", tmp_path / "other"
-    save_model(tiny_llama(), None, one)
-    save_model(tiny_llama(), tiny_tokenizer(), two)
-    save_model(tiny_llama(seed=1), None, other)
-    assert model_fingerprint(one) == model_fingerprint(two) != model_fingerprint(other)
-    config = json.loads((two / "config.json").read_text())
-    (two / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
-    assert model_fingerprint(one) != model_fingerprint(two)
-
-
-def test_the_fingerprint_of_a_large_file_sees_names_and_a_trained_tensor(tmp_path, monkeypatch):
-    monkeypatch.setattr(prints, "HASHED_WHOLE", 2**20)
-    save_model(tiny_llama(width=512), None, tmp_path / "model")
-    file = tmp_path / "model" / "model.safetensors"
-    assert file.stat().st_size > 2 * prints.SAMPLES * prints.SAMPLE_BYTES  # most of it is not read
-    before, weights = model_fingerprint(tmp_path / "model"), load_file(file)
-    assert model_fingerprint(tmp_path / "model") == before
-    save_file(weights | {"lm_head.weight": weights["lm_head.weight"] * 1.001}, file)
-    trained = model_fingerprint(tmp_path / "model")
-    weights["lm_haed.weight"] = weights.pop("lm_head.weight")
-    save_file(weights, file)
-    assert len({before, trained, model_fingerprint(tmp_path / "model")}) == 3

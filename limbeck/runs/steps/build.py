@@ -30,6 +30,9 @@ from limbeck.students import (
     with_tokenizer,
 )
 
+VERSION = 1
+"""Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
+
 
 def build(step: Build, work: Work) -> Made:
     """Write `model/` into the step's folder."""

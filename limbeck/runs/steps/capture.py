@@ -18,6 +18,8 @@ from limbeck.signals.layout import TOKENIZER
 from limbeck.signals.manifest import Manifest
 from limbeck.teachers import LocalTeacher
 
+VERSION = 1
+"""Raised when the same step makes other stores: what an earlier limbeck made is then made anew."""
 _NEEDS = Needs(distribution=True)
 
 
@@ -37,6 +39,7 @@ def capture(step: Capture, work: Work) -> Made:
     )
     identity = identity_of(
         step,
+        version=VERSION,
         weights=model_fingerprint(place),
         tokenizer=tokenizer,
         rendering=rendering,

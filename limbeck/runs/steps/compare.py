@@ -14,6 +14,8 @@ from limbeck.runs import ranks
 from limbeck.runs.steps.evaluate import BY_ROW, EVALUATION
 from limbeck.runs.steps.work import Made, Work
 
+VERSION = 1
+"""Raised when the same step makes other comparisons: what an earlier limbeck made is then made anew."""
 COMPARISON = "comparison.json"
 
 

@@ -28,6 +28,8 @@ from limbeck.runs.steps.work import Made, Work
 from limbeck.runs.teachers import make_route
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member
 
+VERSION = 1
+"""Raised when the same step makes other measures: what an earlier limbeck made is then made anew."""
 EVALUATION, BY_ROW = "evaluation.json", "rows.json"
 _TEACHER, _STUDENT, _BASELINE = "teacher", "student", "baseline"
 _TOKENS = ("causal", "seq2seq")  # kinds that score tokens

@@ -22,6 +22,8 @@ from limbeck.rows.rendering import Rendering
 from limbeck.runs import ranks
 from limbeck.runs.steps.work import Made, Work
 
+VERSION = 1
+"""Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""
 _ROWS_PER_PART = 256  # written between two saves: minutes at most, and full batches
 _NO_LIMIT = 1_000_000  # positions, for models that name none
 _ANSWERS = {

@@ -6,6 +6,9 @@ from limbeck.runs import ranks
 from limbeck.runs.loading import loaded
 from limbeck.runs.steps.work import Made, Work
 
+VERSION = 1
+"""Raised when the same step makes other rows: what an earlier limbeck made is then made anew."""
+
 
 def load(step: Load, work: Work) -> Made:
     """Write `train/`, `validation/` and `heldout/` into the step's folder."""

@@ -30,6 +30,8 @@ from limbeck.runs.views import answered_only, marked, views_in
 from limbeck.students import add_lora
 from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher
 
+VERSION = 1
+"""Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 _ALL_LINEAR = "all-linear"
 
 
