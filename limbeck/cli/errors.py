@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from limbeck.core.errors import Interrupted, LimbeckError, UserError
+from limbeck.core.errors import Interrupted, LimbeckError, ResourceError, UserError
+from limbeck.core.storage import storage_problem
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 _WIDEST = 40  # a longer place gets a line of its own
@@ -39,6 +40,10 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(FAILED) from None
         except Exception as error:
+            said = storage_problem(error)
+            if said is not None:
+                _say_user_error(ResourceError(said))
+                raise SystemExit(WRONG_INPUT) from None
             _trace()
             first = (str(error).strip() or "no message").split("\n")[0]
             print(f"error: {type(error).__name__}: {first}", file=sys.stderr)

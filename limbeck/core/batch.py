@@ -104,3 +104,6 @@ class Source(Protocol):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The entries at `indices`, collated in that order."""
+
+    def fingerprint(self) -> str:
+        """Equal for equal entries in the same order: row ids, token ids, targets."""

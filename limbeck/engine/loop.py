@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ from limbeck.engine.checkpoint import (
     save_checkpoint,
     schedule_states,
 )
-from limbeck.engine.interruption import Interruption
+from limbeck.engine.interruption import listening
 from limbeck.engine.order import Order, Shuffles, micro_batches, steps_of
 from limbeck.engine.party import Party
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
@@ -134,7 +135,7 @@ class _Training:
         metrics = MetricsFile(self.folder / "metrics.jsonl", resumed_at=self.done) if main else None
         self._start_trackers()
         rates: deque[tuple[int, float]] = deque(maxlen=_RATE_STEPS)
-        with Interruption() as interruption:
+        with listening() as interruption:
             while self.done < self.total_steps:
                 started, tokens_before = time.perf_counter(), self.tokens
                 self._step()
@@ -220,13 +221,14 @@ class _Training:
 
     # State: seats, checkpoints, trackers, sums over ranks.
 
-    @property
-    def _shape(self) -> dict[str, int]:
+    @cached_property
+    def _shape(self) -> dict[str, int | str]:
         ranks = self.accelerator.num_processes
-        return {"entries": len(self.source), "step_entries": self.step_entries, "ranks": ranks}
+        shape = {"entries": len(self.source), "step_entries": self.step_entries, "ranks": ranks}
+        return {**shape, "source": self.source.fingerprint()}
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.accelerator, self.folder / "checkpoint", self._shape)
+        state = load_checkpoint(self.accelerator, self.folder / "checkpoint", lambda: self._shape)
         if state is None:
             return
         self.done, self.tokens, self.seconds = state["done"], state["tokens"], state["seconds"]
@@ -240,7 +242,8 @@ class _Training:
 
     def _save_if_due(self, interrupted: bool) -> None:
         every = self.settings.save_steps
-        if self._finished or not (interrupted or (every and self.done % every == 0)):
+        due = every and self.done % every == 0 and not self._finished
+        if not (interrupted or due):  # also after the last step: what follows it goes on from there
             return
         seats = [
             {

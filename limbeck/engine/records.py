@@ -1,9 +1,13 @@
 """What a step and a whole training leave behind."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from limbeck.core.files import read_json_lines, write_text
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,17 @@ class MetricsFile:
 
     def __init__(self, path: Path, *, resumed_at: int) -> None:
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         # A kill may leave half a line; everything after the checkpoint will be written again.
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= resumed_at]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [line for line in read_json_lines(path) if _step_of(line) <= resumed_at]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, report: StepReport) -> None:
         """Write one step."""
         with self._path.open("a", encoding="utf-8") as file:
             line = {name: value for name, value in asdict(report).items() if name != "watched" or value}
             file.write(json.dumps(line) + "\n")
+
+
+def _step_of(line: Mapping[str, Any]) -> float:
+    step = line.get("step")
+    return step if isinstance(step, int) else math.inf

@@ -1,17 +1,16 @@
 """Runs the steps of a recipe in order: a finished one is reused, an unfinished one goes on."""
 
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from datasets import Dataset
 
 from limbeck.core.errors import Interrupted
+from limbeck.core.storage import storage_said
+from limbeck.engine.interruption import stopping
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.read import quiet
@@ -57,11 +56,12 @@ def execute(
         Interrupted: Ctrl-C or SIGTERM; the same call goes on where it stopped.
     """
     worked, renderer = False, renderer or Renderer()
-    with _interruptible(), quiet():
+    with _interruptible(), storage_said(run.path), quiet():
         for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True)):
             stage = Stage(place, len(recipe.steps), step.kind, step.out)
             if run.check_step(place, step, mark, overwrite=True):
                 if ranks.is_main():
+                    run.tidy(place, step)
                     progress.reused(stage)
                 continue
             if not worked and ranks.is_main():
@@ -85,8 +85,7 @@ def _work(place: int, step: Step, mark: Mark, work: Work) -> None:
     if ranks.is_main():
         done = Done(mark.value, mark.reads, step.kind, step.out, round(seconds, 3), made.tokens, made.notes)
         work.run.finish(place, step, done)
-        for name in ("checkpoint", "rollouts"):  # only an unfinished training needs them
-            shutil.rmtree(work.folder / name, ignore_errors=True)
+        work.run.tidy(place, step)
         work.progress.finished(work.stage, seconds)
     ranks.wait()
 
@@ -122,17 +121,13 @@ def _is_complete(recipe: Recipe, run: RunFolder) -> bool:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM acts as Ctrl-C does; both end as `Interrupted`."""
+    """Ctrl-C, SIGTERM and SIGHUP all end as `Interrupted`."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop() -> None:
         raise KeyboardInterrupt
 
-    is_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if is_main_thread else None
     try:
-        yield
+        with stopping(stop):
+            yield
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps and the state of this one are kept.") from None
-    finally:
-        if is_main_thread:
-            signal.signal(signal.SIGTERM, before)

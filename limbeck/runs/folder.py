@@ -7,10 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from limbeck.core.errors import ConfigError, Problem, RunFolderError
-from limbeck.core.files import read_json, write_json, write_text
+from limbeck.core.files import (
+    clear_leftovers,
+    is_leftover,
+    read_mapping,
+    sync_below,
+    write_json,
+    write_text,
+)
+from limbeck.core.training import WITHOUT_EFFECT
 from limbeck.recipes.model import Recipe, Step
 from limbeck.recipes.text import read_yaml, write_yaml
 from limbeck.runs.collect import merged
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
 _WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
 _OTHER = "Choose another folder with --out."
+_UNFINISHED = ("checkpoint", "checkpoint.part", "checkpoint.old", "rollouts")  # of a training
 _NAMED = 8  # differing fields in a message
 
 
@@ -72,7 +81,9 @@ class RunFolder:
             raise RunFolderError(
                 f"run folder must be a folder, got the file {self.path}. Choose another with --out."
             )
-        held = [entry for entry in self.path.iterdir() if entry.name != LOCK] if self.path.is_dir() else []
+        entries = list(self.path.iterdir()) if self.path.is_dir() else []
+        # What a run writes first may be killed while it is written.
+        held = [entry for entry in entries if entry.name != LOCK and not _is_own_leftover(entry.name)]
         if not held:
             return
         if not (self.path / RECIPE).is_file():
@@ -88,7 +99,7 @@ class RunFolder:
                 f"already contains a run of {there.get('name')}, this is {data.get('name')}. {_WHAT_TO_DO}"
             )
             raise RunFolderError(Problem(str(self.path), names))
-        changes = differences(there, data) if is_whole else []
+        changes = differences(_with_effect(there), _with_effect(data)) if is_whole else []
         if changes:
             shown = merged([Problem(where, f"was {old}, now {new}.") for where, old, new in changes])
             raise RunFolderError(
@@ -120,17 +131,26 @@ class RunFolder:
             RunFolderError: it was done, or begun, from other data or models (unless `overwrite`).
         """
         folder = self.step(place, step)
-        for name in (DONE, BEGUN):
-            if not (folder / name).is_file():
+        for name, there in ((DONE, _read_done(folder / DONE)), (BEGUN, _read_begun(folder / BEGUN))):
+            if there is None:  # none, or cut off: then it was not finished
                 continue
-            there = read_json(folder / name)
             if there["fingerprint"] == mark.value:
                 return name == DONE
             if not overwrite:
-                changed = _changed_reads(there.get("reads", {}), mark.reads)
+                changed = _changed_reads(there["reads"], mark.reads)
                 raise RunFolderError(Problem(str(folder), f"was made from other {changed}. {_WHAT_TO_DO}"))
             return False
         return False
+
+    def check_free(self) -> None:
+        """Refuse a folder in which another process works, before anything is looked at.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        if (self.path / LOCK).is_file():
+            with (self.path / LOCK).open("r+") as file:
+                self._lock(file)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -142,18 +162,24 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         # Opened for appending: the holder's process id must not be cut off by one who only tries.
         with (self.path / LOCK).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise RunFolderError(
-                    f"run folder must be used by one process at a time, got {self.path}, which process "
-                    f"{file.read().strip() or '?'} is using. Wait for it, or choose another with --out."
-                ) from None
+            self._lock(file)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            for path in self.path.glob(".*"):
+                if _is_own_leftover(path.name):
+                    path.unlink(missing_ok=True)
             yield
+
+    def _lock(self, file: TextIO) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise RunFolderError(
+                f"run folder must be used by one process at a time, got {self.path}, which process "
+                f"{file.read().strip() or '?'} is using. Wait for it, or choose another with --out."
+            ) from None
 
     def keep_only(self, recipe: Recipe, marks: list["Mark"]) -> None:
         """Before overwriting: move finished steps to their new numbers, and drop what the recipe lacks."""
@@ -162,8 +188,9 @@ class RunFolder:
             return
         done = {}
         for folder in sorted(parent.iterdir()):
-            if (folder / DONE).is_file():
-                done[read_json(folder / DONE)["fingerprint"]] = folder
+            made = _read_done(folder / DONE)
+            if made is not None:
+                done[made["fingerprint"]] = folder
         wanted = {
             self.step(place, step): mark.value
             for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True))
@@ -176,8 +203,9 @@ class RunFolder:
                 source.rename(waiting)
                 moving.append((waiting, target))
         for folder in list(parent.iterdir()):
-            there = read_json(folder / BEGUN).get("fingerprint") if (folder / BEGUN).is_file() else None
-            if not folder.name.startswith(".moving-") and wanted.get(folder) != there:
+            begun = _read_begun(folder / BEGUN)
+            is_wanted = begun is not None and wanted.get(folder) == begun["fingerprint"]
+            if not folder.name.startswith(".moving-") and not is_wanted:
                 shutil.rmtree(folder)
         for waiting, target in moving:
             waiting.rename(target)
@@ -185,26 +213,67 @@ class RunFolder:
     def begin(self, place: int, step: Step, mark: "Mark") -> Path:
         """The folder of a step that is not done; empty, unless the same step was begun there before."""
         folder = self.step(place, step)
-        begun = folder / BEGUN
-        if folder.exists() and not (begun.is_file() and read_json(begun)["fingerprint"] == mark.value):
+        begun = _read_begun(folder / BEGUN)
+        if folder.exists() and (begun is None or begun["fingerprint"] != mark.value):
             shutil.rmtree(folder)
         (folder / DONE).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(begun, {"fingerprint": mark.value, "reads": dict(mark.reads)})
+        clear_leftovers(folder)
+        write_json(folder / BEGUN, {"fingerprint": mark.value, "reads": dict(mark.reads)})
         return folder
 
     def finish(self, place: int, step: Step, done: Done) -> None:
-        """Mark a step as done; the last thing written in its folder."""
-        write_json(self.step(place, step) / DONE, asdict(done) | {"notes": list(done.notes)})
+        """Mark a step as done; the last thing written in its folder, when the rest is on the disk."""
+        folder = self.step(place, step)
+        sync_below(folder)
+        write_json(folder / DONE, asdict(done) | {"notes": list(done.notes)})
+
+    def tidy(self, place: int, step: Step) -> None:
+        """Drop what only an unfinished step needs; a kill right after its end may have left some."""
+        folder = self.step(place, step)
+        for name in _UNFINISHED:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        clear_leftovers(folder)
 
     def done(self, place: int, step: Step) -> Done:
         """What a finished step said."""
-        values = read_json(self.step(place, step) / DONE)
+        values = _read_done(self.step(place, step) / DONE)
+        assert values is not None, "asked for a finished step"
         return Done(**(values | {"notes": tuple(values["notes"])}))
 
     def write_recipe(self, recipe: Recipe) -> None:
         """The resolved recipe, beside what it made."""
         write_text(self.path / RECIPE, write_yaml(recipe.resolved()))
+
+
+def _is_own_leftover(name: str) -> bool:
+    return is_leftover(name) and name.startswith(f".{RECIPE}.")
+
+
+def _read_done(path: Path) -> dict[str, Any] | None:
+    """What a finished step said; None where the file is missing or damaged."""
+    found = _read_begun(path)
+    try:
+        return None if found is None or not Done(**found).out else found
+    except TypeError:
+        return None
+
+
+def _read_begun(path: Path) -> dict[str, Any] | None:
+    found = read_mapping(path)
+    if found is None or not isinstance(found.get("fingerprint"), str):
+        return None
+    return found if isinstance(found.get("reads"), dict) else None
+
+
+def _with_effect(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's plain data without what changes no result."""
+    steps = [
+        {kind: {name: value for name, value in fields.items() if name not in WITHOUT_EFFECT}}
+        for step in data["steps"]
+        for kind, fields in step.items()
+    ]
+    return {**data, "steps": steps}
 
 
 def differences(there: Any, here: Any, where: str = "") -> list[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from limbeck.core.errors import UserError
 from limbeck.core.files import read_json
+from limbeck.core.storage import storage_said
 from limbeck.recipes.model import Recipe
 from limbeck.runs import ranks
 from limbeck.runs.execute import execute
@@ -79,6 +80,9 @@ def run(
     folder = outset.folder(resolved.name)
     progress = progress or (Lines() if ranks.is_main() else Silent())
     with ExitStack() as stack:
+        stack.enter_context(storage_said(folder.path))
+        if ranks.is_main():
+            folder.check_free()
         known = _marks(resolved) if _may_be_done(folder) else None
         if known is not None and _all_done(resolved, folder, known, overwrite=overwrite):
             if ranks.is_main():

@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from limbeck import __version__
-from limbeck.core.files import write_folder, write_json, write_text
+from limbeck.core.files import read_json_lines, write_folder, write_json, write_text
 from limbeck.recipes.model import Recipe, Step
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "peft", "numpy")
@@ -50,10 +50,8 @@ def merge_metrics(run: Path, folders: Sequence[tuple[Step, Path]]) -> None:
     """`metrics.jsonl` of the run: the lines of all train steps, each with its `phase`."""
     lines = []
     for step, folder in folders:
-        path = folder / METRICS
-        if step.kind == "train" and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                lines.append(json.dumps({"phase": step.out, **json.loads(line)}))
+        if step.kind == "train":
+            lines += [json.dumps({"phase": step.out, **line}) for line in read_json_lines(folder / METRICS)]
     write_text(run / METRICS, "".join(f"{line}\n" for line in lines))
 
 

@@ -84,6 +84,10 @@ class TaskPairs:
     def __len__(self) -> int:
         return len(self.members)
 
+    def fingerprint(self) -> str:
+        """Equal for equal examples in equal rows."""
+        return fingerprint([type(self).__name__, self._source.fingerprint(), self._members])
+
     def batch(self, indices: Sequence[int]) -> Batch:
         """All examples of the rows at `indices`."""
         return self._source.batch([entry for index in indices for entry in self.members[index]])

@@ -34,6 +34,9 @@ class Rows:
     def __len__(self) -> int:
         return ROWS
 
+    def fingerprint(self) -> str:
+        return str([ids.tolist() for ids in self.ids])
+
     def batch(self, indices: Sequence[int]) -> Batch:
         width = max(len(self.ids[index]) for index in indices)
         ids, mask, learnt = (np.zeros((len(indices), width), dtype=np.int64) for _ in range(3))

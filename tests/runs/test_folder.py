@@ -1,7 +1,9 @@
 """Run folders: finished steps are reused, interrupted ones go on, and nothing is overwritten unasked."""
 
+import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import limbeck
-from limbeck.core.errors import Interrupted, RunFolderError
+from limbeck.core.errors import Interrupted, ResourceError, RunFolderError
+from limbeck.runs import fingerprints
 from limbeck.runs.fingerprints import fingerprint_steps
 from limbeck.runs.folder import RunFolder, differences
 from limbeck.runs.progress import Silent
@@ -166,6 +169,176 @@ def test_fingerprints_change_with_a_field_and_with_what_is_read_and_with_nothing
     assert [a == b for a, b in zip(first, changed, strict=True)] == [True, False, True, False]
     changed = marks(heldout=5)
     assert [a == b for a, b in zip(first, changed, strict=True)] == [False, False, False, False]
+
+
+def swap_two_ids(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    vocabulary = content["model"]["vocab"]
+    one, two = [token for token, index in vocabulary.items() if 100 <= index < 1000][:2]
+    vocabulary[one], vocabulary[two] = vocabulary[two], vocabulary[one]
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        swap_two_ids,
+        lambda folder: (folder / "chat_template.jinja").write_text("{{ messages }}"),
+        lambda folder: (folder / "generation_config.json").write_text('{"eos_token_id": 7}'),
+        lambda folder: (folder / "tokenizer_config.json").write_text("{}"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("which", "same"), [("student", [True, False, False, False]), ("teacher", [True, True, False, False])]
+)
+def test_a_changed_file_of_a_model_changes_the_steps_that_read_it(start, tmp_path, change, which, same):
+    shutil.copytree(start.given[which], tmp_path / which)
+    recipe = resolve("word_kd", start.given | {which: str(tmp_path / which)})
+    first = fingerprint_steps(recipe)
+    change(tmp_path / which)
+    assert [a == b for a, b in zip(first, fingerprint_steps(recipe), strict=True)] == same
+
+
+def test_a_tokenizer_of_its_own_is_read_too(start, tmp_path):
+    shutil.copytree(start.given["student"], tmp_path / "words")
+    given = start.given | {"student": {"model": start.given["student"], "tokenizer": str(tmp_path / "words")}}
+    recipe = resolve(
+        "alm", {name: value for name, value in given.items() if name != "steps.3.evaluate.metrics"}
+    )
+    first = fingerprint_steps(recipe)
+    swap_two_ids(tmp_path / "words")
+    assert first[-2] != fingerprint_steps(recipe)[-2]
+
+
+def test_data_of_the_hub_is_known_by_its_commit(start, monkeypatch):
+    class Builder:
+        hash = "a1"
+
+    monkeypatch.setattr("datasets.load_dataset_builder", lambda name, configuration: Builder)
+    recipe = resolve("word_kd", start.given | {"data": "someone/rows"})
+    first = fingerprint_steps(recipe)[0]
+    assert fingerprint_steps(recipe)[0] == first
+    Builder.hash = "b2"
+    assert fingerprint_steps(recipe)[0] != first
+
+
+def test_a_kind_of_step_that_counts_otherwise_is_made_anew_with_all_behind_it(start, monkeypatch):
+    recipe = resolve("word_kd", start.given)
+    first = fingerprint_steps(recipe)
+    monkeypatch.setitem(fingerprints._VERSIONS, "train", 1_000)
+    again = fingerprint_steps(recipe)
+    assert [a == b for a, b in zip(first, again, strict=True)] == [True, False, False, False]
+
+
+def test_what_changes_no_result_leaves_finished_steps_finished(start):
+    start()
+    second = start(**{"logging_steps": 2, "save_steps": 1, "steps.2.train.report_to": []})
+    assert (second.worked, second.taken) == ([], ALL)
+
+
+DAMAGE = [
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b'{"fingerprint": "',
+    b"\xff\x00\xfe",
+    b'{"fingerprint": 3, "reads": []}',
+]
+
+
+def test_a_step_whose_record_is_damaged_is_not_finished(start):
+    start()
+    steps = start.folder / "steps"
+    whole = (start.folder / "student" / "model.safetensors").read_bytes()
+    for number, damage in enumerate(DAMAGE):
+        (steps / "2-train-student").mkdir(exist_ok=True)
+        (steps / "2-train-student" / "done.json").write_bytes(damage)
+        if number % 2:
+            (steps / "2-train-student" / "begun.json").write_bytes(damage)
+        run = RunFolder(start.folder)
+        recipe = resolve("word_kd", start.given)
+        marks = fingerprint_steps(recipe)
+        assert not run.check_step(2, recipe.steps[2], marks[2], overwrite=False)
+        run.keep_only(recipe, marks)
+    second = start()
+    assert second.worked == ["student"]
+    assert (start.folder / "student" / "model.safetensors").read_bytes() == whole
+
+
+def test_what_a_kill_left_is_ours_and_is_removed(start):
+    start.folder.mkdir()
+    (start.folder / ".lock").write_text("1")
+    (start.folder / ".recipe.yaml.1.part").write_text("lim")
+    start()
+    step = start.folder / "steps" / "2-train-student"
+    before = sorted(path for path in step.rglob("*"))
+    (start.folder / ".recipe.yaml.2.part").write_text("lim")
+    (step / ".done.json.2.part").write_text("")
+    for name in ("checkpoint", "checkpoint.part", "rollouts", ".model.2.part"):
+        (step / name).mkdir()
+        (step / name / "pytorch_model.bin").write_bytes(b"1")
+    assert start().worked == []
+    assert sorted(path for path in step.rglob("*")) == before
+    assert not list(start.folder.glob(".*.part"))
+
+
+def test_a_first_write_that_was_killed_does_not_make_other_files_ours(start):
+    start.folder.mkdir()
+    (start.folder / ".thesis.tex.1.part").write_text("years of work")
+    with pytest.raises(RunFolderError, match=r"must be new, empty or an earlier run"):
+        start()
+
+
+@contextlib.contextmanager
+def largest_file(size: int):
+    """No file of this process may grow beyond so many bytes: the system refuses as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_said_wherever_it_strikes_and_the_run_goes_on_afterwards(start):
+    start(out="whole")
+    said = set()
+    for size in (10, 1_000, 3_000, 30_000, 100_000):
+        with (
+            largest_file(size),
+            pytest.raises(ResourceError, match=r"must have room for .* same command") as error,
+        ):
+            start(save_steps=1)
+        said.add(str(error.value))
+    assert len(said) > 2, "in several places"
+    start(save_steps=1)
+    assert not [path for path in start.folder.rglob(".*") if path.name != ".lock"]
+    one, two = (start.folder.parent / name / "student" / "model.safetensors" for name in ("run", "whole"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_run_folder_that_is_removed_while_it_is_used_is_said(start):
+    class Removing(Seen):
+        def trained(self, stage, report):
+            shutil.rmtree(start.folder / "steps")
+
+    with pytest.raises(ResourceError, match=r"must stay where it is while it is used, got none at .*steps"):
+        start(Removing())
+    assert start().worked == ALL
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interruption_in_the_last_step_is_heard(start, number):
+    start(out="whole")
+    with pytest.raises(Interrupted, match="after step 4 of 4"):
+        start(Stopping("student", 4, number))
+    second = start()
+    assert (second.taken, second.worked) == (["rows", "undistilled"], ["student", "evaluation"])
+    assert metrics_of(start.folder) == metrics_of(start.folder.parent / "whole")
+    one, two = (start.folder.parent / name / "student" / "model.safetensors" for name in ("run", "whole"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_differences_are_paths_with_both_values():
