@@ -34,7 +34,7 @@ def listening() -> Iterator[Interruption]:
 
 @contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at Ctrl-C, SIGTERM and SIGHUP; signals that are ignored (`nohup`) stay ignored."""
+    """Call `stop` at Ctrl-C, SIGTERM and SIGHUP; under `nohup`, which ignores SIGHUP, it stays ignored."""
     before = {}
 
     def heard(number: int, frame: FrameType | None) -> None:
@@ -44,7 +44,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
     if threading.current_thread() is threading.main_thread():
         for number in STOPPING:
-            if signal.getsignal(number) != signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 before[number] = signal.signal(number, heard)
     try:
         yield

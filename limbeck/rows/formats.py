@@ -8,7 +8,8 @@ from typing import Any
 
 from datasets import Dataset
 
-from limbeck.core.errors import ConfigError, RowError
+from limbeck.core.errors import ConfigError, ResourceError, RowError
+from limbeck.core.storage import storage_problem
 
 Reader = Callable[[str, Mapping[str, Any]], Dataset]
 
@@ -32,7 +33,10 @@ def read_file(path: Path) -> Dataset:
     try:
         with tempfile.TemporaryDirectory() as cache:
             return reader(str(path), {"cache_dir": cache, "keep_in_memory": True})
-    except Exception as error:  # the readers raise many types; all of them mean that this file is broken
+    except Exception as error:  # the readers raise many types; all others mean that this file is broken
+        refused = storage_problem(error)
+        if refused is not None:
+            raise ResourceError(refused) from error
         reasons = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         message = f"{path}: must be readable as {path.suffix}, got: {reasons[0]}. Mend the file."
         raise RowError(message) from error

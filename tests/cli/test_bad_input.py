@@ -241,7 +241,7 @@ def test_a_run_folder_with_many_differences(limbeck, tmp_path):
     words = ("word_kd", "teacher=T", "student=S", "data=D")
     (folder / "recipe.yaml").write_text(limbeck("show", *words).out)
     changed = (f"steps.{step}.train.{key}={step}{n}" for step in (1, 2) for n, key in enumerate(
-        ("learning_rate", "max_steps", "save_steps", "max_length", "weight_decay")
+        ("learning_rate", "max_steps", "gradient_accumulation_steps", "max_length", "weight_decay")
     ))  # fmt: skip
     said = limbeck("run", *words, *changed, "--out", folder).errors
     assert len(said) == 1 + 8 + 1

@@ -335,7 +335,7 @@ def test_an_interruption_in_the_last_step_is_heard(start, number):
     with pytest.raises(Interrupted, match="after step 4 of 4"):
         start(Stopping("student", 4, number))
     second = start()
-    assert (second.taken, second.worked) == (["rows", "undistilled"], ["student", "evaluation"])
+    assert (second.taken, second.worked) == (["rows", "baseline"], ["student", "evaluation"])
     assert metrics_of(start.folder) == metrics_of(start.folder.parent / "whole")
     one, two = (start.folder.parent / name / "student" / "model.safetensors" for name in ("run", "whole"))
     assert one.read_bytes() == two.read_bytes()
