@@ -86,7 +86,7 @@ class TaskPairs:
 
     def fingerprint(self) -> str:
         """Equal for equal examples in equal rows."""
-        return fingerprint([type(self).__name__, self._source.fingerprint(), self._members])
+        return fingerprint([type(self).__name__, self._source.fingerprint(), self.members])
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """All examples of the rows at `indices`."""
