@@ -140,7 +140,7 @@ class Evidence:
     @property
     def singles(self) -> list[Subject]:
         """The subjects that are one model, and can be timed."""
-        return [subject for subject in self.subjects if subject.answer is None]
+        return [subject for subject in self.subjects if not subject.is_mean]
 
     @property
     def writers(self) -> list[Subject]:

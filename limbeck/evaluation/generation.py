@@ -1,6 +1,7 @@
 """What each subject writes when it continues held-out prompts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,13 @@ def generation(evidence: Evidence) -> dict[str, Any]:
         )
     texts = _Texts(evidence, prompts)
     read = [(evidence, prompts, texts)]
-    for other in evidence.others:
+    for other in (*_own_formats(evidence), *evidence.others):
         own = same_prompts(prompts, texts.prompts, other)
         read.append((other, own, _Texts(other, own)))
     written: dict[str, list[Completion]] = {}
     said: dict[str, list[str]] = {}
     for group, asked, around in read:
-        for subject in group.writers:
+        for subject in (one for one in group.writers if one.prompts is None or group is not evidence):
             written[subject.name] = _complete(subject, asked, evidence, len(written))
             said[subject.name] = around.after_prompts([one.content for one in written[subject.name]])
     names: dict[str, int] = {}
@@ -79,6 +80,15 @@ def generation(evidence: Evidence) -> dict[str, Any]:
     return (
         result if settings.task is None else result | _judged(evidence, rows, texts, written, said, subjects)
     )
+
+
+def _own_formats(evidence: Evidence) -> list[Evidence]:
+    """One for each subject that reads the rows in its own chat format, and so has prompts of its own."""
+    return [
+        replace(evidence, subjects=[subject], source=subject.prompts, others=())
+        for subject in evidence.writers
+        if subject.prompts is not None
+    ]
 
 
 def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:

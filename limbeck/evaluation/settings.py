@@ -31,8 +31,10 @@ class Subject:
         description: one plain sentence on where the model comes from.
         folder: where its weights lie, if they lie on disk.
         source: the rows in its own tokens; None: in those of the evaluation.
-        answer: its distribution for a batch, where that is more than `reader` reads: an ensemble's, whose
-            `model` holds all members. It neither writes nor is timed.
+        answer: its distribution for a batch, where that is more than `reader` reads: of an ensemble, or of a
+            model that reads the rows in its own chat format.
+        is_mean: its `model` holds the members of an ensemble: it neither writes nor is timed.
+        prompts: the rows in its own chat format, in the same token ids; None: in the evaluation's.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Subject:
     folder: Path | None = None
     source: Source | None = None
     answer: Callable[[Batch], Outputs] | None = None
+    is_mean: bool = False
+    prompts: Source | None = None
 
 
 @dataclass(frozen=True)

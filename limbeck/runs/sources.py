@@ -168,6 +168,12 @@ def calibration_source(rows: Dataset, step: Build, tokenizer: Any) -> tuple[Padd
     return source, draw.permutation(len(source))[: step.calibration_rows].tolist()
 
 
+def size_of(source: Source) -> tuple[int, int]:
+    """Entries of a source, and their tokens."""
+    lengths: list[int] = source.lengths  # type: ignore[attr-defined]
+    return len(lengths), sum(lengths)
+
+
 def decoder_start(config: Any, tokenizer: Any) -> int | None:
     """First decoder token of a seq2seq model."""
     if not config.is_encoder_decoder:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from limbeck.core.batch import Source
 from limbeck.core.class_names import agreed_classes
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.evaluation.evaluate import METRICS
@@ -37,6 +36,7 @@ from limbeck.runs.sources import (
     calibration_source,
     heldout_source,
     rendering_of,
+    size_of,
     training_source,
 )
 from limbeck.runs.stores import (
@@ -217,7 +217,7 @@ class _Surveyor:
                     step, kind, rendered, *(one.positions for one in (student, *teachers.values()))
                 )
             source = training_source(rendered, rendering, step, self.known.tokenizer(student), student.config)
-            self.seen.entries[place] = _size(source)
+            self.seen.entries[place] = size_of(source)
             with problems.at(f"{where}.teacher.route"):
                 check_route(step.teacher, self.seen.rows[step.rows])
         if step.selection is not None and step.selection.other is not None:
@@ -231,8 +231,7 @@ class _Surveyor:
             problems.note(ConfigError(problem), where)
         views = {}
         if not is_foreign and rendered is not None:
-            tokenizer = self.known.tokenizer(student)
-            reading = Reading(step.rows, self.seen.rows[step.rows], tokenizer, rendering, self.seen.renderer)
+            reading = self._reading(step.rows, student, rendering)
             views = views_planned(step, where, reading, self.known, self.seen.recipe.steps[:place])
             self.seen.notes.setdefault(place, []).extend(view.note for view in views.values())
         for path, word in stores_of(step).items():
@@ -289,16 +288,17 @@ class _Surveyor:
             for name, other in apart.items():
                 with self.seen.problems.at(f"{where}.{name}"):
                     self._render(step.rows, other, own_rendering(rendering, other.positions))
+            reading = self._reading(step.rows, model, rendering)
+            views = views_planned(step, where, reading, self.known, self.seen.recipe.steps[:place])
+            self.seen.notes.setdefault(place, []).extend(view.note for view in views.values())
             with self.seen.problems.at(f"{where}.teacher.route"):
                 check_route(step.teacher, self.seen.rows[step.rows])
-            self.seen.entries[place] = _size(
+            self.seen.entries[place] = size_of(
                 heldout_source(rendered, rendering, self.known.tokenizer(model), model.config)
             )
 
     def _compare(self, place: int, step: Compare) -> None:
         """Reads results alone; between the steps it is checked with the recipe."""
-
-    # What steps have in common.
 
     def _classes(self, place: int, step: Train | Evaluate) -> tuple[str, ...]:
         """The classes of a step in the order of their scores; says where an order is assumed."""
@@ -393,10 +393,9 @@ class _Surveyor:
             teacher_length=teacher_length(step, teacher.positions),
         )
 
+    def _reading(self, rows: str, shape: Shape, rendering: Rendering) -> Reading:
+        tokenizer = self.known.tokenizer(shape)
+        return Reading(rows, self.seen.rows[rows], tokenizer, rendering, self.seen.renderer)
+
     def _render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
         return self.seen.renderer.render(rows, self.seen.rows[rows], self.known.tokenizer(shape), rendering)
-
-
-def _size(source: Source) -> tuple[int, int]:
-    lengths: list[int] = source.lengths  # type: ignore[attr-defined]
-    return len(lengths), sum(lengths)

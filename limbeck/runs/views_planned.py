@@ -6,27 +6,33 @@ from typing import Any
 
 from limbeck.core.errors import ConfigError
 from limbeck.recipes.check import store_maker
-from limbeck.recipes.model import Capture, Step, Train
+from limbeck.recipes.model import Capture, Evaluate, Step, Train
 from limbeck.runs.known import KnownModels
 from limbeck.runs.stores import captured_length, open_store, tokenizer_of_store
 from limbeck.runs.views import OwnView, Reading
 from limbeck.signals.manifest import MANIFEST
+from limbeck.teachers.vocabulary import same_ids
 
 _BY_TOKEN = frozenset({"teacher_states", "teacher_qkv", "spans"})
 
 
 def views_planned(
-    step: Train, where: str, reading: Reading, known: KnownModels, earlier: Sequence[Step]
+    step: Train | Evaluate, where: str, reading: Reading, known: KnownModels, earlier: Sequence[Step]
 ) -> dict[str, OwnView]:
-    """The own formats of models and stores that teach, by their word; what cannot go with one is noted."""
+    """The own formats of models and stores that teach, by their word; what cannot go with one is noted.
+
+    Teachers with other token ids are left out: they read texts, not formats.
+    """
     found: dict[str, OwnView] = {}
     for path, one in (step.teacher.members if step.teacher is not None else {}).items():
         word = one.model or one.signals
         with known.problems.at(f"{where}.teacher.{path}".rstrip(".")):
             own = _format(word, known, earlier) if one.view == "own" else None
-            view = None if own is None else reading.own_view(*own)
+            is_alike = own is not None and same_ids(reading.tokenizer, own[0])
+            view = reading.own_view(*own) if own is not None and is_alike else None
             if view is not None:
-                _check(step, view)
+                if isinstance(step, Train):
+                    _check(step, view)
                 found[word] = view
     return found
 

@@ -158,3 +158,48 @@ def test_inner_layers_cannot_be_compared_across_formats(formats, tmp_path):
         make_plan(recipe(formats, str(formats / "teacher"), objective=[term]), tmp_path)
     teacher = {"model": str(formats / "teacher"), "view": "student"}
     make_plan(recipe(formats, teacher, objective=[term]), tmp_path)
+
+
+def evaluated(formats: Path, out: Path, **teacher) -> dict:
+    """The teacher is measured beside a student of its own weights that has no template."""
+    save_model(
+        AutoModelForCausalLM.from_pretrained(formats / "teacher"), tokenizer_with(None, "</s>"), out / "same"
+    )
+    step = {
+        "model": str(out / "same"),
+        "teacher": {"model": str(formats / "teacher")} | teacher,
+        "rows": "rows.heldout",
+        "metrics": ["perplexity", "fidelity", "generation"],
+        "max_length": 64,
+        "max_new_tokens": 4,
+    }
+    load = {"out": "rows", "path": str(formats / "rows.jsonl"), "heldout": 6}
+    made = Recipe.from_data({"limbeck": 1, "name": "formats", "steps": [{"load": load}, {"evaluate": step}]})
+    return limbeck.run(made, out / "run", progress=Silent()).evaluation["metrics"]
+
+
+def nats(metrics: dict, name: str) -> float:
+    return metrics["perplexity"]["subjects"][name]["nats_per_token"]["value"]
+
+
+def test_an_evaluation_reads_the_teacher_in_its_own_format(formats, tmp_path):
+    read_alike = evaluated(formats, tmp_path / "a", view="student")
+    assert nats(read_alike, "teacher") == pytest.approx(nats(read_alike, "student"), abs=1e-6)
+    assert read_alike["fidelity"]["subjects"]["student"]["overall"]["forward_kl"]["value"] < 1e-6
+    own = evaluated(formats, tmp_path / "b")
+    assert abs(nats(own, "teacher") - nats(own, "student")) > 0.01
+    assert own["fidelity"]["subjects"]["student"]["overall"]["forward_kl"]["value"] > 0.01
+
+
+def test_the_teacher_completes_prompts_of_its_own_format(formats, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(formats / "teacher")
+    tokenizer = AutoTokenizer.from_pretrained(formats / "teacher")
+    metrics = evaluated(formats, tmp_path)
+    sample = metrics["generation"]["samples"][0]
+    asked = sample["prompt"].removeprefix("User:\n").removesuffix("\n\nAssistant:\n")
+    ids = tokenizer(
+        f"<|user|>\n{asked}{MARK}\n<|assistant|>\n", add_special_tokens=False, return_tensors="pt"
+    )
+    written = model.generate(**ids, max_new_tokens=4, do_sample=False, eos_token_id=tokenizer.eos_token_id)
+    text = tokenizer.decode(written[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert sample["texts"]["teacher"] == text

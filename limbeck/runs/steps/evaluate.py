@@ -1,6 +1,7 @@
 """`evaluate`: teacher, student and baseline on the same held-out rows; then report and model card."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 from datasets import Dataset
 from torch.nn import ModuleList
 
-from limbeck.core.batch import Source
+from limbeck.core.batch import Batch, Source
 from limbeck.core.files import write_json
 from limbeck.core.models import ModelKind
-from limbeck.core.outputs import Needs
+from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
@@ -26,7 +27,8 @@ from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
 from limbeck.runs.steps.work import Made, Work
 from limbeck.runs.teachers import make_route
-from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member
+from limbeck.runs.views import OwnView, Reading
+from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member, OwnViewTeacher
 
 VERSION = 1
 """Raised when the same step makes other measures: what an earlier limbeck made is then made anew."""
@@ -71,6 +73,11 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
             for one in words
             if one in group.columns
         ]
+    reading = Reading(name, rows, tokenizer, rendering, work.renderer)
+    places = {one: word for one, (_, word) in words.items()}
+    views = _views(step, places, subjects, reading, work)
+    notes += [f"{one}: {view.note}" for one, view in views.items()]
+    subjects = [_viewed(one, views.get(one.name), work.load_tokenizer(places[one.name])) for one in subjects]
     if step.teacher is not None and step.teacher.ensemble:
         shared = groups[0].vocabulary if kind in _TOKENS else None
         subjects.insert(0, _ensemble(step.teacher, rows, subjects, shared))
@@ -182,6 +189,57 @@ def _subject(
     )
 
 
+def _views(
+    step: Evaluate, words: Mapping[str, str], subjects: Sequence[Subject], reading: Reading, work: Work
+) -> dict[str, OwnView]:
+    """Subjects with the student's token ids that read the rows in a chat format of their own, by name."""
+    parts = step.teacher.members.values() if step.teacher is not None else ()
+    asked = {one.model for one in parts if one.view == "student"}
+    found = {}
+    for subject in subjects:
+        if subject.source is None and words[subject.name] not in asked:
+            own = work.load_tokenizer(words[subject.name])
+            view = reading.own_view(own, positions_of(subject.model.config))
+            if view is not None:
+                found[subject.name] = view
+    return found
+
+
+def _viewed(subject: Subject, view: OwnView | None, tokenizer: Any) -> Subject:
+    """The subject with its own prompts, and its answers at the student's positions.
+
+    Where some of these are not answered, it is compared as a model with another tokenizer is.
+    """
+    if view is None:
+        return subject
+    source = view.viewed.source
+    if view.viewed.unanswered:
+        return replace(subject, tokenizer=tokenizer, source=source)
+    vocabulary = subject.reader.vocabulary
+    assert vocabulary is not None, "only causal models read formats"
+    model = LocalTeacher(subject.model, vocabulary)
+    teacher = OwnViewTeacher(model, view.viewed, ends=view.ends, vocabulary=vocabulary)
+    answer = partial(teacher.answer, needs=Needs(distribution=True))
+    return replace(subject, tokenizer=tokenizer, answer=answer, prompts=source)
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """A subject as a member of an ensemble."""
+
+    subject: Subject
+
+    def answer(self, batch: Batch, needs: Needs) -> Outputs:
+        """Its distribution at every position of `batch`."""
+        if self.subject.answer is not None:
+            return self.subject.answer(batch)
+        return self.subject.reader.read(batch.inputs, needs)
+
+    def to(self, device: Any) -> "_Answering":
+        """Where its model is; returns itself."""
+        return self
+
+
 def _ensemble(
     teacher: Teacher, rows: Dataset, subjects: Sequence[Subject], vocabulary: int | None
 ) -> Subject:
@@ -195,7 +253,7 @@ def _ensemble(
     answering = EnsembleTeacher(
         [
             Member(
-                LocalTeacher(one.model, vocabulary),
+                _Answering(one),
                 part.called,
                 weight=part.weight,
                 temperature=part.temperature,
@@ -215,6 +273,7 @@ def _ensemble(
         reader=members[0].reader,
         description=f"{'one a row' if teacher.route else f'mean of the {mean}'} of {listed}",
         answer=partial(answering.answer, needs=Needs(distribution=True)),
+        is_mean=True,
     )
 
 
