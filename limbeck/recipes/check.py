@@ -7,6 +7,7 @@ from typing import Literal
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
+from limbeck.core.model_words import place_of
 from limbeck.recipes.check_comparison import comparison_problems
 from limbeck.recipes.check_ensembles import ensemble_problems
 from limbeck.recipes.check_stores import store_problems
@@ -82,7 +83,9 @@ def rows_of(step: Step) -> dict[str, str]:
 def maker(word: str, steps: Sequence[Step]) -> int | None:
     """The place of the step whose model `word` is; None when it is a folder or an id."""
     places = [
-        place for place, step in enumerate(steps) if isinstance(step, Build | Train) and step.out == word
+        place
+        for place, step in enumerate(steps)
+        if isinstance(step, Build | Train) and step.out == place_of(word)
     ]
     return places[-1] if places else None
 
@@ -191,7 +194,8 @@ def _unknown_rows(rows: str, out: str, earlier: Sequence[Step], later: Sequence[
 def _model_problems(
     step: Step, where: str, earlier: Sequence[Step], later: Sequence[Step]
 ) -> Iterator[Problem]:
-    for inner, word in models_of(step).items():
+    for inner, named in models_of(step).items():
+        word = place_of(named)
         same = next((other for other in earlier if other.out == word), None)
         if same is not None and not isinstance(same, Build | Train):
             yield Problem(

@@ -85,7 +85,7 @@ class Comparison:
         """
         made, start = common_start(self.student, seed=self.seed)
         warmed = (self._train("warmed", start, PLAIN, max_steps=sft_steps),) if sft_steps else ()
-        start = Student(model="warmed") if warmed else start
+        start = start.at("warmed") if warmed else start
         return Recipe(
             name=name,
             steps=(

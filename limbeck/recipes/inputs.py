@@ -62,7 +62,7 @@ def common_start(student: StudentLike, *, seed: int) -> tuple[tuple[Step, ...], 
     if wanted.model is not None:
         return (), wanted
     rows = ROWS if wanted.prune is not None else None
-    return (Build(out=START, student=wanted, rows=rows, seed=seed),), Student(model=START)
+    return (Build(out=START, student=wanted, rows=rows, seed=seed),), wanted.at(START)
 
 
 def as_teacher(teacher: TeacherLike) -> Teacher:

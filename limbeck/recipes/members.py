@@ -5,12 +5,14 @@ from typing import Any, Literal
 from pydantic import Field, model_serializer, model_validator
 
 from limbeck.core.config import Config
+from limbeck.core.model_words import place_of
+from limbeck.recipes.named_models import NamesModel, option_problems, with_words, without_words
 
 View = Literal["own", "student"]
 VIEW = "whose chat format it reads the rows in: that of its own tokenizer, or the student's"
 
 
-class Member(Config):
+class Member(NamesModel):
     """One teacher of an ensemble: a `model` or stored `signals`, with its share and its task."""
 
     model: str = Field(default="", description="a folder, a hub id, or the `out` of an earlier step")
@@ -26,7 +28,7 @@ class Member(Config):
     def _from_word(cls, value: Any) -> Any:
         if isinstance(value, dict) and "ensemble" in value:
             raise ValueError("must be a model or a store, got another ensemble. Put its members here.")
-        return {"model": value} if isinstance(value, str) else value
+        return with_words(value)
 
     @model_validator(mode="after")
     def _is_one_of_two(self) -> "Member":
@@ -35,17 +37,20 @@ class Member(Config):
                 "must be a model or a store, for example {model: DIR_OR_ID} or {signals: DIR}, got "
                 f"{'both' if self.model else 'neither'}."
             )
+        problems = list(option_problems(self, has_model=bool(self.model)))
+        if problems:
+            raise ValueError(" ".join(problems))
         return self
 
     @property
     def called(self) -> str:
         """Its name, in routes and reports."""
-        return self.name or self.model or self.signals
+        return self.name or place_of(self.model) or self.signals
 
     @model_serializer
     def _short(self) -> dict[str, Any]:
         fields = type(self).model_fields
-        values = {name: getattr(self, name) for name in fields}
+        values = without_words({name: getattr(self, name) for name in fields})
         return {name: value for name, value in values.items() if value != fields[name].default}
 
 

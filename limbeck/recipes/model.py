@@ -12,6 +12,7 @@ from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.compare import Compare
+from limbeck.recipes.named_models import Word
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.text import read_yaml, write_yaml
 from limbeck.signals.payload import Payload, TopKPayload
@@ -85,7 +86,7 @@ class Watch(Config):
     rows: str
     every: int = Field(default=100, ge=1, description="optimizer steps")
     loss: bool = Field(default=True, description="validation_loss: the terms that learn from data")
-    distances: dict[str, str] = Field(
+    distances: dict[str, Word] = Field(
         default_factory=dict, description="name: model; mean divergence between that model and the student"
     )
     divergence: Literal["forward_kl", "reverse_kl", "jsd"] = Field(
@@ -172,9 +173,9 @@ class Evaluate(Config):
 
     kind: ClassVar[str] = "evaluate"
     out: str = "evaluation"
-    model: str
+    model: Word
     teacher: Teacher | None = None
-    baseline: str | None = None
+    baseline: Word | None = None
     rows: str
     metrics: tuple[METRICS, ...] = Field(min_length=1)
     model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"

@@ -10,11 +10,9 @@ from limbeck.core.config import Config
 from limbeck.core.lookup import unknown
 from limbeck.core.signals import SIGNALS
 from limbeck.recipes.members import VIEW, Member, Route, View
+from limbeck.recipes.named_models import FORMS, NamesModel, option_problems, with_words, without_words
 
 Options = dict[str, Any]
-
-FORMS = ("model", "cut", "prune", "fresh")
-"""The ways to come by a student; each names a model."""
 
 BYTES = "bytes"
 """The tokenizer word that names no folder: UTF-8 bytes are the tokens."""
@@ -29,10 +27,11 @@ PRUNED = (
 """Sizes that pruning can change."""
 
 
-class Student(Config):
+class Student(NamesModel):
     """Where the student comes from: `model`, or cut, pruned or new in the shape of another.
 
-    A model is a folder, a hub id, or the `out` of an earlier step.
+    A model is a folder, a hub id, or the `out` of an earlier step. It is trained in float32 and saved in
+    the dtype it comes in, unless `dtype` says what it is trained and saved in.
     """
 
     model: str | None = Field(default=None, description="taken as it is")
@@ -58,7 +57,7 @@ class Student(Config):
     @model_validator(mode="before")
     @classmethod
     def _from_word(cls, value: Any) -> Any:
-        return {"model": value} if isinstance(value, str) else value
+        return with_words(value)
 
     @model_validator(mode="after")
     def _is_one_form(self) -> "Student":
@@ -84,6 +83,10 @@ class Student(Config):
         """The model that the student is, or is made from."""
         return str(getattr(self, self.form))
 
+    def at(self, out: str) -> "Student":
+        """The student as a step has made it: the `out` of that step, trained and saved in the same dtype."""
+        return Student(model=out, dtype=self.dtype)
+
     def _pruning_problems(self) -> Iterator[str]:
         if self.prune is None:
             for name in ("ratio", "importance"):
@@ -103,11 +106,11 @@ class Student(Config):
 
     @model_serializer
     def _short(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        values = without_words({name: getattr(self, name) for name in type(self).model_fields})
         return {name: value for name, value in values.items() if value not in (None, {})}
 
 
-class Teacher(Config):
+class Teacher(NamesModel):
     """Who answers: a `model` (a folder, a hub id, or the `out` of an earlier step), or stored `signals`.
 
     A store is a folder, or the `out` of a capture step; only training reads one. Several of either are
@@ -129,7 +132,7 @@ class Teacher(Config):
     @model_validator(mode="before")
     @classmethod
     def _from_word(cls, value: Any) -> Any:
-        return {"model": value} if isinstance(value, str) else value
+        return with_words(value)
 
     @model_validator(mode="after")
     def _is_one_form(self) -> "Teacher":
@@ -141,7 +144,7 @@ class Teacher(Config):
             )
         if self.signals and self.noise:
             raise ValueError(f"noise must be 0 with a store, which has no logits, got {self.noise:g}.")
-        problems = list(self._ensemble_problems())
+        problems = [*option_problems(self, has_model=bool(self.model)), *self._ensemble_problems()]
         if problems:
             raise ValueError(" ".join(problems))
         return self
@@ -188,7 +191,7 @@ class Teacher(Config):
     @model_serializer
     def _short(self) -> dict[str, Any]:
         fields = type(self).model_fields
-        values = {name: getattr(self, name) for name in fields}
+        values = without_words({name: getattr(self, name) for name in fields})
         given = {name: value for name, value in values.items() if value != fields[name].default}
         if self.ensemble:
             given["ensemble"] = [member.model_dump(mode="json") for member in self.ensemble]

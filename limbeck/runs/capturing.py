@@ -73,7 +73,7 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
     source = PaddedSource(rendered, rendering, int(tokenizer.pad_token_id), decoder_start(config, tokenizer))
     vocabulary = min(int(config.get_text_config().vocab_size), 1 + max(tokenizer.get_vocab().values()))
     device = ranks.device()
-    teacher = LocalTeacher(load_model(place, kind), vocabulary).to(device)
+    teacher = LocalTeacher(load_model(place, kind, dtype="auto"), vocabulary).to(device)
 
     def answers() -> Any:
         held, stride = 0, 7919  # a prime: rows from everywhere, whatever they are sorted by

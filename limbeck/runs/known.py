@@ -9,7 +9,8 @@ from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import did_you_mean
-from limbeck.core.models import ModelKind
+from limbeck.core.model_words import model_word, place_of
+from limbeck.core.models import ModelKind, check_weights
 from limbeck.recipes.model import Evaluate, Train
 from limbeck.runs.collect import Problems
 from limbeck.runs.models import Shape, located, read_shape, tokenizer_of
@@ -32,11 +33,13 @@ class KnownModels:
     _tokenizers: dict[str, Any] = field(default_factory=dict)
     _unread: set[str] = field(default_factory=set)
     _refused: set[tuple[str, str]] = field(default_factory=set)
+    _checked: set[tuple[str, ModelKind, int | None]] = field(default_factory=set)
 
     def shape(self, word: str, where: str) -> Shape | None:
         """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
-        is_made = word in self.outs
-        if not is_made and word not in self.shapes and word not in self._unread:
+        if place_of(word) in self.outs:
+            return self.shapes.get(place_of(word))
+        if word not in self.shapes and word not in self._unread:
             self._unread.add(word)  # a wrong model is said once, where it is named first
             with self.problems.at(where):
                 self.shapes[word] = self._read(word)
@@ -58,6 +61,17 @@ class KnownModels:
             self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
         return self._tokenizers[shape.tokenizer]
 
+    def check_weights(self, word: str, kind: ModelKind, num_labels: int | None) -> None:
+        """Raise what loading a model from its files would raise; each is looked at, and refused, once.
+
+        Raises:
+            ModelError: see `core.models.check_weights`.
+        """
+        key = (model_word(word).without("dtype").joined, kind, num_labels)
+        if key not in self._checked:
+            self._checked.add(key)
+            check_weights(located(word), kind, num_labels=num_labels)
+
     def shared(self, student: Shape, teacher: Shape) -> str | None:
         """A sentence on the vocabulary that both share; None where there is nothing to say, or it was said.
 
@@ -75,9 +89,10 @@ class KnownModels:
         return shared.note
 
     def _read(self, word: str) -> Shape:
-        near = did_you_mean(word, self.outs)
-        is_asset = located(word) != word
-        if "/" not in word and "Did you mean" in near and not is_asset and not Path(word).exists():
+        place = place_of(word)
+        near = did_you_mean(place, self.outs)
+        is_asset = place_of(located(word)) != place
+        if "/" not in place and "Did you mean" in near and not is_asset and not Path(place).exists():
             raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
         return read_shape(word)
 
@@ -113,7 +128,7 @@ def check_longest(longest: int, *shapes: Shape | None) -> None:
             raise ConfigError(
                 Problem(
                     "max_length",
-                    f"must be at most {shape.positions}, the positions of {shape.tokenizer}, got rows of "
+                    f"must be at most {shape.positions}, the positions of {shape.name}, got rows of "
                     f"{longest} tokens. Set max_length={shape.positions}.",
                 )
             )

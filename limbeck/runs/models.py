@@ -10,14 +10,17 @@ from transformers import PreTrainedConfig
 from limbeck.assets import asset_names, asset_path
 from limbeck.core.class_names import own_class_names
 from limbeck.core.errors import ModelError, Problem
+from limbeck.core.model_words import model_word
 from limbeck.core.models import (
     ModelKind,
     count_parameters,
+    dtype_of,
     estimate_parameters,
     fresh_model,
     kind_of,
     load_tokenizer,
     read_config,
+    saved_dtype,
 )
 from limbeck.recipes.parts import BYTES, Student
 from limbeck.students import (
@@ -46,6 +49,7 @@ class Shape:
         tokenizer: folder or id that its tokenizer comes from, or `bytes` (see `tokenizer_of`).
         parameters: number of weights.
         classes: names of a tuned class head in the order of its scores; empty without one.
+        saved: dtype that its weights lie in on disk.
     """
 
     config: PreTrainedConfig
@@ -53,6 +57,12 @@ class Shape:
     tokenizer: str
     parameters: int
     classes: tuple[str, ...] = ()
+    saved: torch.dtype = torch.float32
+
+    @property
+    def name(self) -> str:
+        """Of the model, as messages say it."""
+        return model_word(self.tokenizer).said
 
     @property
     def width(self) -> int:
@@ -81,11 +91,29 @@ def positions_of(config: PreTrainedConfig) -> int | None:
 
 
 def located(word: str) -> str:
-    """The folder or id that a model word means, when it is no `out`: assets of the package by their name."""
-    name = word.removeprefix(_ASSETS)
-    if name in asset_names() and not (Path(word) / "config.json").exists():
-        return str(asset_path(name))
-    return str(Path(word).expanduser()) if word.startswith("~") else word
+    """The model that a word means, when it is no `out`: assets of the package by their name; options stay."""
+    named = model_word(word)
+    name = named.place.removeprefix(_ASSETS)
+    if name in asset_names() and not (Path(named.place) / "config.json").exists():
+        return replace(named, place=str(asset_path(name))).joined
+    if named.place.startswith("~"):
+        return replace(named, place=str(Path(named.place).expanduser())).joined
+    return word
+
+
+def loaded_dtype(word: str, shape: Shape) -> torch.dtype:
+    """The dtype in which a model that is not trained is loaded."""
+    return dtype_of(model_word(word), shape.saved, "auto")
+
+
+def trained_dtype(student: Student, shape: Shape) -> torch.dtype:
+    """The dtype in which a student is trained."""
+    return dtype_of(model_word(student.origin), shape.saved, "float32")
+
+
+def exported_dtype(student: Student, saved: torch.dtype) -> torch.dtype:
+    """The dtype in which a student is saved: what it says, else that of the model it is made from."""
+    return dtype_of(model_word(student.origin), saved, "auto")
 
 
 def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
@@ -97,9 +125,10 @@ def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
     place = located(word)
     config = read_config(place)
     known = kind or _kind(config)
-    tokenizer = place if place != BYTES else f"./{BYTES}"  # a folder of that name, not the word
+    owner = model_word(place).without("dtype").joined
+    tokenizer = owner if owner != BYTES else f"./{BYTES}"  # a folder of that name, not the word
     parameters = estimate_parameters(config, known or "encoder")
-    return Shape(config, known, tokenizer, parameters, own_class_names(config))
+    return Shape(config, known, tokenizer, parameters, own_class_names(config), saved_dtype(config))
 
 
 def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
@@ -125,7 +154,8 @@ def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape
         ModelError: layers that are not there, sizes that do not go together, or a model that cannot be
             pruned.
     """
-    shape = _made_shape(student, origin, kind or origin.kind)
+    made = _made_shape(student, origin, kind or origin.kind)
+    shape = replace(made, saved=exported_dtype(student, origin.saved))
     return shape if student.tokenizer is None else _retokenised_shape(student, shape)
 
 
@@ -142,7 +172,7 @@ def _made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shap
         sizes = dict(student.sizes)
     with torch.device("meta"):
         made = fresh(origin.config, sizes, seed=0, kind=kind or "encoder")
-    return Shape(made.config, kind, origin.tokenizer, count_parameters(made), origin.classes)
+    return replace(origin, config=made.config, kind=kind, parameters=count_parameters(made))
 
 
 def _retokenised_shape(student: Student, shape: Shape) -> Shape:
@@ -192,7 +222,7 @@ def _pruned_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Sh
             )
         )
     config = pruned_config(origin.config, pruned_sizes(student, origin.config))
-    return Shape(config, kind, origin.tokenizer, estimate_parameters(config, kind))
+    return replace(origin, config=config, kind=kind, parameters=estimate_parameters(config, kind), classes=())
 
 
 def kept_layers(student: Student, config: PreTrainedConfig) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

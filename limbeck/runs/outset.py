@@ -11,7 +11,9 @@ from typing import Any
 
 from limbeck.assets import asset_names
 from limbeck.core.errors import ConfigError, ModelError, Problem, UserError
-from limbeck.recipes.parts import BYTES, FORMS
+from limbeck.core.model_words import model_word, place_of, with_options
+from limbeck.recipes.named_models import FORMS
+from limbeck.recipes.parts import BYTES
 from limbeck.rows.problems import missing_data
 from limbeck.runs.folder import RunFolder
 
@@ -90,15 +92,20 @@ def missing_tokenizer(word: str | None) -> str | None:
 
 def missing_model(word: str) -> str | None:
     """What is wrong with a model word that can be seen to be a place and no model; None otherwise."""
-    path = Path(word).expanduser()
-    if word.removeprefix(_ASSETS) in asset_names() or (path / "config.json").is_file():
+    named = model_word(word)
+    word, path = named.place, Path(named.place).expanduser()
+    if word.removeprefix(_ASSETS) in asset_names() or (path / (named.gguf_file or "config.json")).is_file():
         return None
     if path.is_dir():
-        if (path / "adapter_config.json").is_file():
+        if named.gguf_file or (path / "adapter_config.json").is_file() or any(path.glob("*.gguf")):
             return None  # said in full where the model is read
         return f"model must be a folder with a config.json, got {path}, which has none.{_near(path, path)}"
     if path.is_file():
-        return f"model must be a folder with a config.json, got the file {path}. Name its folder."
+        return (
+            None
+            if path.suffix == ".gguf"
+            else f"model must be a folder, got the file {path}. Name its folder."
+        )
     if word.startswith((".", "/", "~")) or word.count("/") > 1:
         near = _near(path, path.parent)
         return f"model must be an existing folder with a config.json, got {word}, which does not exist.{near}"
@@ -118,7 +125,7 @@ def _missing(steps: Any) -> Iterator[UserError]:
         if kind == "load" and isinstance(path, str) and (message := missing_data(path)):
             yield ConfigError(Problem(where, message))
         for key, word in _models(fields):
-            if word not in known and (message := missing_model(word)):
+            if place_of(word) not in known and word not in known and (message := missing_model(word)):
                 known.add(word)
                 yield ModelError(Problem(f"{where}.{key}", message))
         if message := missing_tokenizer(_tokenizer(fields.get("student"))):
@@ -130,15 +137,15 @@ def _models(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("student", word) for _, word in _origins(fields.get("student")))
     yield from ((f"teacher.{path}", word) for path, word in _teachers(fields.get("teacher")))
     for key in ("model", "baseline"):
-        if isinstance(fields.get(key), str):
-            yield key, fields[key]
+        yield from ((key, word) for _, word in _origins(fields.get(key)))
 
 
 def _origins(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield "model", value
     elif isinstance(value, dict):
-        yield from ((key, value[key]) for key in FORMS if isinstance(value.get(key), str))
+        words = ((key, value[key]) for key in FORMS if isinstance(value.get(key), str))
+        yield from ((key, with_options(word, value).joined) for key, word in words)
 
 
 def _tokenizer(value: Any) -> str | None:

@@ -10,13 +10,14 @@ import psutil
 import torch
 
 from limbeck.core.errors import Problem, ResourceError
+from limbeck.core.model_words import model_word, place_of
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
 from limbeck.recipes.check import PARTS, path_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
-from limbeck.runs.models import Shape
+from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
 from limbeck.runs.rollouts import written_by
 from limbeck.runs.sources import ENTRIES
 from limbeck.runs.stores import predicted_bytes
@@ -175,6 +176,7 @@ def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> Plann
     shape, origin = seen.models.get(step.out), seen.models.get(step.student.origin)
     size = shape.parameters if shape else 0
     memory, seconds, tokens = size * _FLOAT, None, None
+    saved = _FLOAT if shape is None else exported_dtype(step.student, shape.saved).itemsize
     if step.student.prune is not None and origin is not None:
         # The whole model is read forwards and, for gradients of activations only, half backwards.
         tokens = seen.entries.get(place, (0, 0))[1] or None
@@ -188,8 +190,9 @@ def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> Plann
         parameters=size or None,
         tokens=tokens,
         memory=memory,
-        disk=size * _FLOAT,
+        disk=size * saved,
         seconds=seconds,
+        notes=_notes(place, seen),
     )
 
 
@@ -202,11 +205,11 @@ def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) 
         place,
         "generate",
         step.out,
-        f"{step.teacher.model} writes for {step.rows}",
+        f"{model_word(step.teacher.model).said} writes for {step.rows}",
         rows=count,
         teacher_parameters=size or None,
         tokens=tokens,
-        memory=size * _FLOAT,
+        memory=_read_bytes([step.teacher.model], seen),
         disk=tokens * _FLOAT,
         seconds=_WRITING * size * tokens / speed,
         notes=_notes(place, seen),
@@ -229,14 +232,14 @@ def _planned_capture(place: int, step: Capture, seen: Survey, speed: float) -> P
         place,
         "capture",
         step.out,
-        f"{step.teacher.model} answers {step.rows}, kept as {step.payload.name}",
+        f"{model_word(step.teacher.model).said} answers {step.rows}, kept as {step.payload.name}",
         rows=rows,
         teacher_parameters=size or None,
         tokens=tokens or None,
-        memory=size * _FLOAT,
+        memory=_read_bytes([step.teacher.model], seen),
         disk=stored,
         seconds=_FORWARD * size * tokens / speed,
-        notes=tuple(notes),
+        notes=(*notes, *_notes(place, seen)),
     )
 
 
@@ -267,6 +270,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         notes += (_rollout_note(written),)
     batch = step.per_device_train_batch_size * step.max_length
     moments = 1 + 1 + _ADAM
+    trained = trained_dtype(step.student, student).itemsize
     return PlannedStep(
         place,
         "train",
@@ -276,8 +280,10 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         teacher_parameters=taught or None,
         optimizer_steps=steps,
         tokens=tokens,
-        memory=_FLOAT * (moments * size + taught + _kept(student, batch)),
-        disk=_FLOAT * size,
+        memory=trained * moments * size
+        + _read_bytes(_taught_by(step), seen)
+        + _FLOAT * _kept(student, batch),
+        disk=exported_dtype(step.student, student.saved).itemsize * size,
         seconds=None if work is None else work / (speed * count),
         notes=notes,
     )
@@ -313,9 +319,19 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         f"{', '.join(step.metrics)} on {step.rows}",
         rows=None if rows is None else len(rows),
         tokens=tokens or None,
-        memory=sum(sizes) * _FLOAT,
+        memory=_read_bytes([word for word in words if word is not None], seen),
         seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
         notes=_notes(place, seen),
+    )
+
+
+def _read_bytes(words: list[str], seen: Survey) -> int:
+    """Bytes of models that are read and not trained, each in the dtype it is loaded in."""
+    shapes = {word: seen.models.get(word) or seen.models.get(place_of(word)) for word in words}
+    return sum(
+        shape.parameters * loaded_dtype(word, shape).itemsize
+        for word, shape in shapes.items()
+        if shape is not None
     )
 
 
@@ -328,7 +344,8 @@ def _disk_at_most(steps: tuple[PlannedStep, ...], seen: Survey) -> int:
     kept = sum(step.disk for step in steps)
     trained = [step for step in steps if step.kind == "train"]
     copy = trained[-1].disk if trained else 0
-    checkpoints = max((step.disk * (1 + _ADAM) * _CHECKPOINTS for step in trained), default=0)
+    weights = max((step.parameters or 0 for step in trained), default=0)
+    checkpoints = weights * _FLOAT * (1 + _ADAM) * _CHECKPOINTS
     return kept + copy + checkpoints
 
 
@@ -338,7 +355,7 @@ def _kept(shape: Shape, tokens: int) -> int:
 
 def _made(step: Build) -> str:
     student = step.student
-    made = _made_from(step)
+    made = model_word(_made_from(step)).said if student.model is not None else _made_from(step)
     return made if student.tokenizer is None else f"{made}, tokens of {student.tokenizer}"
 
 
@@ -347,12 +364,12 @@ def _made_from(step: Build) -> str:
     if student.model is not None:
         return student.model
     if student.cut is not None:
-        return f"{student.cut}, layers {student.layers}"
+        return f"{model_word(student.cut).said}, layers {student.layers}"
     sizes = ", ".join(f"{name} {value}" for name, value in student.sizes.items())
     if student.prune is not None:
         share = f"{student.ratio:.0%} of its parameters away" if student.ratio is not None else sizes
-        return f"{student.prune} pruned by {step.rows}, {share}"
-    return f"new weights, shape of {student.fresh}" + (f", {sizes}" if sizes else "")
+        return f"{model_word(student.prune).said} pruned by {step.rows}, {share}"
+    return f"new weights, shape of {model_word(student.fresh or '').said}" + (f", {sizes}" if sizes else "")
 
 
 def _weight(weight: object) -> str:

@@ -115,7 +115,9 @@ class _Maker:
         return shared_vocabulary(self.tokenizer, self.work.load_tokenizer(word), self._size, size).size
 
     def _live(self, one: TeacherPart | MemberPart, vocabulary: int | None) -> LocalTeacher:
-        model = self.work.load_model(one.model, self.kind, self.label_names)
+        model = self.work.load_model(
+            one.model, self.kind, self.label_names, pad=int(self.tokenizer.pad_token_id)
+        )
         noise = one.noise if isinstance(one, TeacherPart) else 0.0
         return LocalTeacher(model, vocabulary, noise=noise, seed=self.step.seed).to(self.work.device)
 

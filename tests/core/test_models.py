@@ -1,5 +1,6 @@
 """Loading, saving and counting models; what the user is told when there is none."""
 
+import json
 import logging
 
 import pytest
@@ -13,10 +14,14 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    LlamaConfig,
+    LlamaForSequenceClassification,
 )
 
 from limbeck.core.errors import ModelError
+from limbeck.core.model_words import ModelWord, model_word
 from limbeck.core.models import (
+    check_weights,
     count_parameters,
     estimate_parameters,
     kind_of,
@@ -26,6 +31,8 @@ from limbeck.core.models import (
     save_model,
 )
 from tests.tiny import (
+    EOS,
+    PAD,
     random_ids,
     tiny_bert,
     tiny_classifier,
@@ -50,6 +57,11 @@ def answer(model):
     decoder = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
     with torch.no_grad():
         return model(input_ids=ids, **decoder)[0]
+
+
+def change_config(folder, **fields):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | fields))
 
 
 @pytest.mark.parametrize(("kind", "build", "auto"), KINDS)
@@ -221,3 +233,125 @@ def test_estimating_a_large_model_takes_no_memory():
     config = AutoConfig.for_model("llama")
     expected = 32 * (4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096) + 2 * 32000 * 4096 + 4096
     assert estimate_parameters(config, "causal") == expected == 6_738_415_616
+
+
+def test_a_word_carries_how_a_model_is_read():
+    word = ModelWord("a b/c", "bfloat16", "v1/x", "q 4&k.gguf", True)
+    assert model_word(word.joined) == word
+    assert word.said == "a b/c (q 4&k.gguf, revision v1/x, bfloat16)"
+    assert model_word("x?y=1") == ModelWord("x?y=1")  # a folder may be called so
+
+
+def test_the_word_says_the_dtype_before_the_caller_does(tmp_path):
+    save_model(tiny_llama(), None, tmp_path / "model")
+    word = f"{tmp_path / 'model'}?dtype=bfloat16"
+    assert load_model(word, "causal", dtype="float32").dtype == torch.bfloat16
+
+
+def test_a_float32_student_is_saved_in_the_dtype_asked_for_and_left_as_it_is(tmp_path):
+    model = tiny_llama()
+    save_model(model, None, tmp_path / "model", dtype=torch.bfloat16)
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["dtype"] == "bfloat16"
+    assert model.dtype == torch.float32
+    assert torch.equal(saved["lm_head.weight"], model.lm_head.weight.to(torch.bfloat16))
+
+
+def test_code_beside_a_model_is_refused_with_the_way_to_allow_it_and_nothing_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
+    folder = save_model(tiny_llama(), tiny_tokenizer(), tmp_path / "own")
+    (folder / "configuration_own.py").write_text(
+        "from transformers import LlamaConfig\nclass OwnConfig(LlamaConfig):\n    model_type = 'own'\n"
+    )
+    (folder / "modeling_own.py").write_text(
+        "from transformers import LlamaForCausalLM\nfrom .configuration_own import OwnConfig\n"
+        "class OwnForCausalLM(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    change_config(
+        folder,
+        model_type="own",
+        architectures=["OwnForCausalLM"],
+        auto_map={
+            "AutoConfig": "configuration_own.OwnConfig",
+            "AutoModelForCausalLM": "modeling_own.OwnForCausalLM",
+        },
+    )
+    with pytest.raises(ModelError, match=r"write \{model: .*own, trust_remote_code: true\}"):
+        read_config(folder)
+    trusted = f"{folder}?trust_remote_code=true"
+    check_weights(trusted, "causal")
+    model = load_model(trusted, "causal")
+    assert type(model).__name__ == "OwnForCausalLM"
+    assert torch.equal(answer(model), answer(tiny_llama()))
+    assert estimate_parameters(read_config(trusted), "causal") == count_parameters(tiny_llama())
+    save_model(model, None, tmp_path / "saved")
+    assert load_model(f"{tmp_path / 'saved'}?trust_remote_code=true", "causal").num_parameters()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": -32}, "hidden_size must be at least 1, got -32"),
+        ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers must be from 1 to 2,000, got 1,000,000"),
+        ({"num_attention_heads": 5}, "cannot be read|must describe a causal model"),
+        ({"hidden_size": "wide"}, "cannot be read|must describe a causal model"),
+        ({"hidden_act": "sofa"}, "cannot be read|must describe a causal model"),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused_before_anything_is_built(change, message, tmp_path):
+    folder = save_model(tiny_llama(), None, tmp_path / "model")
+    change_config(folder, **change)
+    with pytest.raises(ModelError, match=message):
+        estimate_parameters(read_config(folder), "causal")
+
+
+@pytest.mark.parametrize("build", [tiny_llama, tiny_t5, tiny_bert, tiny_gpt2])
+@pytest.mark.parametrize("settings", [False, True])
+def test_a_folder_without_a_vocabulary_has_no_tokenizer(build, settings, tmp_path):
+    # transformers makes an empty one of T5's class, and one of WordPiece from the settings alone.
+    folder = save_model(build(), tiny_tokenizer(), tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    if not settings:
+        (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(ModelError, match=r"got no tokenizer\.json in .*model"):
+        load_tokenizer(folder)
+
+
+def test_a_broken_tokenizer_is_a_model_error(tmp_path):
+    folder = save_model(tiny_llama(), tiny_tokenizer(), tmp_path / "model")
+    (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text()[:200])
+    with pytest.raises(ModelError, match="cannot be read as a tokenizer"):
+        load_tokenizer(folder)
+
+
+def test_a_pad_token_beyond_the_embedding_is_not_used(tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"pad_token": "<beyond>"})
+    assert tokenizer.pad_token_id == len(tokenizer) - 1
+    folder = save_model(tiny_llama(vocab=len(tokenizer) - 1), tokenizer, tmp_path / "model")
+    assert load_tokenizer(folder).pad_token == "</s>"
+
+
+@pytest.mark.parametrize("pad_in_config", [None, 9])
+def test_a_classifier_pads_as_its_tokenizer_does(pad_in_config, tmp_path):
+    config = LlamaConfig(**(tiny_llama().config.to_dict() | {"pad_token_id": pad_in_config, "num_labels": 3}))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_model(LlamaForSequenceClassification(config), tiny_tokenizer(), tmp_path / "model")
+    model = load_model(tmp_path / "model", "classifier")
+    rows = random_ids(4, 6, seed=1)
+    rows[0, -1] = EOS
+    filled = torch.cat([rows, torch.full((4, 3), PAD)], dim=1)
+    mask = (torch.arange(9) < 6).long().expand(4, 9)
+    with torch.no_grad():
+        last = model.score(model.model(rows).last_hidden_state[:, -1])
+        torch.testing.assert_close(model(filled, attention_mask=mask).logits, last, atol=1e-4, rtol=1e-4)
+    assert model.config.pad_token_id == PAD
+    assert save_model(model, None, tmp_path / "again") and read_config(tmp_path / "again").pad_token_id == PAD
+
+
+def test_an_encoder_that_finds_its_class_without_padding_keeps_its_configuration(tmp_path):
+    save_model(tiny_classifier(pad_token_id=7), tiny_encoder_tokenizer(), tmp_path / "model")
+    assert load_model(tmp_path / "model", "classifier").config.pad_token_id == 7

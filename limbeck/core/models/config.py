@@ -1,5 +1,6 @@
 """Configurations of models: read, checked for sizes that no model has, counted, told apart by use."""
 
+import copy
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -130,8 +131,9 @@ def fresh_model(config: PreTrainedConfig, kind: ModelKind) -> PreTrainedModel:
     """The model that `config` describes with random weights in float32, from torch's global generator."""
     check_kind(kind)
     trusted = type(config).__module__.startswith("transformers_modules")
+    own = copy.deepcopy(config)  # transformers writes the dtype into the one it is given
     with quiet_transformers():
-        return AUTO[kind].from_config(config, dtype=torch.float32, trust_remote_code=trusted)
+        return AUTO[kind].from_config(own, dtype=torch.float32, trust_remote_code=trusted)
 
 
 def saved_dtype(config: PreTrainedConfig) -> torch.dtype:
@@ -142,10 +144,16 @@ def saved_dtype(config: PreTrainedConfig) -> torch.dtype:
     return found if isinstance(found, torch.dtype) and found.is_floating_point else torch.float32
 
 
-def dtype_of(word: ModelWord, config: PreTrainedConfig, default: str) -> torch.dtype:
-    """The dtype a model is loaded in: what its word says, else `default`; `auto` is `saved_dtype`."""
+def dtype_of(word: ModelWord, saved: torch.dtype, default: str) -> torch.dtype:
+    """The dtype a model is loaded in: what its word says, else `default`; `auto` is the `saved` one."""
     name = word.dtype or default
-    return saved_dtype(config) if name == "auto" else getattr(torch, name)
+    found: torch.dtype = saved if name == "auto" else getattr(torch, name)
+    return found
+
+
+def said_dtype(dtype: torch.dtype) -> str:
+    """The name of a dtype as people write it: `bfloat16`."""
+    return str(dtype).removeprefix("torch.")
 
 
 def kind_of(config: PreTrainedConfig) -> ModelKind:

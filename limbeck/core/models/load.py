@@ -11,9 +11,11 @@ from limbeck.core.class_names import are_unnamed, folded, listed, name_classes, 
 from limbeck.core.errors import ModelError, UserError
 from limbeck.core.generation_config import read_generation_config
 from limbeck.core.model_words import DtypeName, ModelWord, model_word
-from limbeck.core.models.config import AUTO, ModelKind, check_kind, dtype_of, raw_config
+from limbeck.core.models.config import AUTO, ModelKind, check_kind, dtype_of, raw_config, saved_dtype
+from limbeck.core.models.padding import pad_with
 from limbeck.core.models.places import asked, quiet_transformers, source_of, unreadable
 from limbeck.core.models.text_part import WHERE, text_part
+from limbeck.core.models.tokenizer import load_tokenizer
 from limbeck.core.models.weights import check_files
 
 _NAMED = 3  # tensors named in a message
@@ -29,6 +31,7 @@ def load_model(
     num_labels: int | None = None,
     label_names: Sequence[str] | None = None,
     attn_implementation: str | None = None,
+    pad: int | None = None,
 ) -> PreTrainedModel:
     """A pretrained model, in eval mode, with every weight either found or reported.
 
@@ -43,6 +46,7 @@ def load_model(
         label_names: names of the classes, in order; sets `num_labels`. A tuned head keeps its
             own names and their order: those of its scores; they must be these, case aside.
         attn_implementation: as in transformers; None takes its default.
+        pad: the id that fills up the rows of a classifier; None: that of the tokenizer beside it, if any.
 
     Raises:
         ModelError: no such model, not of this kind, or its head has other classes.
@@ -53,7 +57,7 @@ def load_model(
         _set_labels(config, num_labels, label_names, word.said)
     elif num_labels is not None or label_names is not None:
         raise ModelError(f"kind must be 'classifier' to have labels, got '{kind}'. Leave the labels out.")
-    options: dict[str, Any] = {"dtype": dtype_of(word, config, dtype), **renamed}
+    options: dict[str, Any] = {"dtype": dtype_of(word, saved_dtype(config), dtype), **renamed}
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
     model, report = _from_pretrained(word, kind, config, options)
@@ -61,6 +65,10 @@ def load_model(
         log.info("%s: initialised afresh, to be trained: %s", word.said, name)
     if word.gguf_file:
         _forget_gguf(model)
+    if kind == "classifier":
+        pad = _own_pad(word) if pad is None else pad
+        if pad is not None:
+            pad_with(model, pad)
     return model
 
 
@@ -84,6 +92,13 @@ def check_weights(path_or_id: str | Path, kind: ModelKind, *, num_labels: int | 
         _set_labels(config, num_labels, None, word.said)
     model, report = _from_pretrained(word, kind, config, {"device_map": "meta", **renamed})
     _check_complete(model, report, kind, word)
+
+
+def _own_pad(word: ModelWord) -> int | None:
+    try:
+        return int(load_tokenizer(word.joined).pad_token_id)
+    except ModelError:
+        return None  # said where its texts are read
 
 
 def _config_of(word: ModelWord, kind: ModelKind) -> tuple[PreTrainedConfig, dict[str, Any]]:

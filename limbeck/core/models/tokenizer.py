@@ -41,6 +41,8 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
     except UserError:
         raise
     except Exception as error:  # whatever a library says of a file that a user gave
+        if folder.is_dir() and not word.gguf_file:
+            _check_files(folder, (_FAST, *_VOCABULARIES))
         raise ModelError(unreadable(word, error, " as a tokenizer", _FAST)) from error
     if folder.is_dir() and not word.gguf_file:
         # transformers makes an empty one from the settings alone.

@@ -132,7 +132,7 @@ class Beside:
         if self.teacher is not None and self.step.teacher is not None and word == self.step.teacher.model:
             return self.teacher
         kind = self.rendering.model_kind
-        model = self.work.load_model(word, kind, self.rendering.label_names)
+        model = self.work.load_model(word, kind, self.rendering.label_names, pad=self._pad)
         vocabulary = None if kind == "classifier" else self.reader.vocabulary or len(self.tokenizer)
         return LocalTeacher(model, vocabulary).to(self.work.device)
 

@@ -5,20 +5,25 @@ from typing import Any
 
 from limbeck.core.batch import Batch
 from limbeck.core.class_names import name_classes
+from limbeck.core.model_words import model_word
 from limbeck.core.models import (
     ModelKind,
     count_parameters,
+    dtype_of,
     kind_of,
     load_model,
     load_tokenizer,
+    pad_with,
     read_config,
+    said_dtype,
     save_model,
+    saved_dtype,
 )
 from limbeck.core.seeds import seed_everything
 from limbeck.recipes.model import Build
 from limbeck.recipes.parts import Student
 from limbeck.runs import ranks
-from limbeck.runs.models import kept_layers, pruned_sizes, tokenizer_of
+from limbeck.runs.models import exported_dtype, kept_layers, pruned_sizes, tokenizer_of
 from limbeck.runs.sources import ENTRIES, calibration_source
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.students import (
@@ -38,13 +43,18 @@ def build(step: Build, work: Work) -> Made:
     """Write `model/` into the step's folder."""
     if ranks.is_main():
         place = work.model_place(step.student.origin)
-        kind = kind_of(read_config(place))
+        config = read_config(place)
+        kind = kind_of(config)
         if step.student.prune is None:
             model = make_student(step.student, place, kind, seed=step.seed)
         else:
             model = _pruned(step, work)
-        save_model(model, tokenizer_of(step.student, place), work.folder / MODEL)
-        notes = (f"{count_parameters(model):,} parameters.",)
+        tokenizer = tokenizer_of(step.student, place)
+        if kind == "classifier":
+            pad_with(model, int(tokenizer.pad_token_id))
+        dtype = exported_dtype(step.student, saved_dtype(config))
+        save_model(model, tokenizer, work.folder / MODEL, dtype=dtype)
+        notes = (f"{count_parameters(model):,} parameters in {said_dtype(dtype)}.",)
     ranks.wait()
     return Made(notes=notes if ranks.is_main() else ())
 
@@ -52,7 +62,7 @@ def build(step: Build, work: Work) -> Made:
 def _pruned(step: Build, work: Work) -> Any:
     assert step.rows is not None, "checked with the recipe"
     word = step.student.origin
-    model = work.load_model(word, "causal")
+    model = load_model(work.model_place(word), "causal").to(work.device)
     source, entries = calibration_source(work.rows(step.rows), step, work.load_tokenizer(word))
     batches = [entries[start : start + ENTRIES] for start in range(0, len(entries), ENTRIES)]
 
@@ -76,7 +86,8 @@ def make_student(
             config = with_tokenizer(config, tokenizer_of(student))
         if label_names:
             name_classes(config, label_names)
-        return fresh(config, student.sizes, seed=seed, kind=kind)
+        made = fresh(config, student.sizes, seed=seed, kind=kind)
+        return made.to(dtype_of(model_word(place), made.dtype, "float32"))
     seed_everything(seed, "head")  # a class head that the folder lacks is drawn at loading
     names = label_names if kind == "classifier" else None
     model = load_model(place, kind, label_names=names or None)

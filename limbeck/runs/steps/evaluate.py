@@ -11,6 +11,7 @@ from torch.nn import ModuleList
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.files import write_json
+from limbeck.core.model_words import model_word, place_of
 from limbeck.core.models import ModelKind
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
@@ -54,7 +55,8 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     name = step.rows if step.limit is None else f"{step.rows}[:{step.limit}]"
     rendered = work.renderer.render(name, rows, tokenizer, rendering)
     words = _words(step, work)
-    models = {one: work.load_model(word, kind, names) for one, (_, word) in words.items()}
+    pad = int(tokenizer.pad_token_id)
+    models = {one: work.load_model(word, kind, names, pad=pad) for one, (_, word) in words.items()}
     groups, notes = _groups(words, models, work, kind, tokenizer), notes_of(rendered)
     first = models[_STUDENT].config
     source = heldout_source(rendered, rendering, tokenizer, first)
@@ -176,7 +178,7 @@ def _subject(
     source: Source | None,
     work: Work,
 ) -> Subject:
-    place = Path(work.model_place(word))
+    place = Path(place_of(work.model_place(word)))
     return Subject(
         name=name,
         role=role,
@@ -287,7 +289,7 @@ def _baseline_name(word: str, work: Work) -> str:
 def _description(word: str, work: Work) -> str:
     made = maker(word, work.earlier)
     if made is None:
-        return f"{word}, as it is"
+        return f"{model_word(word).said}, as it is"
     step = work.recipe.steps[made]
     if not isinstance(step, Train):
         return f"made from {_origin(step.student)}, not trained"  # type: ignore[union-attr]
@@ -296,4 +298,6 @@ def _description(word: str, work: Work) -> str:
 
 
 def _origin(student: Student) -> str:
-    return student.origin + (f" with the tokenizer {student.tokenizer}" if student.tokenizer else "")
+    return model_word(student.origin).said + (
+        f" with the tokenizer {student.tokenizer}" if student.tokenizer else ""
+    )

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from limbeck.core.batch import Batch
-from limbeck.core.models import count_parameters, save_model
+from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
@@ -19,7 +19,7 @@ from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
-from limbeck.runs.models import tokenizer_of
+from limbeck.runs.models import exported_dtype, tokenizer_of
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
@@ -49,7 +49,11 @@ def train(step: Train, work: Work) -> Made:
         else pair.student
     )
     notes = list(notes_of(rendered))
+    saved = saved_dtype(read_config(work.model_place(origin)))
+    dtype = exported_dtype(step.student, saved)
     student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
+    if kind == "classifier":
+        pad_with(student, int(tokenizer.pad_token_id))
     student.to(work.device)
     teacher: AnyTeacher | None
     if pair is not None:
@@ -109,11 +113,13 @@ def train(step: Train, work: Work) -> Made:
         # What ended its answers in training ends them for whoever loads it.
         student.generation_config.eos_token_id = list(rollouts.ends)
     if ranks.is_main():
-        save_model(trained, tokenizer, work.folder / MODEL)
+        save_model(trained, tokenizer, work.folder / MODEL, dtype=dtype)
     ranks.wait()
     if selector is not None:
         notes.append(f"Teachers read {selector.asked:,} rows.")
-    notes.append(f"{result.steps:,} steps, {count_parameters(student):,} parameters.")
+    notes.append(
+        f"{result.steps:,} steps, {count_parameters(student):,} parameters, saved in {said_dtype(dtype)}."
+    )
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
 

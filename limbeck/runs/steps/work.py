@@ -1,7 +1,7 @@
 """What a step is handed: where things lie, whom to tell, and models and rows by their words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import torch
 from datasets import Dataset, load_from_disk
 
 from limbeck.core.class_names import agreed_classes, own_class_names
+from limbeck.core.model_words import model_word
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.check import PARTS, maker, rows_maker
-from limbeck.recipes.model import Capture, Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Build, Capture, Evaluate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
 from limbeck.runs.heads import labels_of, read_heads
@@ -66,11 +67,23 @@ class Work:
         return ranks.device()
 
     def model_place(self, word: str) -> str:
-        """Folder or id of a model: an earlier step's artefact, or what is on disk or the hub."""
+        """Where a model is, and how it is read: an earlier step's artefact, or what is on disk or the hub."""
         made = maker(word, self.earlier)
         if made is None:
             return located(word)
-        return str(self.run.step(made, self.recipe.steps[made]) / MODEL)
+        folder = str(self.run.step(made, self.recipe.steps[made]) / MODEL)
+        trusted = model_word(word).trust_remote_code or model_word(self.origin(word)).trust_remote_code
+        return replace(model_word(word), place=folder, trust_remote_code=trusted).joined
+
+    def origin(self, word: str) -> str:
+        """The model on disk or the hub that a model was made from, through all steps between."""
+        made = maker(word, self.earlier)
+        while made is not None:
+            step = self.recipe.steps[made]
+            assert isinstance(step, Build | Train)
+            word = step.student.origin
+            made = maker(word, self.recipe.steps[:made])
+        return word
 
     def store_place(self, word: str, steps: Sequence[Step] | None = None) -> Path:
         """Folder of a store: of a capture step among `steps` (the earlier ones), or as the word says."""
@@ -87,10 +100,20 @@ class Work:
             return wanted  # type: ignore[return-value]
         return kind_of(read_config(self.model_place(word)))
 
-    def load_model(self, word: str, kind: ModelKind, label_names: Sequence[str] = ()) -> Any:
-        """The model, on this process's device."""
+    def load_model(
+        self, word: str, kind: ModelKind, label_names: Sequence[str] = (), *, pad: int | None = None
+    ) -> Any:
+        """A model that is not trained, on this process's device, in its word's dtype or as saved.
+
+        Args:
+            word: a folder, an id, or the out of an earlier step.
+            kind: what it is used as.
+            label_names: classes of a classifier.
+            pad: the id that fills its rows up; a classifier is told it.
+        """
         names = label_names if kind == "classifier" else None
-        return load_model(self.model_place(word), kind, label_names=names or None).to(self.device)
+        place = self.model_place(word)
+        return load_model(place, kind, dtype="auto", label_names=names or None, pad=pad).to(self.device)
 
     def load_tokenizer(self, word: str) -> Any:
         """The tokenizer that lies with a model."""
