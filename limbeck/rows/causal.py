@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.core.errors import Problem
-from limbeck.rows.chat import Segment, TemplateError, chat_segments
-from limbeck.rows.exchange import exchanges
+from limbeck.rows.chat import Segment, TemplateError, View, chat_views
+from limbeck.rows.given import Given, exchanges_of, is_finished, reads_marks, text_of_row
 from limbeck.rows.kinds import Kind
-from limbeck.rows.problems import LongPrompt
+from limbeck.rows.problems import LongPrompt, Unrendered
 from limbeck.rows.rendering import Rendering, example_suffix
 from limbeck.rows.tokens import Ids, encode, encode_with_offsets, end_id, opening_ids
 
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-FINISHED = "finished"
-"""Column of rows that a model wrote: whether it ended by itself."""
-
 TEXTS_CUT = "texts cut into windows of max_length"
 ANSWERS_CUT = "answers cut at max_length, so that their end is not taught"
+LETTERS = "rows with special tokens in their text, read as letters (special_tokens: parse keeps them)"
+MARKED = "rows that held begin, end or chat marks, kept as tokens and not doubled"
+SPLIT = "conversations with one example per answer, because the chat template rewrites earlier turns"
 """Notes of `rows.render.notes_of`."""
-
-_TEMPLATE_ADVICE = "Set loss_on: last_assistant (or all), or give the tokenizer another chat_template."
 
 
 class Piece(NamedTuple):
@@ -74,9 +72,7 @@ def causal_examples(
         first = int(example.is_target.argmax())
         if first >= rendering.max_length:
             problems.append(LongPrompt.of(example.row_id, first))
-        notes["answers cut at max_length, so that their end is not taught"] += (
-            len(example.input_ids) > rendering.max_length
-        )
+        notes[ANSWERS_CUT] += len(example.input_ids) > rendering.max_length
         cut = slice(rendering.max_length)
         examples.append(example._replace(input_ids=example.input_ids[cut], is_target=example.is_target[cut]))
     return examples
@@ -90,39 +86,38 @@ def pieces_of(
     *,
     notes: Counter[str],
     problems: list[Problem],
+    one_each: bool = False,
 ) -> list[Piece]:
     """Rows as segments of text.
 
     Prompt and answer are tokenised apart, so that the boundary is exact and the model reads the prompt
     as it will when it generates. SentencePiece puts its own space mark before an answer.
-    Conversations with a chat template are tokenised as one text.
+    Conversations with a chat template are tokenised as one text, with `one_each` one for every answer.
     """
     pieces = []
     for row in rows:
         if kind is Kind.TEXT:
-            pieces.append(Piece(row["id"], [Segment(row["text"], True, ends=_is_finished(row))]))
+            given = text_of_row(row, tokenizer)
+            _note(given, notes)
+            pieces.append(Piece(row["id"], given.segments))
         elif messages_of(row, kind) is not None:
             try:
-                conversations = _conversations(row, kind, tokenizer, rendering)
+                pieces += _conversations(row, kind, tokenizer, rendering, notes, one_each=one_each)
             except TemplateError as error:
-                problems.append(Problem(f"row {row['id']}", f"{error}. {_TEMPLATE_ADVICE}"))
-                continue
-            notes["conversations given an end token that the chat template lacks"] += sum(
-                piece.joined and piece.segments[-1].ends for piece in conversations
-            )
-            pieces += conversations
+                problems.append(Unrendered.of(row["id"], str(error), error.advice))
         else:
-            for exchange in exchanges(row, kind, rendering, tokenizer.eos_token or ""):
-                prompt = separated(exchange.prompt, exchange.target, rendering.separator)
-                notes[f"prompts given the separator {rendering.separator!r}"] += prompt != exchange.prompt
-                segments = [
-                    Segment(prompt, rendering.loss_on == "all"),
-                    Segment(exchange.target, True, ends=_is_finished(row)),
-                ]
-                pieces.append(Piece(exchange.row_id, segments, exchange.group))
+            for exchange, given in exchanges_of(row, kind, tokenizer, rendering):
+                notes[f"prompts given the separator {rendering.separator!r}"] += given.separated
+                _note(given, notes)
+                pieces.append(Piece(exchange.row_id, given.segments, exchange.group))
     if kind is Kind.PREFERENCE and rendering.task != "preference":
         notes["rejected answers not learnt from"] += len(rows)
     return pieces
+
+
+def _note(given: Given, notes: Counter[str]) -> None:
+    notes[LETTERS] += given.hides
+    notes[MARKED] += given.keeps
 
 
 def encoded(pieces: Sequence[Piece], tokenizer: "PreTrainedTokenizerBase") -> list[CausalExample]:
@@ -132,13 +127,13 @@ def encoded(pieces: Sequence[Piece], tokenizer: "PreTrainedTokenizerBase") -> li
 
 
 def texts_apart(pieces: Sequence[Piece]) -> list[str]:
-    """The texts that are tokenised segment by segment, in order."""
-    return [segment.text for piece in pieces if not piece.joined for segment in piece.segments]
+    """The texts that are tokenised segment by segment, in order; letters that look like marks are hidden."""
+    return [segment.coded for piece in pieces if not piece.joined for segment in piece.segments]
 
 
 def texts_joined(pieces: Sequence[Piece]) -> list[str]:
-    """The texts that are tokenised as one, in order."""
-    return ["".join(segment.text for segment in piece.segments) for piece in pieces if piece.joined]
+    """The texts that are tokenised as one, in order; letters that look like marks are hidden."""
+    return ["".join(segment.coded for segment in piece.segments) for piece in pieces if piece.joined]
 
 
 def assembled(
@@ -183,30 +178,48 @@ def messages_of(row: Row, kind: Kind, answer: str = "chosen") -> list[Mapping[st
     return list(given) if given[0]["role"] != "assistant" else [*before, *given]
 
 
-def _is_finished(row: Row) -> bool:
-    """False for an answer that its writer was stopped in: its end is not taught."""
-    return bool(row.get(FINISHED, True))
-
-
-def separated(prompt: str, answer: str, separator: str) -> str:
-    """The prompt, ended by `separator` where neither side of the seam is white space."""
-    return prompt if prompt[-1:].isspace() or answer[:1].isspace() else prompt + separator
-
-
 def _conversations(
-    row: Row, kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
+    row: Row,
+    kind: Kind,
+    tokenizer: "PreTrainedTokenizerBase",
+    rendering: Rendering,
+    notes: Counter[str],
+    *,
+    one_each: bool,
 ) -> list[Piece]:
     """The conversation of a row, or of a preference one for each answer that is learnt."""
-    # The end of a preference row is its answer: earlier turns are context.
-    loss_on = "last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on
     pieces = []
     for group, answer in enumerate(rendering.answers):
         messages = messages_of(row, kind, answer)
         assert messages is not None
-        segments = chat_segments(messages, tokenizer, loss_on=loss_on, tools=row.get("tools"))
+        views = chat_views(
+            messages,
+            tokenizer,
+            # The end of a preference row is its answer: earlier turns are context.
+            loss_on="last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on,
+            tools=row.get("tools"),
+            finished=is_finished(row),
+            empty_too=kind is Kind.PREFERENCE,
+            one_each=one_each,
+            hides=reads_marks(row) != "parse",
+        )
         row_id = row["id"] + example_suffix(answer) if group else row["id"]
-        pieces.append(Piece(row_id, segments, group, joined=tokenizer.chat_template is not None))
+        pieces += _of_views(views, row_id, group, joined=tokenizer.chat_template is not None)
+        notes["conversations given an end token that the chat template lacks"] += any(
+            view.lacks_end for view in views
+        )
+        notes[SPLIT] += len(views) > 1
+        notes[LETTERS] += any(segment.hidden for view in views for segment in view.segments)
     return pieces
+
+
+def _of_views(views: Sequence[View], row_id: str, group: int, *, joined: bool) -> list[Piece]:
+    """The last view, of the whole conversation, has the row's id; others are also named by their turn."""
+    names = [row_id + example_suffix(f"turn{view.turn}") for view in views[:-1]]
+    return [
+        Piece(name, view.segments, group, joined=joined)
+        for name, view in zip([*names, row_id], views, strict=True)
+    ]
 
 
 def _inside_learnt(offsets: NDArray[np.int64], segments: Sequence[Segment]) -> NDArray[np.bool_]:

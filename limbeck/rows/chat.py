@@ -1,149 +1,199 @@
 """Conversations as text, cut where the assistant begins and ends."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from limbeck.rows import plain
+from limbeck.rows.answers import Answer, Answers
+from limbeck.rows.marks import Marks, marks_of
+from limbeck.rows.proof import check_written
 from limbeck.rows.rendering import LossOn
+from limbeck.rows.segments import Segment
+from limbeck.rows.template import Messages, TemplateError, applied
+from limbeck.rows.turns import TRAIN, is_empty, seen_by_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Messages = Sequence[Mapping[str, Any]]
+__all__ = ["Messages", "Segment", "TemplateError", "View", "chat_prompt", "chat_views"]
 
 
-class Segment(NamedTuple):
-    """A stretch of text: learnt or only read, and whether the end token follows it.
+class View(NamedTuple):
+    """A conversation as the model reads it when it writes the turn `turn`, counted from 1.
 
-    `words` are those of the turn, where a template may write its own before and behind them.
+    `lacks_end` says that the template ends the turn with no mark, so that an end token was put there.
     """
 
-    text: str
-    learnt: bool
-    ends: bool = False
-    words: str = ""
+    turn: int
+    segments: list[Segment]
+    lacks_end: bool = False
 
 
-class TemplateError(ValueError):
-    """The chat template cannot show where a turn begins or ends; the message says why."""
-
-
-def chat_segments(
-    messages: Messages, tokenizer: "PreTrainedTokenizerBase", *, loss_on: LossOn, tools: str | None = None
-) -> list[Segment]:
+def chat_views(
+    messages: Messages,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    loss_on: LossOn,
+    tools: str | None = None,
+    finished: bool = True,
+    empty_too: bool = False,
+    one_each: bool = False,
+    hides: bool = True,
+) -> list[View]:
     """The conversation as the model reads it; the segments' texts joined are what is tokenised.
 
     With the tokenizer's chat template a turn runs from the end of the generation prompt to the mark
     that ends it; white space behind the mark is not learnt. A template that ends the conversation
-    without any special token gets the end token, so that the model can learn to stop.
+    without any mark gets the end token, so that the model can learn to stop. All learnt turns are in one
+    view, unless the template writes earlier turns otherwise than when they were the last (it drops
+    thoughts, say): then each is learnt in a view that ends with it, as the model sees it when it
+    writes it. Views come in the order of their turns; the last is of the whole conversation.
 
-    Without a template, every turn is the role on a line, the content and an empty line:
-    `"User:\\nHi\\n\\nAssistant:\\n"`, the answer, the end token, `"\\n\\n"`.
+    Without a template, `rows.plain` says how turns are written.
+
+    Args:
+        messages: turns with role and content; see `rows.turns`. One with `train: false` is not learnt.
+        tokenizer: of the model.
+        loss_on: see `rows.rendering.Rendering`.
+        tools: functions that the assistant may call, a JSON list.
+        finished: False for a last answer that its writer was stopped in: its end is not learnt.
+        empty_too: whether a turn that says nothing is learnt, which is its end alone.
+        one_each: a view for every learnt turn, whatever the template does.
+        hides: whether control marks in the texts are text.
 
     Raises:
-        TemplateError: the text of the first turns does not begin the text of the whole, because the
-            template rewrites earlier turns.
+        TemplateError: the template refuses the conversation or leaves something out of it, or there is
+            nothing to learn.
     """
-    turns = [{name: value for name, value in turn.items() if value is not None} for turn in messages]
-    answers = [k for k, turn in enumerate(turns) if turn["role"] == "assistant"]
-    learnt = answers if loss_on == "all_assistant" else answers[-1:]
+    marks = marks_of(tokenizer)
+    turns = seen_by_template(messages, marks if hides else None, opens=_opens_thoughts(tokenizer))
+    tools = marks.hide(tools) if tools and hides else tools
+    learnt = _learnt(messages, loss_on, empty_too=empty_too)
     if tokenizer.chat_template is None:
-        segments = _plain(turns, set(learnt))
+        segments = plain.segments_of(turns, set(learnt), tools=tools, finished=finished)
+        if loss_on == "all":
+            segments = _but_untrained(segments, messages)
+        return [View(len(turns), [one.shown(marks) for one in segments])]
+    answers = Answers(turns, tokenizer, tools, finished=finished, opens=_opens_thoughts(tokenizer))
+    if loss_on == "all":
+        views = [_all_of(answers, learnt, messages)]
     else:
-        segments = _templated(turns, learnt, tokenizer, tools)
-    return [segment._replace(learnt=True) for segment in segments] if loss_on == "all" else segments
+        views = _views(answers, learnt, one_each=one_each)
+    return [_shown(view, marks) for view in views]
 
 
 def chat_prompt(
-    messages: Messages, tokenizer: "PreTrainedTokenizerBase", *, tools: str | None = None
+    messages: Messages,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    tools: str | None = None,
+    hides: bool = True,
 ) -> list[Segment]:
     """The conversation up to the point where the assistant writes next; nothing of it is learnt."""
-    turns = [{name: value for name, value in turn.items() if value is not None} for turn in messages]
+    marks = marks_of(tokenizer)
+    turns = seen_by_template(messages, marks if hides else None, opens=_opens_thoughts(tokenizer))
+    tools = marks.hide(tools) if tools and hides else tools
     if tokenizer.chat_template is None:
-        return _plain([*turns, {"role": "assistant", "content": ""}], set())[:-1]
-    return [Segment(_rendered(turns, tokenizer, tools, add_generation_prompt=True), False)]
+        answer = {"role": "assistant", "content": ""}
+        return [one.shown(marks) for one in plain.segments_of([*turns, answer], set(), tools=tools)[:-1]]
+    answers = Answers(turns, tokenizer, tools)
+    text = answers.prompt(len(turns)) if turns else answers.header(0)
+    check_written(turns, text, answers)
+    return [Segment(text, False).shown(marks)]
 
 
-def _plain(turns: Messages, learnt: set[int]) -> list[Segment]:
-    segments: list[Segment] = []
-    for k, turn in enumerate(turns):
-        content = turn["content"] if "content" in turn else json.dumps(turn.get("tool_calls"))
-        segments.append(Segment(_header(turn["role"]), False))
-        is_answer = turn["role"] == "assistant"
-        segments.append(Segment(content, k in learnt, ends=is_answer, words=content.strip()))
-        if k + 1 < len(turns):
-            segments.append(Segment("\n\n", False))
-    return _merged(segments)
+def _learnt(messages: Messages, loss_on: LossOn, *, empty_too: bool) -> list[int]:
+    """Places of the turns to be learnt.
+
+    Raises:
+        TemplateError: there is none.
+    """
+    places = [place for place, turn in enumerate(messages) if turn["role"] == "assistant"]
+    if loss_on == "last_assistant":
+        places = places[-1:]
+    trained = [place for place in places if messages[place].get(TRAIN) is not False]
+    told = [place for place in trained if empty_too or not is_empty(dict(messages[place]))]
+    if told or loss_on == "all":
+        return told
+    which = "the last assistant turn" if loss_on == "last_assistant" else "an assistant turn"
+    why = "only such with `train: false`" if places and not trained else "none with a text"
+    elsewhere = "Set loss_on: all_assistant, or take" if loss_on == "last_assistant" else "Take"
+    raise TemplateError(f"{which} must have something to learn, got {why}", f"{elsewhere} these rows out.")
 
 
-def _header(role: str) -> str:
-    return f"{role.capitalize()}:\n"
+def _views(answers: Answers, learnt: Sequence[int], *, one_each: bool) -> list[View]:
+    """From the last learnt turn to the first: a view, and in it every turn it shows as its own view does."""
+    views: list[View] = []
+    left = list(learnt)
+    while left:
+        own = answers[left[-1]]
+        text = own.text if views else answers.whole_from(own)
+        check_written(answers.turns[: own.place + 1], text, answers)
+        inside = [place for place in left[:-1] if not one_each and _shows(text, answers[place])]
+        shown = [*(answers[place] for place in inside), own]
+        views.append(_view(answers, text, shown))
+        left = [place for place in left[:-1] if place not in inside]
+    return views[::-1]
 
 
-def _merged(segments: Sequence[Segment]) -> list[Segment]:
-    """Neighbours that are only read become one, so that a prompt is tokenised whole."""
-    merged: list[Segment] = []
-    for segment in segments:
-        last = merged[-1] if merged else None
-        if last is None or last.ends or last.learnt or segment.learnt or segment.ends:
-            merged.append(segment)
-        else:
-            merged[-1] = Segment(last.text + segment.text, False, segment.ends)
-    return merged
+def _shows(text: str, answer: Answer) -> bool:
+    return text.startswith(answer.upto)
 
 
-def _templated(
-    turns: Messages, learnt: Sequence[int], tokenizer: "PreTrainedTokenizerBase", tools: str | None
-) -> list[Segment]:
-    whole = _rendered(turns, tokenizer, tools)
-    segments, position = [], 0
-    for k in learnt:
-        start, end = _turn(turns, k, whole, tokenizer, tools)
-        written = whole[start:end].rstrip() or whole[start:end]
-        words = (turns[k].get("content") or "").strip()
-        segments += [Segment(whole[position:start], False), Segment(written, True, words=words)]
-        position = start + len(written)
-    if _lacks_end(turns, whole, tokenizer):
-        return [*segments[:-1], segments[-1]._replace(ends=True)]
-    return [*segments, Segment(whole[position:], False)]
-
-
-def _lacks_end(turns: Messages, whole: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether the assistant has the last word and no special token tells that it is over."""
-    marks = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return turns[-1]["role"] == "assistant" and not whole.rstrip().endswith(tuple(marks))
-
-
-def _turn(
-    turns: Messages, k: int, whole: str, tokenizer: "PreTrainedTokenizerBase", tools: str | None
-) -> tuple[int, int]:
-    end = whole if k == len(turns) - 1 else _rendered(turns[: k + 1], tokenizer, tools)
-    if k == 0:  # many templates cannot render an empty conversation
-        return max(end.find(turns[0].get("content", "")), 0), len(end)
-    start = _rendered(turns[:k], tokenizer, tools, add_generation_prompt=True)
-    if not (whole.startswith(end) and end.startswith(start)):
+def _all_of(answers: Answers, learnt: Sequence[int], messages: Messages) -> View:
+    """Everything is learnt, but turns that say `train: false`."""
+    spoken = [place for place, turn in enumerate(answers.turns) if turn["role"] == "assistant"]
+    last = answers[spoken[-1]]
+    text = answers.whole_from(last)
+    check_written(answers.turns[: last.place + 1], text, answers)
+    known = [answers[place] for place in spoken if _shows(text, answers[place])]
+    unseen = [place for place in spoken if messages[place].get(TRAIN) is False]
+    if any(place not in [one.place for one in known] for place in unseen):
         raise TemplateError(
-            f"the chat template must write the first {k + 1} turns as it writes them inside the whole "
-            "conversation, got other text; it rewrites earlier turns or their beginning"
+            "a turn with `train: false` must be found in the whole conversation, got a chat template that "
+            "writes it otherwise there",
+            "Set loss_on: all_assistant, which learns each answer as the model sees it.",
         )
-    return len(start), len(end)
+    view = _view(answers, text, known)
+    off = {one.start for one in known if one.place in unseen}
+    segments, at = [], 0
+    for segment in view.segments:
+        segments.append(segment._replace(learnt=not (segment.learnt and at in off)))
+        at += len(segment.text)
+    return view._replace(segments=segments)
 
 
-def _rendered(
-    turns: Messages,
-    tokenizer: "PreTrainedTokenizerBase",
-    tools: str | None,
-    add_generation_prompt: bool = False,
-) -> str:
+def _view(answers: Answers, text: str, shown: Sequence[Answer]) -> View:
+    segments, position = [], 0
+    for one in shown:
+        segments.append(Segment(text[position : one.start], False))
+        segments.append(Segment(text[one.start : one.end], True, words=one.words))
+        position = one.end
+    last = shown[-1]
+    # Behind a mark there may be white space; behind words alone the model must learn to stop.
+    if last.finished and not last.is_ended and not text[position:].strip():
+        return View(last.place + 1, [*segments[:-1], segments[-1]._replace(ends=True)], lacks_end=True)
+    return View(last.place + 1, [*segments, Segment(text[position:], False)])
+
+
+def _but_untrained(segments: Sequence[Segment], messages: Messages) -> list[Segment]:
+    """The plain form, learnt but for turns that say `train: false`, which end as all answers do."""
+    spoken = iter([turn.get(TRAIN) is not False for turn in messages if turn["role"] == "assistant"])
+    return [one._replace(learnt=next(spoken) if one.is_answer else True) for one in segments]
+
+
+def _shown(view: View, marks: Marks) -> View:
+    return view._replace(segments=[one.shown(marks) for one in view.segments])
+
+
+_QUESTION = ({"role": "user", "content": "a"},)
+
+
+def _opens_thoughts(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the generation prompt begins a thought, so that answers do not."""
+    if tokenizer.chat_template is None or "<think>" not in str(tokenizer.chat_template):
+        return False
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                list(turns),
-                tools=json.loads(tools) if tools else None,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-            )
-        )
-    except Exception as error:  # templates are programs: jinja's errors, their own, or wrong types
-        message = f"the chat template must accept the conversation, got the error: {error}"
-        raise TemplateError(message) from error
+        return applied(_QUESTION, tokenizer, add_generation_prompt=True).rstrip().endswith("<think>")
+    except TemplateError:
+        return False

@@ -31,6 +31,19 @@ class LongPrompt(Problem):
         return cls(row_id, f"its prompt has {tokens} tokens.", tokens)
 
 
+@dataclass(frozen=True)
+class Unrendered(Problem):
+    """A row that a chat template cannot write: rows of one `cause` are said in one line, with `advice`."""
+
+    cause: str
+    advice: str
+
+    @classmethod
+    def of(cls, row_id: str, cause: str, advice: str) -> "Unrendered":
+        """Why a row cannot be rendered, and what would help."""
+        return cls(f"row {row_id}", f"{cause}. {advice}", cause, advice)
+
+
 class LongPromptsError(RowError):
     """Prompts that leave no room for an answer; errors of several steps add up to one.
 
@@ -66,16 +79,38 @@ def refuse_rows(problems: Sequence[Problem], advice: str = "") -> None:
 
 
 def refuse_rendering(problems: Sequence[Problem], max_length: int) -> None:
-    """Raise what rendering found: rows that cannot be rendered one by one, long prompts as one problem."""
+    """Raise what rendering found: rows of one cause in one line, long prompts as one problem."""
     prompts = {problem.where: problem.tokens for problem in problems if isinstance(problem, LongPrompt)}
-    others = [problem for problem in problems if not isinstance(problem, LongPrompt)]
+    others = _by_cause([problem for problem in problems if not isinstance(problem, LongPrompt)])
     try:
-        refuse_rows(others, f"Mend or take out these rows (max_length is {max_length}).")
+        refuse_rows(others)
     except RowError as error:
         long = LongPromptsError(prompts, max_length).problems if prompts else ()
         raise RowError([*error.problems, *long]) from None
     if prompts:
         raise LongPromptsError(prompts, max_length)
+
+
+def _by_cause(problems: Sequence[Problem]) -> list[Problem]:
+    """Rows that cannot be rendered for one reason as one problem, the first of them by name."""
+    rows: dict[tuple[str, str], list[Problem]] = {}
+    found: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        key = (problem.cause, problem.advice) if isinstance(problem, Unrendered) else ("", str(problem))
+        rows.setdefault(key, []).append(problem)
+        found.setdefault(key, problem)
+    return [
+        problem
+        if len(same) == 1 or not isinstance(problem, Unrendered)
+        else Problem(_rows([one.where.removeprefix("row ") for one in same]), problem.message)
+        for problem, same in zip(found.values(), rows.values(), strict=True)
+    ]
+
+
+def _rows(names: Sequence[str]) -> str:
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
+    return f"{len(names)} rows ({', '.join(names[:_EXAMPLES])}{more})"
 
 
 def broken_lines(path: Path) -> list[Problem]:

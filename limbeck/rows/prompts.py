@@ -7,11 +7,12 @@ import pyarrow as pa
 from datasets import Dataset
 
 from limbeck.core.errors import Problem
-from limbeck.rows.causal import Piece, encoded, messages_of, separated
+from limbeck.rows.causal import Piece, encoded, messages_of
 from limbeck.rows.chat import Segment, TemplateError, chat_prompt
-from limbeck.rows.exchange import answer_of, has_exchange, prompt_of
+from limbeck.rows.exchange import has_exchange, prompt_of
+from limbeck.rows.given import prompt_of_row, reads_marks
 from limbeck.rows.kinds import Kind, kind_of
-from limbeck.rows.problems import refuse_kind, refuse_rows
+from limbeck.rows.problems import Unrendered, refuse_kind, refuse_rendering, refuse_rows
 from limbeck.rows.ragged import list_column
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.seq2seq import text_of
@@ -41,8 +42,8 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
         try:
             pieces.append(_prompt(row, kind, tokenizer, rendering))
         except TemplateError as error:
-            problems.append(Problem(f"row {row['id']}", f"{error}."))
-    refuse_rows(problems)
+            problems.append(Unrendered.of(row["id"], str(error), error.advice))
+    refuse_rendering(problems, rendering.max_length)
     if rendering.model_kind == "seq2seq":
         texts = [text_of(piece.segments, tokenizer) for piece in pieces]
         ids, _, _ = encode_whole(tokenizer, texts, max_length=rendering.max_length)
@@ -65,11 +66,12 @@ def _prompt(
     if isinstance(messages, list):
         answers = [k for k, turn in enumerate(messages) if turn["role"] == "assistant"]
         before = messages if kind is Kind.PROMPT else messages[: answers[-1]]
-        segments = chat_prompt(before, tokenizer, tools=row.get("tools"))
+        hides = reads_marks(row) != "parse"
+        segments = chat_prompt(before, tokenizer, tools=row.get("tools"), hides=hides)
         return Piece(row["id"], segments, joined=tokenizer.chat_template is not None)
+    if rendering.model_kind != "seq2seq":
+        return Piece(row["id"], [prompt_of_row(row, kind, tokenizer, rendering)])
     prompt = prompt_of(row, kind, tokenizer.eos_token or "")
     if rendering.task == "two_task":
         prompt = rendering.predict_prefix + prompt
-    if rendering.model_kind != "seq2seq":
-        prompt = separated(prompt, answer_of(row, kind), rendering.separator)
     return Piece(row["id"], [Segment(prompt, False)])

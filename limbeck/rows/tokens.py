@@ -1,14 +1,17 @@
 """What limbeck asks of a tokenizer, and nothing else."""
 
 import copy
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens
 
 from limbeck.core.errors import ModelError
+from limbeck.rows.marks import Marks, marks_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,9 +22,18 @@ _COPIES = 4  # tokenizers whose copy is kept: those of two models, and of two mo
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[Ids]:
-    """Ids of every text in one call, without the marks a tokenizer puts around whole inputs."""
+    """Ids of every text in one call, without the marks a tokenizer puts around whole inputs.
+
+    Marks that are hidden in a text (`rows.marks`) are encoded as the letters they are made of.
+    """
     if not texts:
         return []
+    marks = marks_of(tokenizer)
+    if any(marks.hidden.search(text) for text in texts):
+        return [
+            _ids_of_pieces(tokenizer, text, marks)[0] if marks.hidden.search(text) else ids
+            for text, ids in zip(texts, encode(tokenizer, list(map(marks.show, texts))), strict=True)
+        ]
     encoded = tokenizer(
         list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False,
         verbose=False,
@@ -34,6 +46,8 @@ def encode_with_offsets(
 ) -> list[tuple[Ids, NDArray[np.int64]]]:
     """Ids of every text and, [n, 2], the characters each token stands for, spaces at its ends included.
 
+    Marks that are hidden in a text are encoded as the letters they are made of.
+
     Raises:
         ModelError: the tokenizer is a slow one, which does not know its characters.
     """
@@ -44,10 +58,11 @@ def encode_with_offsets(
             f"the tokenizer must be a fast one to find turns of a chat, got {type(tokenizer).__name__}. "
             "Convert it with AutoTokenizer, or use rows with prompt and completion."
         )
+    marks = marks_of(tokenizer)
     encodings = _untrimmed(tokenizer, len(tokenizer)).encode_batch(list(texts), add_special_tokens=False)
     return [
-        (np.asarray(one.ids, dtype=np.int32), np.asarray(one.offsets, dtype=np.int64).reshape(-1, 2))
-        for one in encodings
+        _ids_of_pieces(tokenizer, text, marks) if marks.hidden.search(text) else _arrays(one)
+        for text, one in zip(texts, encodings, strict=True)
     ]
 
 
@@ -90,6 +105,62 @@ def opening_ids(tokenizer: "PreTrainedTokenizerBase") -> Ids:
     whole = tokenizer("a")["input_ids"]
     starts = [i for i in range(len(whole)) if whole[i : i + len(probe)] == probe]
     return np.asarray(whole[: starts[0]] if starts else [], dtype=np.int32)
+
+
+def _ids_of_pieces(
+    tokenizer: "PreTrainedTokenizerBase", text: str, marks: Marks
+) -> tuple[Ids, NDArray[np.int64]]:
+    """Ids and characters of a text with hidden marks: it is cut around them, as transformers does it with
+    `sanitize_control_tokens`.
+
+    Pieces behind the first are encoded after a line break, which is taken away again, because SentencePiece
+    puts a space before the beginning of a text.
+    """
+    ids: list[Ids] = []
+    characters: list[NDArray[np.int64]] = []
+    at = 0
+    for number, piece in enumerate(marks.hidden.split(text)):
+        if number % 2:  # a mark
+            own = np.asarray(_letters(tokenizer, marks.show(piece), marks), dtype=np.int32)
+            places = np.tile(np.asarray([0, len(piece)], dtype=np.int64), (len(own), 1))
+        else:
+            own, places = _piece(tokenizer, piece, is_first=number == 0)
+        ids.append(own)
+        characters.append(places + at)
+        at += len(piece)
+    return np.concatenate(ids), np.concatenate(characters)
+
+
+def _piece(
+    tokenizer: "PreTrainedTokenizerBase", text: str, *, is_first: bool
+) -> tuple[Ids, NDArray[np.int64]]:
+    line = "" if is_first else "\n"
+    own, places = _alone(tokenizer, line + text)
+    before = _alone(tokenizer, line)[0]
+    if not np.array_equal(own[: len(before)], before):
+        return _alone(tokenizer, text)
+    return own[len(before) :], places[len(before) :] - len(line)
+
+
+def _alone(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[Ids, NDArray[np.int64]]:
+    if tokenizer.is_fast:
+        return _arrays(_untrimmed(tokenizer, len(tokenizer)).encode(text, add_special_tokens=False))
+    ids = np.asarray(tokenizer.encode(text, add_special_tokens=False), dtype=np.int32)
+    return ids, np.zeros((len(ids), 2), dtype=np.int64)
+
+
+def _letters(tokenizer: "PreTrainedTokenizerBase", mark: str, marks: Marks) -> list[int]:
+    """Ids of a mark that is meant as text."""
+    any_mark = re.compile("|".join(map(re.escape, {mark, *marks.control})))
+    try:
+        return list(encode_marked_chat(tokenizer, mark_control_tokens(mark, any_mark)))
+    except ValueError:  # its vocabulary has the mark among the pieces of text
+        return [id for part in (mark[0], mark[1:]) for id in tokenizer.encode(part, add_special_tokens=False)]
+
+
+def _arrays(encoding: Any) -> tuple[Ids, NDArray[np.int64]]:
+    offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    return np.asarray(encoding.ids, dtype=np.int32), offsets
 
 
 @lru_cache(maxsize=_COPIES)

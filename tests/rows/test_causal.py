@@ -163,7 +163,7 @@ def test_a_template_that_ends_without_a_mark_gets_the_end_token(letters):
     assert notes_of(rendered) == ["conversations given an end token that the chat template lacks: 1."]
 
 
-def test_a_template_that_rewrites_earlier_turns_is_refused_unless_only_the_last_is_learnt():
+def test_a_template_that_rewrites_earlier_turns_gives_an_example_for_every_answer():
     # As Qwen3's: what earlier answers say is shortened once another turn follows.
     template = (
         "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}"
@@ -171,12 +171,12 @@ def test_a_template_that_rewrites_earlier_turns_is_refused_unless_only_the_last_
         "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
     )
     tokenizer, rows = letter_tokenizer(template=template), rows_of(turns("a", "b", "c", "d"))
-    with pytest.raises(
-        RowError, match=r"row r0: the chat template must write the first 2 turns .* last_assistant"
-    ):
-        render(rows, tokenizer, CAUSAL)
+    rendered = render(rows, tokenizer, CAUSAL)
+    assert rendered["row_id"][:] == ["r0#turn2", "r0"]
+    assert [learnt(row) for row in rendered] == [[8, CHAT_END], [10, CHAT_END]]
+    assert rendered["input_ids"][1][:6] == [USER, 7, CHAT_END, ASSISTANT, CHAT_END, USER]
     row = render(rows, tokenizer, Rendering("causal", 64, loss_on="last_assistant"))[0]
-    assert learnt(row) == [10, CHAT_END]
+    assert row == rendered[1]
 
 
 def test_a_template_that_refuses_a_conversation_is_reported_with_the_row():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.core.token_bytes import token_bytes
+from limbeck.rows.marks import marks_of
 from limbeck.rows.tokens import Ids, encode, encode_with_offsets
 
 if TYPE_CHECKING:
@@ -51,18 +52,19 @@ def ends_of(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], ids: Seq
 
     Args:
         tokenizer: a fast one where tokens do not spell the text.
-        texts: the original texts.
+        texts: the original texts; marks in them that are letters may be hidden (`rows.marks`).
         ids: of each text, as `rows.tokens.encode` gives them.
 
     Raises:
         ModelError: the tokenizer is a slow one, which does not know its characters.
     """
     table = _table(tokenizer, len(tokenizer))
-    found = [_spelt(text.encode(), own, table) for text, own in zip(texts, ids, strict=True)]
+    plain = list(map(marks_of(tokenizer).show, texts))
+    found = [_spelt(text.encode(), own, table) for text, own in zip(plain, ids, strict=True)]
     rest = [place for place, ends in enumerate(found) if ends is None]
     if rest:
-        chosen = [texts[place] for place in rest]
-        offsets = [characters for _, characters in encode_with_offsets(tokenizer, chosen)]
+        offsets = [own for _, own in encode_with_offsets(tokenizer, [texts[place] for place in rest])]
+        chosen = [plain[place] for place in rest]
         located = _ends_by_characters(chosen, [ids[place] for place in rest], offsets, table)
         for place, ends in zip(rest, located, strict=True):
             found[place] = ends

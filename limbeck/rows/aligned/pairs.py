@@ -14,7 +14,7 @@ from limbeck.rows.aligned.cache import kept
 from limbeck.rows.aligned.cuts import Side, Sides, answer_within, renumbered, windows, without_unpredicted
 from limbeck.rows.aligned.places import placed, row_chunks
 from limbeck.rows.aligned.stretches import stretches_of
-from limbeck.rows.causal import ANSWERS_CUT, TEXTS_CUT, pieces_of
+from limbeck.rows.causal import ANSWERS_CUT, TEXTS_CUT, Piece, pieces_of
 from limbeck.rows.kinds import Kind
 from limbeck.rows.problems import LongPrompt, refuse_rendering
 from limbeck.rows.ragged import list_column
@@ -124,10 +124,7 @@ def _aligned(
 ) -> list[Sides]:
     """Rows of a batch for both sides, uncut; none where some cannot be rendered."""
     wrong: list[Problem] = []
-    pieces, others = (
-        pieces_of(rows, kind, tokenizer, rendering, notes=own, problems=wrong)
-        for tokenizer, own in zip(tokenizers, (notes, Counter[str]()), strict=True)
-    )
+    pieces, others = _both_pieces(rows, kind, tokenizers, rendering, notes, wrong)
     stretches = stretches_of(pieces, others, wrong) if not wrong else ([], [])
     problems += dict.fromkeys(wrong)
     if wrong or not rows:
@@ -143,6 +140,28 @@ def _aligned(
             student[0], numbers[0], teacher[0], numbers[1], strict=True
         )
     ]
+
+
+def _both_pieces(
+    rows: Sequence[dict],
+    kind: Kind,
+    tokenizers: "tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]",
+    rendering: Rendering,
+    notes: Counter[str],
+    problems: list[Problem],
+) -> tuple[list[Piece], list[Piece]]:
+    """Pieces of both sides, as many of each row: if one template rewrites turns, both learn them apart."""
+    for one_each in (False, True):
+        own, found = Counter[str](), list[Problem]()
+        pieces, others = (
+            pieces_of(rows, kind, tokenizer, rendering, notes=kept, problems=found, one_each=one_each)
+            for tokenizer, kept in zip(tokenizers, (own, Counter[str]()), strict=True)
+        )
+        if found or [one.row_id for one in pieces] == [one.row_id for one in others]:
+            break
+    notes.update(own)
+    problems += found
+    return pieces, others
 
 
 def _cut(

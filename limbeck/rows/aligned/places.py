@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.rows.aligned.chunks import OUTSIDE, common_borders
-from limbeck.rows.aligned.ends import Ends, ends_of, token_ends
+from limbeck.rows.aligned.ends import Ends, ends_of
 from limbeck.rows.aligned.stretches import Stretch
 from limbeck.rows.causal import CausalExample, Piece, assembled, texts_apart, texts_joined
-from limbeck.rows.tokens import encode_with_offsets, opening_ids
+from limbeck.rows.tokens import encode, encode_with_offsets, opening_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,12 +23,13 @@ def placed(
 
     Places count the learnt bytes of all rows (`Stretch.base`); OUTSIDE for tokens that are not learnt.
     """
-    apart = token_ends(tokenizer, texts_apart(pieces))
+    segments = texts_apart(pieces)
+    apart = encode(tokenizer, segments)
     wholes = texts_joined(pieces)
     joined = encode_with_offsets(tokenizer, wholes)
-    examples = assembled(pieces, tokenizer, [ids for ids, _ in apart], joined)
+    examples = assembled(pieces, tokenizer, apart, joined)
     opening = np.full(len(opening_ids(tokenizer)), OUTSIDE, dtype=np.int64)
-    of_segments = iter([ends for _, ends in apart])
+    of_segments = iter(ends_of(tokenizer, segments, apart))
     of_wholes = iter(ends_of(tokenizer, wholes, [ids for ids, _ in joined]))
     places = []
     for piece, example, own in zip(pieces, examples, stretches, strict=True):

@@ -15,10 +15,11 @@ from limbeck.core.models import ModelKind, read_config
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.inference import generate as inference
 from limbeck.recipes.model import Generate
-from limbeck.rows.causal import FINISHED
+from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.rendering import Rendering
+from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
 from limbeck.runs.steps.work import Made, Work
 
@@ -166,13 +167,18 @@ def _answered(row: Mapping[str, Any], kind: Kind, text: str) -> dict[str, Any]:
     turn = {"role": "assistant", "content": text}
     if kind is Kind.MESSAGES:
         answers = [place for place, one in enumerate(row["messages"]) if one["role"] == "assistant"]
-        return {**row, "messages": [*row["messages"][: answers[-1]], turn]}
+        return {**row, "messages": [*map(_given, row["messages"][: answers[-1]]), turn]}
     if isinstance(row["prompt"], str):
         return {**row, "completion": text}
     return {
         **{name: value for name, value in row.items() if name != "prompt"},
-        "messages": [*row["prompt"], turn],
+        "messages": [*map(_given, row["prompt"]), turn],
     }
+
+
+def _given(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn of the data before the teacher's: read, and not learnt if it is an answer."""
+    return {**turn, TRAIN: False} if turn["role"] == "assistant" else dict(turn)
 
 
 def _notes(count: _Count, step: Generate) -> tuple[str, ...]:
