@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from limbeck.core.template import TemplateError, applied
+
 Turn = Mapping[str, Any]
 
 # Two contents that no template knows; what follows both is the template's own.
@@ -73,8 +75,8 @@ def _marks(tokenizer: Any, turn: Callable[[str], Turn]) -> list[int]:
 def _behind(tokenizer: Any, turn: Turn, content: str) -> str | None:
     """What the template writes behind the content; None where it refuses the turn or leaves it out."""
     try:
-        text = str(tokenizer.apply_chat_template([{"role": "user", "content": "a"}, turn], tokenize=False))
-    except Exception:  # templates are programs: one that has no calls says so in its own way
+        text = applied([{"role": "user", "content": "a"}, turn], tokenizer)
+    except TemplateError:  # one that has no calls says so in its own way
         return None
     _, found, after = text.rpartition(content)
     return after if found else None

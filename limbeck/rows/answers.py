@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from os.path import commonprefix
 from typing import TYPE_CHECKING
 
+from limbeck.core.template import TemplateError, applied
 from limbeck.rows.marks import THOUGHT_BEGINS, THOUGHT_ENDS, marks_of
-from limbeck.rows.template import TemplateError, applied
 from limbeck.rows.turns import Turn, occurs, reasoning_of, texts_of, thought_of
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from limbeck.core.template import Messages, TemplateError, applied
 from limbeck.rows import plain
 from limbeck.rows.answers import Answer, Answers
 from limbeck.rows.marks import Marks, marks_of
 from limbeck.rows.proof import check_written
 from limbeck.rows.rendering import LossOn
 from limbeck.rows.segments import Segment
-from limbeck.rows.template import Messages, TemplateError, applied
 from limbeck.rows.turns import TRAIN, is_empty, seen_by_template
 
 if TYPE_CHECKING:

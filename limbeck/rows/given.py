@@ -182,4 +182,4 @@ def _mid_answer(words: str, marks: Marks, is_rendered: bool) -> str:
     """An answer in which no end is taught before its end."""
     if not is_rendered:
         return marks.hide(words, but=THOUGHT_TAGS)
-    return marks.hide(words, but=marks.control - {marks.end})
+    return marks.hide(words, but=marks.control - marks.stops)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from limbeck.core.stops import stop_ids
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -30,11 +32,13 @@ class Marks:
         control: special tokens, and added tokens that its chat template writes around turns.
         begin: the token that begins every text, or nothing.
         end: the end token, or nothing.
+        stops: those at which a model stops writing (`core.stops`).
     """
 
     control: frozenset[str]
     begin: str
     end: str
+    stops: frozenset[str]
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -85,7 +89,8 @@ def _marks(tokenizer: "PreTrainedTokenizerBase", size: int, template: str) -> Ma
         token for token in around_turns if token in template and not _WITHIN_ANSWERS.search(token)
     }
     control = frozenset(mark for mark in special | around_turns if ord(mark[0]) < _PLANE >> 4)
-    return Marks(control, str(tokenizer.bos_token or ""), str(tokenizer.eos_token or ""))
+    stops = frozenset(map(str, tokenizer.convert_ids_to_tokens(list(stop_ids(tokenizer)))))
+    return Marks(control, str(tokenizer.bos_token or ""), str(tokenizer.eos_token or ""), stops & control)
 
 
 def _moved(mark: str) -> str:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from limbeck.core.template import functions_of
 from limbeck.rows.marks import THOUGHT_BEGINS, THOUGHT_ENDS
 from limbeck.rows.segments import Segment
-from limbeck.rows.template import functions_of
 from limbeck.rows.turns import Turn, reasoning_of
 
 

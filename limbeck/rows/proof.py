@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from limbeck.core.template import TemplateError, applied, functions_of
 from limbeck.rows.answers import Answers, left_out
-from limbeck.rows.template import TemplateError, applied, functions_of
 from limbeck.rows.turns import Turn, occurs, texts_of
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from limbeck.core.template import Messages
 from limbeck.rows.marks import THOUGHT_BEGINS, THOUGHT_ENDS, THOUGHT_TAGS, Marks, hide_thoughts
-from limbeck.rows.template import Messages
 
 Turn = dict[str, Any]
 
@@ -66,7 +66,7 @@ def is_empty(turn: Turn) -> bool:
 
 
 def occurs(text: str, rendered: str) -> bool:
-    """Whether a text stands in a rendered one, as it is or as JSON or Python writes it; space and case are ignored."""
+    """Whether a text stands in a rendered one, plain or as JSON or Python has it; case and space aside."""
     inside = _bare(rendered)
     return any(_bare(form) in inside for form in _forms(text))
 

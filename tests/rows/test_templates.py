@@ -5,8 +5,8 @@ import json
 import pytest
 from datasets import Dataset
 
+from limbeck.core import template
 from limbeck.core.errors import ModelError, RowError
-from limbeck.rows import template
 from limbeck.rows.render import Rendering, notes_of, render, render_prompts
 from tests.rows import templates as families
 from tests.rows.templates import (

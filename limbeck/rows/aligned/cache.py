@@ -16,7 +16,7 @@ from limbeck.rows.rendering import Rendering
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_VERSION = 1  # raised when the same input is aligned otherwise
+_VERSION = 2  # raised when the same input is aligned otherwise
 _HASHED = 10_000  # rows copied at a time
 _SIDES = ("student", "teacher")
 

@@ -35,7 +35,7 @@ from limbeck.students import (
     with_tokenizer,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 

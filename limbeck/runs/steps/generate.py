@@ -23,7 +23,7 @@ from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
 from limbeck.runs.steps.work import Made, Work
 
-VERSION = 1
+VERSION = 2
 """Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""
 _ROWS_PER_PART = 256  # written between two saves: minutes at most, and full batches
 _NO_LIMIT = 1_000_000  # positions, for models that name none

@@ -30,7 +30,7 @@ from limbeck.runs.views import answered_only, marked, views_in
 from limbeck.students import add_lora
 from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher
 
-VERSION = 1
+VERSION = 2
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 _ALL_LINEAR = "all-linear"
 
