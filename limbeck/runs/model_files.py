@@ -8,11 +8,12 @@ import torch
 from limbeck.core.errors import ModelError, Problem, ResourceError
 from limbeck.core.model_words import model_word
 from limbeck.core.models import ModelKind, said_dtype, text_part_note
-from limbeck.core.models.config import raw_config
+from limbeck.core.models.config import raw_config, skeleton
 from limbeck.recipes.check import maker, models_of
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Step, Train
 from limbeck.runs.known import KnownModels, kind_used
-from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, located, trained_dtype
+from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, located, trained_dtype, with_adapters
+from limbeck.students import said_of_lora
 
 _NEW = "student.fresh"  # needs a configuration, no weights
 
@@ -36,6 +37,16 @@ def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: Known
             kind = _kind_of(step, known)
             if path != _NEW and kind is not None:
                 known.check_weights(word, kind, _classes(step, known, kind))
+
+
+def check_lora(step: Step, where: str, known: KnownModels) -> list[str]:
+    """A sentence on what LoRA trains of a step's student; what is wrong with its layers is noted."""
+    shape = known.shapes.get(step.out)
+    if not isinstance(step, Train) or not step.lora_r or shape is None or shape.kind is None:
+        return []
+    with known.problems.at(f"{where}.lora_target_modules"):
+        return [said_of_lora(with_adapters(skeleton(shape.config, shape.kind), step), r=step.lora_r)]
+    return []
 
 
 def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -> Iterator[str]:

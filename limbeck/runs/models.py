@@ -22,9 +22,11 @@ from limbeck.core.models import (
     read_config,
     saved_dtype,
 )
+from limbeck.core.training import TrainingSettings
 from limbeck.recipes.parts import BYTES, Student
 from limbeck.students import (
     PrunedSizes,
+    add_lora,
     byte_tokenizer,
     evenly_spaced,
     fresh,
@@ -114,6 +116,21 @@ def trained_dtype(student: Student, shape: Shape) -> torch.dtype:
 def exported_dtype(student: Student, saved: torch.dtype) -> torch.dtype:
     """The dtype in which a student is saved: what it says, else that of the model it is made from."""
     return dtype_of(model_word(student.origin), saved, "auto")
+
+
+def with_adapters(student: Any, settings: TrainingSettings) -> Any:
+    """A student with the LoRA adapters that a training asks for.
+
+    Raises:
+        ModelError: layers that are not there, or that an adapter could not speak for.
+    """
+    return add_lora(
+        student,
+        r=settings.lora_r,
+        alpha=settings.lora_alpha,
+        dropout=settings.lora_dropout,
+        target_modules=settings.lora_target_modules or "all-linear",
+    )
 
 
 def read_shape(word: str, kind: ModelKind | None = None) -> Shape:

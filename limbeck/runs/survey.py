@@ -28,7 +28,7 @@ from limbeck.runs.foreign import teacher_length
 from limbeck.runs.heads import assumed_order, labels_of, read_heads
 from limbeck.runs.known import KnownModels, check_longest, check_positions, kind_used
 from limbeck.runs.loading import loaded
-from limbeck.runs.model_files import check_models, notes_on_models
+from limbeck.runs.model_files import check_lora, check_models, notes_on_models
 from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.rollouts import check_rollouts
@@ -113,7 +113,8 @@ class _Surveyor:
                 looks[type(step)](place, step)
             earlier, where = self.seen.recipe.steps[:place], path_of(place, step)
             check_models(step, where, earlier, self.known)
-            self.seen.notes.setdefault(place, []).extend(notes_on_models(step, earlier, self.known))
+            said = [*notes_on_models(step, earlier, self.known), *check_lora(step, where, self.known)]
+            self.seen.notes.setdefault(place, []).extend(said)
         return self.seen
 
     def _load(self, place: int, step: Load) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, UserError
+from limbeck.core.seeds import derived_seed
 from limbeck.core.signals import BATCH_SIGNALS, POINTWISE, QKV, Head, Space, TopK
 from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.core.units import Unit
@@ -23,16 +24,23 @@ _CHUNK_SIGNALS = {"student_chunks", "student_chunk_states", *CHUNKS}
 
 
 def build_terms(
-    terms: Sequence[parts.Term], *, student_width: int | None = None, teacher_width: int | None = None
+    terms: Sequence[parts.Term],
+    *,
+    student_width: int | None = None,
+    teacher_width: int | None = None,
+    seed: int | None = None,
 ) -> list[Term]:
     """The terms with their functions and schedules; names are made unique by task, then by number.
 
-    What is learnt beside the student may have the widths of both models; a recipe need not say them.
+    What is learnt beside the student may have the widths of both models; a recipe need not say them. It is
+    drawn from `seed` (None: the one that torch was last given), each module for itself, whatever was drawn
+    before.
     """
     widths = {"student_width": student_width, "teacher_width": teacher_width}
     names = [f"{term.name}_{term.on}" if term.on else term.name for term in terms]
     seen: Counter[str] = Counter()
-    built = []
+    built: list[Term] = []
+    drawn_from = torch.initial_seed() if seed is None else seed
     for term, name in zip(terms, names, strict=True):
         seen[name] += 1
         built.append(
@@ -46,16 +54,20 @@ def build_terms(
                 layers=None if term.layers is None else LayerMap(term.layers.student, term.layers.teacher),
                 mean=Unit(term.mean),
                 weighted_by=term.weighted_by,
-                learnt=None if term.learnt is None else _learnt(term.learnt, widths),
+                learnt=None
+                if term.learnt is None
+                else _learnt(term.learnt, widths, derived_seed(drawn_from, "learnt", len(built))),
             )
         )
     return built
 
 
-def _learnt(part: parts.Learnt, widths: Mapping[str, int | None]) -> Learnt:
+def _learnt(part: parts.Learnt, widths: Mapping[str, int | None], seed: int) -> Learnt:
     entry = catalogue("objectives/learnt")[part.module]
     known = {name: width for name, width in widths.items() if name in entry.keywords and width is not None}
-    module = entry.load()(**{**known, **part.options})
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = entry.load()(**{**known, **part.options})
     return Learnt(module, part.learning_rate, scheduled(part.gradient_scale))
 
 

@@ -1,6 +1,6 @@
 """How the small model is made from the big one."""
 
-from limbeck.students.adapters import add_lora, merge_lora
+from limbeck.students.adapters import add_lora, merge_lora, said_of_lora
 from limbeck.students.byte_tokenizer import byte_tokenizer
 from limbeck.students.fresh import fresh
 from limbeck.students.importance import Importance, measure_importance
@@ -24,6 +24,7 @@ __all__ = [
     "prune",
     "pruned_config",
     "retokenise",
+    "said_of_lora",
     "sizes_from_ratio",
     "sizes_from_words",
     "with_tokenizer",

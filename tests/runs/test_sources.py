@@ -1,6 +1,7 @@
 """How rows of a step become batches, and how its terms become functions."""
 
 import pytest
+import torch
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
@@ -150,3 +151,15 @@ def test_projectors_of_other_widths_are_refused_before_training():
     try_term(built, student_width=8, teacher_width=12)
     with pytest.raises(ConfigError, match="Give projectors the widths of both models"):
         try_term(built, student_width=8, teacher_width=16)
+
+
+def test_what_is_learnt_beside_the_student_has_a_seed_of_its_own():
+    term = Term.model_validate({"name": "clipped_kl", "learnt": {"module": "clip_window"}})
+
+    def first(noise, **given):
+        torch.manual_seed(noise)
+        return float(build_terms([term, term], **given)[1].learnt.module.layers[0].weight[0, 0])
+
+    assert first(1, seed=3) == first(2, seed=3) != first(1, seed=4)
+    one, other = build_terms([term, term], seed=3)
+    assert not torch.equal(one.learnt.module.layers[0].weight, other.learnt.module.layers[0].weight)

@@ -62,12 +62,21 @@ def merged(model: nn.Module) -> PreTrainedModel:
     """The plain model with its LoRA adapters added to the weights of a copy; itself if it has none."""
     if not hasattr(model, "merge_and_unload"):
         return model
-    plain = copy.deepcopy(model).merge_and_unload()  # type: ignore[operator]
+    plain = _copied(model).merge_and_unload()
     return plain.requires_grad_(True)
+
+
+def _copied(model: Any) -> Any:
+    for module in model.modules():
+        # Some keep what they computed last (RecurrentGemma its state), and autograd's tensors refuse a copy.
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                setattr(module, name, value.detach())
+    return copy.deepcopy(model)
 
 
 def _as_dtype(model: Any, dtype: torch.dtype) -> Any:
     """A copy in another dtype; the training of a model that is saved between its steps goes on in its own."""
-    changed = copy.deepcopy(model).to(dtype)
+    changed = _copied(model).to(dtype)
     changed.config.dtype = dtype
     return changed

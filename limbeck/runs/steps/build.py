@@ -80,6 +80,7 @@ def make_student(
     student: Student, place: str, kind: ModelKind, *, seed: int, label_names: tuple[str, ...] = ()
 ) -> Any:
     """The model that `student` describes, from the model at `place`."""
+    seed_everything(seed, "head")  # a class head that the folder lacks is drawn at loading
     if student.fresh is not None:
         config = read_config(place)
         if student.tokenizer is not None:
@@ -88,7 +89,6 @@ def make_student(
             name_classes(config, label_names)
         made = fresh(config, student.sizes, seed=seed, kind=kind)
         return made.to(dtype_of(model_word(place), made.dtype, "float32"))
-    seed_everything(seed, "head")  # a class head that the folder lacks is drawn at loading
     names = label_names if kind == "classifier" else None
     model = load_model(place, kind, label_names=names or None)
     if student.cut is not None:

@@ -294,7 +294,8 @@ def _description(word: str, work: Work) -> str:
     if not isinstance(step, Train):
         return f"made from {_origin(step.student)}, not trained"  # type: ignore[union-attr]
     objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in step.objective)
-    return f"from {_origin(step.student)}, trained with {objective} on {step.rows}"
+    adapters = f", as LoRA of rank {step.lora_r}" if step.lora_r else ""
+    return f"from {_origin(step.student)}, trained with {objective} on {step.rows}{adapters}"
 
 
 def _origin(student: Student) -> str:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
 from limbeck.core.batch import Batch
 from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
+from limbeck.core.seeds import derived_seed
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
@@ -19,7 +22,7 @@ from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
-from limbeck.runs.models import exported_dtype, tokenizer_of
+from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
@@ -27,12 +30,11 @@ from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.teachers import AnyTeacher, live_models, make_teacher
 from limbeck.runs.terms import build_terms
 from limbeck.runs.views import answered_only, marked, views_in
-from limbeck.students import add_lora
+from limbeck.students import said_of_lora
 from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher
 
 VERSION = 2
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
-_ALL_LINEAR = "all-linear"
 
 
 def train(step: Train, work: Work) -> Made:
@@ -80,13 +82,16 @@ def train(step: Train, work: Work) -> Made:
     source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
     if kind == "classifier" and _is_from_elsewhere(step, work):
         refuse_below_chance(teacher, source, names, work.device)
-    trained = _with_adapters(student, step)
+    size, trained = count_parameters(student), _with_adapters(student, step)
+    if step.lora_r:
+        notes.append(said_of_lora(trained, r=step.lora_r))
     views = views_in(teacher)
     partly = any(one.rows.unanswered for one in views)
     terms = build_terms(
         answered_only(step.objective) if partly else step.objective,
         student_width=_width(student),
         teacher_width=_width(getattr(teacher, "model", None)),
+        seed=step.seed,
     )
     criterion = Criterion(terms, fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
@@ -117,9 +122,7 @@ def train(step: Train, work: Work) -> Made:
     ranks.wait()
     if selector is not None:
         notes.append(f"Teachers read {selector.asked:,} rows.")
-    notes.append(
-        f"{result.steps:,} steps, {count_parameters(student):,} parameters, saved in {said_dtype(dtype)}."
-    )
+    notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
 
@@ -152,13 +155,9 @@ def _width(model: Any) -> int | None:
 def _with_adapters(student: Any, step: Train) -> Any:
     if not step.lora_r:
         return student
-    return add_lora(
-        student,
-        r=step.lora_r,
-        alpha=step.lora_alpha,
-        dropout=step.lora_dropout,
-        target_modules=step.lora_target_modules or _ALL_LINEAR,
-    )
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(step.seed, "lora"))
+        return with_adapters(student, step)
 
 
 def _settings(step: Train) -> TrainingSettings:
