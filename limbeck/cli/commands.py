@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from limbeck.cli.bars import Bars
+from limbeck.cli.consoles import plain_console
 from limbeck.cli.plans import plan_table, plan_totals
 from limbeck.cli.quiet import silence
 from limbeck.cli.tables import comparison_table, result_table
@@ -29,7 +28,7 @@ def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
     outset = Outset(out, looks_only=True)
     resolved = resolve(recipe, parse_pairs(pairs), outset)
     folder = outset.folder(resolved.name)
-    console = Console()
+    console = plain_console()
     with _waiting("looking at models and data"):
         silence()
         from limbeck.runs.launch import finished_steps
@@ -55,7 +54,7 @@ def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrit
         from limbeck.runs.launch import run
 
         is_main = ranks.is_main()
-    console = Console()
+    console = plain_console()
     shows_bars = console.is_terminal and is_main
     if shows_bars:
         with Bars(console) as bars:
@@ -94,7 +93,7 @@ def evaluate_command(
         from limbeck.runs.measure import measuring
 
         recipe = measuring(model, data, teacher=teacher, baseline=baseline, inputs=inputs)
-    console = Console()
+    console = plain_console()
     with tempfile.TemporaryDirectory(prefix="limbeck-") as folder:
         place = out or Path(folder) / "run"
         if console.is_terminal and not as_json:
@@ -132,10 +131,10 @@ class _PlannedLines(Lines):
 
     def planned(self, plan: "Plan") -> None:
         """The plan."""
-        console = Console(file=sys.stdout)
+        console = plain_console(sys.stdout)
         console.print(plan_table(plan, console))
 
 
 def _waiting(text: str) -> "Status":
     """A sign of life on a terminal while libraries are imported."""
-    return Console(stderr=True).status(f"{text} ...")
+    return plain_console(stderr=True).status(f"{text} ...")

@@ -111,9 +111,10 @@ def _bounds(found: Mapping[str, Any], write: Callable[[float], str]) -> str:
 
 def _print(compared: Mapping[str, Any]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from limbeck.cli.consoles import plain_console
 
     said = grid(compared)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -125,7 +126,7 @@ def _print(compared: Mapping[str, Any]) -> None:
             "\n".join(part for part in (cell.mean, cell.interval, cell.difference) if part) for cell in cells
         ]
         table.add_row(title, *map(Text, texts))
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print()
     for note in said.notes:

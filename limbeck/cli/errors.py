@@ -11,6 +11,7 @@ from limbeck.core.errors import Interrupted, LimbeckError, ResourceError, UserEr
 from limbeck.core.storage import storage_problem
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+_MOST, _LONGEST = 50, 3_000  # problems that are said, characters of each
 _WIDEST = 40  # a longer place gets a line of its own
 
 P = ParamSpec("P")
@@ -60,10 +61,20 @@ def _say_user_error(error: UserError) -> None:
     _trace()
     if not _is_main_rank():
         return
-    for problem in error.problems:
+    for problem in error.problems[:_MOST]:
         place = f"{problem.where}: " if problem.where else ""
         gap = "\n    " if len(place) > _WIDEST else ""
-        print(f"error: {place.rstrip() if gap else place}{gap}{problem.message}", file=sys.stderr)
+        print(f"error: {place.rstrip() if gap else place}{gap}{_shortened(problem.message)}", file=sys.stderr)
+    if len(error.problems) > _MOST:
+        print(f"error: and {len(error.problems) - _MOST:,} more.", file=sys.stderr)
+
+
+def _shortened(message: str) -> str:
+    """A message without the middle of what is too long to read, such as a value of a megabyte."""
+    if len(message) <= _LONGEST:
+        return message
+    kept = _LONGEST // 2
+    return f"{message[:kept]} [{len(message) - 2 * kept:,} characters left out] {message[-kept:]}"
 
 
 def _is_main_rank() -> bool:

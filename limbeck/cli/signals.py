@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from limbeck.cli.bars import Bars
+from limbeck.cli.consoles import plain_console
 from limbeck.cli.quiet import silence
 from limbeck.core.errors import StoreError
 from limbeck.runs.progress import Lines, Silent
@@ -27,7 +27,7 @@ def capture_command(teacher: str, data: str, out: Path, pairs: Sequence[str]) ->
     from limbeck.runs.launch import run
 
     recipe = capturing(teacher, data, out, inputs)
-    console = Console()
+    console = plain_console()
     with tempfile.TemporaryDirectory(prefix="limbeck-") as folder:
         place = Path(folder) / "run"
         if console.is_terminal and ranks.is_main():
@@ -71,7 +71,7 @@ def show_command(folder: Path, *, as_json: bool) -> None:
     table.add_column(overflow="fold")
     for name, value in held.items():
         table.add_row(name, f"{value:,}" if isinstance(value, int | float) else str(value))
-    Console().print(table)
+    plain_console().print(table)
     print("Every file has the checksum of the manifest.")
 
 
@@ -82,7 +82,7 @@ def rehearse_command(teacher: str, data: str, pairs: Sequence[str], *, positions
     from limbeck.runs.capturing import capturing, rehearsal
 
     recipe = capturing(teacher, data, Path("signals"), inputs)
-    with Console(stderr=True).status("asking the teacher about a sample ..."):
+    with plain_console(stderr=True).status("asking the teacher about a sample ..."):
         found = rehearsal(recipe, positions=positions)
     if not found:
         raise StoreError("sample must have a position that learns something, got none. Look at the rows.")
@@ -100,7 +100,7 @@ def rehearse_command(teacher: str, data: str, pairs: Sequence[str], *, positions
             kept = (f"{one.ids:.1f}", f"{one.draws:.1f}", f"{one.tail:.4f}")
         losses = (f"{one.kept_kl:.1e}", f"{one.full_kl:.2e}")
         table.add_row(said(one.payload), f"{one.bytes:,.1f}", *kept, *losses)
-    Console().print(table)
+    plain_console().print(table)
     print(
         "KL(teacher || stored) in nats; the whole: the stored tail spread evenly over the other ids. Drawn\n"
         "ids are not in it: they stand for the tail on average, and forward_kl learns from them."

@@ -4,6 +4,7 @@ PyYAML follows YAML 1.1, where the key `on` is the boolean true and `1e-4` is te
 """
 
 import re
+from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -16,18 +17,71 @@ _FLOAT = re.compile(
 )
 _INT = re.compile(r"[-+]?[0-9]+")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_LONGEST = 500_000  # characters
+_MOST, _DEEPEST = 10_000, 50  # values and levels: a large recipe has a tenth of that
+_MERGE = "tag:yaml.org,2002:merge"
+_KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
+_TAGS = frozenset({_MERGE, *(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)})
 _REPLACED = ("bool", "float", "int", "timestamp")
 
 
 class _Loader(yaml.SafeLoader):
+    """Plain values only, and so few of them that reading takes no time, whatever aliases make of them."""
+
+    _depth = _read = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth, self._read = self._depth + 1, self._read + 1
+        if self._depth > _DEEPEST:
+            raise _refused(self.peek_event().start_mark, f"it nests more than {_DEEPEST} deep")
+        if self._read > _MOST:
+            raise _refused(self.peek_event().start_mark, f"it has more than {_MOST:,} values")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and node.tag not in _TAGS:
+            raise _refused(node.start_mark, f"the tag {node.tag} is not known here")
+        return node
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if node is not None:
+            _count(node, {})
+        return node
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for place, key in enumerate(keys):
-            if key in keys[:place]:
-                raise yaml.MarkedYAMLError(
-                    None, None, f"key '{key}' is there twice", node.value[place][0].start_mark
-                )
+        seen: set[Any] = set()
+        for name, _ in node.value:
+            if name.tag == _MERGE:
+                continue
+            key = self.construct_object(name, deep=True)
+            if not isinstance(key, Hashable):
+                raise _refused(name.start_mark, "a key must be a word or a number")
+            if key in seen:
+                raise _refused(name.start_mark, f"key '{key}' is there twice")
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _refused(mark: Any, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(None, None, problem, mark)
+
+
+def _count(node: Any, known: dict[int, int]) -> int:
+    """Values that a node stands for, each alias counted where it stands."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _MOST + 1  # as long as it is not done: an alias to it from inside has no end
+        parts = node.value
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        total = 1
+        for part in parts:
+            total += _count(part, known)
+            if total > _MOST:
+                raise _refused(node.start_mark, f"it has more than {_MOST:,} values, aliases counted")
+        known[id(node)] = total
+    return known[id(node)]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -77,8 +131,11 @@ def read_yaml(text: str) -> Any:
     """The value a YAML text stands for.
 
     Raises:
-        ConfigError: it is no YAML, or a mapping has a key twice; says line and column.
+        ConfigError: it is no YAML, a mapping has a key twice, it is longer, deeper or larger than any
+            recipe, or it has values that are not plain; says line and column.
     """
+    if len(text) > _LONGEST:
+        raise ConfigError(f"must be YAML of at most {_LONGEST:,} characters, got {len(text):,}.")
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -86,7 +143,9 @@ def read_yaml(text: str) -> Any:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError(f"must be YAML; {place}{error.problem or error.context}.") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"must be YAML; {error}") from None
+        raise ConfigError(f"must be YAML; {str(error).splitlines()[0]}.") from None
+    except (ValueError, KeyError) as error:  # `!!int x`, a number of thousands of digits
+        raise ConfigError(f"must be YAML; a value cannot be read: {str(error).splitlines()[0]}.") from None
 
 
 def write_yaml(value: Any) -> str:

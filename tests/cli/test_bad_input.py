@@ -287,3 +287,33 @@ def test_a_recipe_file_with_mistakes(limbeck, tmp_path):
         "error: steps.0.load.path: is required and has no default.",
         "error: steps.0.load.pat: unknown key 'pat'. Did you mean 'path'?",
     ])  # fmt: skip
+
+
+def test_a_value_of_a_megabyte_is_not_printed_whole(limbeck, tmp_path):
+    text = "x" * 400_000
+    (tmp_path / "mine.yaml").write_text(
+        f"limbeck: 1\nname: mine\nsteps:\n  - load: {{out: a, limit: {text}}}\n"
+    )
+    ended = limbeck("plan", "mine.yaml")
+    assert ended.code == 2 and len(ended.err) < 10_000
+    assert "characters left out" in ended.err
+
+
+def test_not_more_problems_are_said_than_can_be_read(limbeck, tmp_path):
+    steps = "".join(f"  - nothing{n}: {{}}\n" for n in range(200))
+    (tmp_path / "mine.yaml").write_text(f"limbeck: 1\nname: mine\nsteps:\n{steps}")
+    ended = limbeck("plan", "mine.yaml")
+    assert (ended.code, len(ended.errors), ended.errors[-1]) == (2, 51, "error: and 150 more.")
+
+
+def test_a_disk_that_refuses_is_no_fault_of_limbeck(limbeck, tmp_path, monkeypatch):
+    def full(*words: object) -> None:
+        raise OSError(28, "No space left on device", "/full/table.md")
+
+    monkeypatch.setattr("limbeck.cli.comparing.compare_command", full)
+    monkeypatch.setattr("limbeck.cli.commands.report_command", full)
+    ended = limbeck("report", tmp_path)
+    assert (ended.code, ended.errors) == (2, [
+        "error: disk must have room for /full/table.md, got: No space left on device. Free some space and run the "
+        "same command again: what is finished is kept, and it goes on where it stopped."
+    ])  # fmt: skip

@@ -52,3 +52,11 @@ def test_lines_are_said_at_the_start_and_end_of_a_step_and_seldom_between():
         lines.trained(stage, report(step))
     lines.finished(stage, 3.21)
     assert file.getvalue() == "step 1 train student ...\nstep 1 train student: done in 3.2 s\n"
+
+
+def test_brackets_and_colons_are_text():
+    file = io.StringIO()
+    with Bars(Console(file=file, force_terminal=True, width=120)) as bars:
+        bars.begun(Stage(1, 2, "train", "[/b]"))
+        bars.advanced(Stage(1, 2, "train", "[/b]"), 0.5, "[bold]reading[/x]")
+    assert "1 train [/b]" in file.getvalue() and "[bold]reading[/x]" in file.getvalue()

@@ -216,3 +216,10 @@ def test_the_installed_command_refuses_and_is_interrupted_with_the_right_codes(w
     assert said.strip().endswith("The same command goes on where it stopped.")
     assert "Traceback" not in said
     assert (metrics.parent / "checkpoint").is_dir()
+
+
+def test_an_out_folder_may_be_named_like_markup(limbeck, world):
+    words = (f"student={world / 'student'}", f"data={world / 'texts.jsonl'}", "max_steps=1", "max_length=32")
+    ended = limbeck("run", "sft", *words, "heldout=2", "--out", "r/[/b]:warning:")
+    assert ended.code == 0, ended.err
+    assert "student: r/[/b]:warning:/student" in ended.out
