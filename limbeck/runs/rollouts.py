@@ -22,7 +22,7 @@ from limbeck.rollouts.prepare import corpus_reader
 from limbeck.rollouts.written import prompt_length
 from limbeck.runs import ranks
 from limbeck.schedules.scheduled import Curve, scheduled
-from limbeck.teachers import LocalTeacher
+from limbeck.teachers import LocalTeacher, OwnViewTeacher
 
 _DISTRIBUTION = Needs(distribution=True)
 
@@ -32,7 +32,7 @@ def make_rollouts(
     *,
     student: Any,
     reader: Reader,
-    teacher: LocalTeacher | None,
+    teacher: LocalTeacher | OwnViewTeacher | None,
     tokenizer: Any,
     source: Source,
     corpus: Source | None,
@@ -50,10 +50,11 @@ def make_rollouts(
     writers = Writers(
         student=student,
         ask_student=lambda batch: read_at_rest(student, reader, batch),
-        teacher=None if teacher is None else teacher.model,
+        # One that reads another format only judges: the plan refuses to let it write.
+        teacher=teacher.model if isinstance(teacher, LocalTeacher) else None,
         ask_teacher=None if teacher is None else lambda batch: teacher.answer(batch, _DISTRIBUTION),
         # What ends the teacher's answers ends the student's: behind it the teacher has nothing to say.
-        ids=TokenIds.of(tokenizer, student, *([] if teacher is None else [teacher.model])),
+        ids=TokenIds.of(tokenizer, student, *([teacher.model] if isinstance(teacher, LocalTeacher) else [])),
         vocabulary=reader.vocabulary or len(tokenizer),
     )
     state = ranks.state()

@@ -132,7 +132,9 @@ class _Maker:
         if view is None:
             return teacher
         assert vocabulary is not None, "only causal models read formats"
-        return OwnViewTeacher(teacher, view.viewed, ends=view.ends, vocabulary=vocabulary)
+        rollouts = self.step.rollouts
+        rows = view.viewed if rollouts is None else view.prompted(rollouts.prompt_tokens)
+        return OwnViewTeacher(teacher, rows, ends=view.ends, vocabulary=vocabulary)
 
     def _view(self, one: TeacherPart | MemberPart, path: str) -> OwnView | None:
         """How the teacher reads the rows, where that is not how the student does."""

@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 
 from limbeck.core.batch import Batch
 from limbeck.core.signals import ANSWERED
 from limbeck.recipes.parts import Term
+from limbeck.rollouts.written import prompt_length
 from limbeck.rows.aligned.views import view_of, writes_alike
 from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.ragged import Ragged
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
 from limbeck.runs.sources import Renderer
 from limbeck.teachers import EnsembleTeacher, OwnViewTeacher
-from limbeck.teachers.own_view import ViewedRows
+from limbeck.teachers.own_view import PromptedRows, ViewedRows
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,32 @@ class OwnView:
         rendering: how they were rendered.
         viewed: with what of them answers the student.
         ends: token of the student -> the teacher's in its place.
+        pad: the teacher's padding.
     """
 
     rendered: Dataset
     rendering: Rendering
     viewed: ViewedRows
     ends: dict[int, int]
+    pad: int
+
+    def prompted(self, prompt_tokens: int) -> PromptedRows:
+        """The prompts of the rows, for answers that are yet to be written."""
+        ids, learnt = (Ragged.of_column(self.rendered, name) for name in ("input_ids", "is_target"))
+        prompts = {
+            name: ids[place][: prompt_length(learnt[place].tolist(), prompt_tokens)].astype(np.int64)
+            for place, name in enumerate(self.rendered["row_id"])
+        }
+        return PromptedRows(prompts, self.ends, self.pad)
+
+    @property
+    def several_answers(self) -> str:
+        """The id of a row with several learnt stretches; empty where there is none."""
+        learnt = Ragged.of_column(self.rendered, "is_target")
+        for place, name in enumerate(self.rendered["row_id"]):
+            if (np.diff(learnt[place].astype(np.int8)) == 1).sum() > 1:
+                return str(name)
+        return ""
 
     @property
     def targets(self) -> int:
@@ -97,7 +120,7 @@ class Reading:
             {name: place for place, name in enumerate(teacher["row_id"])},
             view.of_rows(student),
         )
-        return OwnView(teacher, own, viewed, view.ends)
+        return OwnView(teacher, own, viewed, view.ends, int(tokenizer.pad_token_id))
 
 
 def views_in(teacher: Any) -> list[OwnViewTeacher]:

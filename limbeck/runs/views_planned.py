@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.core.errors import ConfigError
+from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.check import store_maker
 from limbeck.recipes.model import Capture, Evaluate, Step, Train
 from limbeck.runs.known import KnownModels
@@ -32,7 +33,8 @@ def views_planned(
             view = reading.own_view(*own) if own is not None and is_alike else None
             if view is not None:
                 if isinstance(step, Train):
-                    _check(step, view)
+                    assert own is not None
+                    _check(step, view, own[1])
                 found[word] = view
     return found
 
@@ -52,14 +54,17 @@ def _format(word: str, known: KnownModels, earlier: Sequence[Step]) -> tuple[Any
     return tokenizer_of_store(signals), captured_length(signals)
 
 
-def _check(step: Train, view: OwnView) -> None:
+def _check(step: Train, view: OwnView, positions: int | None) -> None:
     """Refuse what does not go with a teacher that reads the rows in its own format.
 
     Raises:
         ConfigError: with the field that lets the teacher read the student's format.
     """
+    writes = step.rollouts is not None and bool(
+        step.rollouts.teacher != 0 or step.rollouts.guide_share or step.rollouts.corrections
+    )
     apart = {
-        "rollouts": step.rollouts is not None,
+        "what it writes itself (rollouts.teacher, guide_share, corrections)": writes,
         "selection": step.selection is not None,
         "watch": step.watch is not None and step.watch.perplexities_by is not None,
         "task": view.viewed.unanswered > 0 and step.task != "default",
@@ -72,4 +77,22 @@ def _check(step: Train, view: OwnView) -> None:
             f"must write a conversation as the student does for {' and '.join(what)}, got another chat "
             "template, begin or end token. Set teacher.view: student, so that it reads the student's format, "
             "or give the student the teacher's tokenizer files."
+        )
+    if step.rollouts is not None:
+        _check_prompts(step.rollouts, view, positions)
+
+
+def _check_prompts(settings: RolloutSettings, view: OwnView, positions: int | None) -> None:
+    """Refuse rows with several answers, and prompts that leave the teacher no room for what is written."""
+    several = view.several_answers
+    if several:
+        raise ConfigError(
+            f"must have one answer a row to judge rollouts in its own format, got several in row {several}. "
+            "Set loss_on: last_assistant, or teacher.view: student."
+        )
+    longest = max(map(len, view.prompted(settings.prompt_tokens).prompts.values()), default=0)
+    if positions is not None and longest + settings.max_new_tokens > positions:
+        raise ConfigError(
+            f"must hold prompts of up to {longest} tokens in its own format and rollouts.max_new_tokens "
+            f"{settings.max_new_tokens}, got {positions} positions. Shorten completions or prompts."
         )

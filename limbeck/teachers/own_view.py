@@ -1,6 +1,6 @@
 """A teacher with the student's token ids that reads the rows in its own chat format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError
+from limbeck.core.masks import next_token_targets
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.signals import Head, MixedHead, TopK
 from limbeck.signals.rows import rows_of
@@ -48,6 +49,61 @@ class ViewedRows:
         return own, _places(batch, own, torch.from_numpy(ranks).to(batch.device))
 
 
+@dataclass(frozen=True)
+class PromptedRows:
+    """What was written for the student's rows, behind prompts in the teacher's format.
+
+    Attributes:
+        prompts: id of a row -> the tokens before its answer.
+        ends: token of the student -> the teacher's in its place, and the other way round.
+        pad: id of padding.
+    """
+
+    prompts: Mapping[str, NDArray[np.int64]]
+    ends: Mapping[int, int]
+    pad: int
+
+    @property
+    def unanswered(self) -> int:
+        """Every token of an answer is the same token for the teacher."""
+        return 0
+
+    def like(self, batch: Batch) -> tuple[Batch, Tensor]:
+        """The rows of the student's batch, one a line, and [B, T] which place of them answers; -1: none."""
+        assert batch.targets is not None and batch.learnt is not None
+        learnt = batch.learnt.cpu().numpy()
+        targets = batch.targets.cpu().numpy()
+        names, lines, ranks = [], [], []
+        for row in rows_of(batch):
+            here = (row.line, slice(row.start, row.stop))
+            answer = targets[here][learnt[here]]
+            for ours, theirs in self.ends.items():
+                answer = np.where(answer == ours, theirs, np.where(answer == theirs, ours, answer))
+            names.append(row.id)
+            lines.append((self.prompts[row.id], answer))
+            ranks.append(np.arange(len(answer)))
+        own = _answered(names, lines, self.pad).to(batch.device)
+        return own, _places(batch, own, torch.from_numpy(np.concatenate(ranks)).to(batch.device))
+
+
+def _answered(
+    names: Sequence[str], lines: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], pad: int
+) -> Batch:
+    """A padded batch of prompts with their answers, of which all is learnt."""
+    shape = (len(lines), max(len(prompt) + len(answer) for prompt, answer in lines))
+    ids, is_target = np.full(shape, pad, dtype=np.int64), np.zeros(shape, dtype=np.bool_)
+    numbers = np.full(shape, _NOBODY, dtype=np.int64)
+    for line, (prompt, answer) in enumerate(lines):
+        start, stop = len(prompt), len(prompt) + len(answer)
+        ids[line, :start], ids[line, start:stop] = prompt, answer
+        is_target[line, start:stop], numbers[line, :stop] = True, line
+    return Batch(
+        inputs={"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy((numbers >= 0) * 1)},
+        targets=torch.from_numpy(next_token_targets(ids, is_target, numbers)),
+        row_ids=[[name] for name in names],
+    )
+
+
 class OwnViewTeacher:
     """Asks a teacher about the rows in its own format, and gives its answers at the student's positions.
 
@@ -60,7 +116,7 @@ class OwnViewTeacher:
     """
 
     def __init__(
-        self, teacher: Teacher, rows: ViewedRows, *, ends: Mapping[int, int], vocabulary: int
+        self, teacher: Teacher, rows: ViewedRows | PromptedRows, *, ends: Mapping[int, int], vocabulary: int
     ) -> None:
         self.teacher, self.rows = teacher, rows
         self.ends = ends

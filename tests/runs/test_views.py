@@ -152,6 +152,46 @@ def test_the_plan_is_silent_where_both_write_alike(formats, tmp_path):
     assert not any("format" in note for note in notes_of_plan(formats, "student", tmp_path))
 
 
+def on_policy(formats: Path, taught_by, **rollouts) -> Recipe:
+    written = {"student": 1.0, "max_new_tokens": 6, "sampling_temperature": 1.0} | rollouts
+    return recipe(
+        formats, taught_by, objective=["reverse_kl"], rollouts=written, max_steps=2, learning_rate=1e-3
+    )
+
+
+def test_what_the_student_wrote_is_judged_in_the_teachers_own_format(formats, tmp_path, monkeypatch):
+    from limbeck.teachers import LocalTeacher
+
+    read = []
+    answer = LocalTeacher.answer
+
+    def spied(self, batch, needs):
+        read.append(batch)
+        return answer(self, batch, needs)
+
+    monkeypatch.setattr(LocalTeacher, "answer", spied)
+    first_loss(on_policy(formats, str(formats / "teacher")), tmp_path / "run")
+    tokenizer = AutoTokenizer.from_pretrained(formats / "teacher")
+    texts = [tokenizer.decode(ids) for batch in read for ids in batch.inputs["input_ids"]]
+    assert texts and all(text.startswith("<|user|>\n") and "<|assistant|>\n" in text for text in texts)
+    assert not any("Assistant:" in text for text in texts)
+
+
+def test_rollouts_are_judged_alike_where_the_formats_are_the_same(formats, tmp_path):
+    """A teacher with the student's tokenizer, read in its own view, is the teacher read as ever."""
+    alike = tmp_path / "alike"
+    save_model(AutoModelForCausalLM.from_pretrained(formats / "teacher"), tokenizer_with(None, "</s>"), alike)
+    own = first_loss(on_policy(formats, str(alike)), tmp_path / "own")
+    students = {"model": str(alike), "view": "student"}
+    assert first_loss(on_policy(formats, students), tmp_path / "students") == own
+
+
+def test_a_teacher_of_another_format_does_not_write(formats, tmp_path):
+    made = on_policy(formats, str(formats / "teacher"), student=0.5, teacher=0.5)
+    with pytest.raises(UserError, match=r"rollouts\.teacher.*teacher\.view: student"):
+        make_plan(made, tmp_path)
+
+
 def test_inner_layers_cannot_be_compared_across_formats(formats, tmp_path):
     term = {"name": "state_mse", "layers": {"student": [-1], "teacher": [-1]}}
     with pytest.raises(UserError, match=r"teacher\.view: student"):

@@ -26,7 +26,7 @@ from limbeck.runs.sources import decoder_start, entries_of
 from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher
-from limbeck.teachers import LocalTeacher
+from limbeck.teachers import LocalTeacher, OwnViewTeacher
 
 _DISTRIBUTION = Needs(distribution=True)
 
@@ -39,7 +39,7 @@ class Beside:
     work: Work
     student: Any
     reader: Reader
-    teacher: LocalTeacher | None
+    teacher: LocalTeacher | OwnViewTeacher | None
     tokenizer: Any
     rendering: Rendering
 
@@ -128,7 +128,7 @@ class Beside:
         first = [examples[0] for examples in entries_of(source)]
         return DomainRows([domains[example] for example in first], settings, self.step.seed)
 
-    def _model(self, word: str) -> LocalTeacher:
+    def _model(self, word: str) -> LocalTeacher | OwnViewTeacher:
         if self.teacher is not None and self.step.teacher is not None and word == self.step.teacher.model:
             return self.teacher
         kind = self.rendering.model_kind

@@ -96,7 +96,7 @@ def train(step: Train, work: Work) -> Made:
     criterion = Criterion(terms, fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
     party = Party("student", trained, reader, criterion, _settings(settings), balance=step.balance)
-    live = teacher if isinstance(teacher, LocalTeacher) else None
+    live = teacher if isinstance(teacher, LocalTeacher | OwnViewTeacher) else None
     beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
     rollouts = beside.rollouts(source)
     order = beside.order(domains, source)
