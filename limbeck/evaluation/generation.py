@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from limbeck.core.errors import ConfigError
+from limbeck.evaluation.answers import final_answer, same_answer
 from limbeck.evaluation.evidence import Evidence
 from limbeck.evaluation.prompts import Prompt, held_out_prompts, same_prompts
 from limbeck.evaluation.settings import Subject
 from limbeck.evaluation.statistics import Rows, verdict
-from limbeck.evaluation.study import final_answer, rationale_bleu
+from limbeck.evaluation.study import rationale_bleu
 from limbeck.evaluation.tasks import TASKS
 from limbeck.inference.generate import Completion, TokenIds, generate
 
@@ -194,7 +195,7 @@ def _hold_against_teacher(
     known = np.array([bool(answer) for answer in answers])
     for student in (one for one in evidence.everyone if one.name != teacher):
         own = [final_answer(text) for text in said[student.name]]
-        same = np.array([a == b for a, b in zip(own, answers, strict=True)], dtype=np.float64)
+        same = np.array([same_answer(a, b) for a, b in zip(own, answers, strict=True)], dtype=np.float64)
         subjects[student.name]["answer_agreement"] = rows.mean(same, known)
         totals, counts = rows.sums(same, known), rows.sums(np.ones(len(same)), known)
         evidence.keep("answer_agreement", student.name, ids, totals, counts)

@@ -8,7 +8,6 @@ Source:
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,31 +15,15 @@ import numpy as np
 from scipy.stats import f_oneway, spearmanr, ttest_rel
 
 from limbeck.core.errors import ConfigError
+from limbeck.evaluation.answers import final_answer, same_answer
 from limbeck.evaluation.statistics import Rows
 
-_MARKED = re.compile(r"####\s*(.+)|\\boxed\{([^{}]*)\}|\banswer\s*(?:is|:)\s*([^\n]+)", re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _FEWEST_PAIRS = 2
 _RESAMPLES = 1000
 _FEWEST_RANKS = 3
 
 Test = dict[str, Any]
 """`n`, `statistic`, `p_value` (None where undefined), and what the test estimates."""
-
-
-def final_answer(text: str) -> str:
-    """The answer a text ends with, in one spelling; empty without one.
-
-    What follows the last `####`, `\\boxed{`, `answer is` or `answer:`; else the last number. A number
-    loses its thousands separators and trailing zeros, words are lower case without punctuation around.
-    """
-    marked = [next(part for part in found if part is not None) for found in _groups(text)]
-    said = marked[-1] if marked else (_NUMBER.findall(text) or [""])[-1]
-    numbers = _NUMBER.findall(said)
-    if numbers:
-        value = float(numbers[-1].replace(",", ""))
-        return str(int(value)) if value.is_integer() else str(value)
-    return said.strip().strip(".,:;!?$*()[]\"' ").lower()
 
 
 def agreement(student: Sequence[str], teacher: Sequence[str]) -> float | None:
@@ -58,7 +41,7 @@ def agreement(student: Sequence[str], teacher: Sequence[str]) -> float | None:
     """
     _check_pairs(student, teacher)
     pairs = [(final_answer(one), final_answer(other)) for one, other in zip(student, teacher, strict=True)]
-    same = [one == other for one, other in pairs if other]
+    same = [same_answer(one, other) for one, other in pairs if other]
     return sum(same) / len(same) if same else None
 
 
@@ -148,10 +131,6 @@ def one_way_anova(groups: Mapping[str, Sequence[float]]) -> Test:
     if not math.isfinite(test.statistic):
         return found
     return found | {"statistic": float(test.statistic), "p_value": float(test.pvalue)}
-
-
-def _groups(text: str) -> list[tuple[str | None, ...]]:
-    return [match.groups() for match in _MARKED.finditer(text)]
 
 
 def _check_pairs(first: Sequence[Any], second: Sequence[Any]) -> None:

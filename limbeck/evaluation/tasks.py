@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from limbeck.evaluation.study import final_answer
+from limbeck.evaluation.answers import final_answer, same_answer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def exact_match(prompt: str, completion: str, reference: str, stopped: bool) -> 
 
 def same_final_answer(prompt: str, completion: str, reference: str, stopped: bool) -> bool:
     """Whether the completion ends with the answer that the reference ends with."""
-    return bool(said := final_answer(completion)) and said == final_answer(reference)
+    return same_answer(final_answer(completion), final_answer(reference))
 
 
 TASKS: Mapping[str, Judge] = {
@@ -48,8 +48,9 @@ TASKS: Mapping[str, Judge] = {
         exact_match,
     ),
     "final_answer": Judge(
-        "A greedy completion passes when it ends with the reference's answer: what follows the last ####, "
-        "\\boxed{ or `answer is`, else the last number; numbers are compared as numbers. Agreement: share of "
+        "A greedy completion passes when it ends with the reference's answer: all that stands in the last "
+        "\\boxed{...}, or the first number or option letter behind the last #### or `answer is`, else the "
+        "last number. Numbers, fractions and powers are compared by value; 50% is 50. Agreement: share of "
         "prompts on which a model ends with the teacher's answer, among those where the teacher gives one. "
         "BLEU: of a model's completions against the teacher's, over the corpus.",
         same_final_answer,

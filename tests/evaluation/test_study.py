@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from limbeck.core.errors import ConfigError
+from limbeck.evaluation.answers import final_answer
 from limbeck.evaluation.study import (
     agreement,
-    final_answer,
     one_way_anova,
     paired_t_test,
     rank_correlation,
@@ -30,21 +30,6 @@ STUDENT = ["4", "it is 10", "8", "The answer is 3", "#### 11", "6"]
 
 def accuracy(texts):
     return np.mean([final_answer(text) == gold for text, gold in zip(texts, GOLD, strict=True)])
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("7 apples, 3 pears, so 10 in all", "10"),
-        ("5 + 5 #### 1,234.50", "1234.5"),
-        ("#### -3\nand 8 more words", "-3"),
-        ("first \\boxed{2}, then \\boxed{3.0}", "3"),
-        ("The answer is (B).", "b"),
-        ("nothing here", ""),
-    ],
-)
-def test_a_final_answer_is_what_a_text_ends_with(text, answer):
-    assert final_answer(text) == answer
 
 
 def test_agreement_and_accuracy_of_the_six_items():
