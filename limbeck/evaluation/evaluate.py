@@ -93,8 +93,9 @@ def evaluate(
             one output: pearson, squared_error, regression_loyalty; members? {name: {label_loyalty,
             probability_loyalty, forward_kl, reverse_kl} or {regression_loyalty}}
           - similarity: sentences; a subject: width, pair_order?, cosine?, human?
-          - generation: prompts, max_new_tokens, task? {name, rule}; a subject: length, stopped, task?,
-            answer_agreement? (task final_answer), rationale_bleu? (same task, of students);
+          - generation: prompts, max_new_tokens, reference_repetition (of the held-out texts), task? {name,
+            rule, null? {text, passed}: what a constant text passes}; a subject: length, stopped, repetition,
+            task?, answer_agreement? (task final_answer), rationale_bleu? (same task, of students);
             samples [{row, prompt, reference, texts {subject: text}}]
           - speed: machine {device, threads, platform}; a subject: forward_tokens_per_second,
             generated_tokens_per_second? {value, n, low, high}, parameters, memory_bytes, disk_bytes?

@@ -11,14 +11,18 @@ from limbeck.evaluation.answers import final_answer, same_answer
 from limbeck.evaluation.evidence import Evidence
 from limbeck.evaluation.prompts import Prompt, held_out_prompts, same_prompts
 from limbeck.evaluation.settings import Subject
-from limbeck.evaluation.statistics import Rows, verdict
+from limbeck.evaluation.statistics import Estimate, Rows, verdict
 from limbeck.evaluation.study import rationale_bleu
 from limbeck.evaluation.tasks import TASKS
 from limbeck.inference.generate import Completion, TokenIds, generate
 
 DEFINITION = (
     "Greedy completions of the same held-out prompts by every subject. Length: new tokens without the end "
-    "token. Stopped: share that ended before the limit. Intervals: 95 %, Wilson's for shares."
+    "token. Stopped at EOS: share that ended before the limit. Repetition: share of the sequences of four "
+    "tokens in a completion that stand in it before. Intervals: 95 %, Wilson's for shares."
+)
+_SEQUENCE = (
+    4  # tokens; the habit of papers on degenerate text (seq-rep-4: Welleck et al. 2020, arXiv:1908.04319)
 )
 
 _SEVERAL = (
@@ -54,6 +58,7 @@ def generation(evidence: Evidence) -> dict[str, Any]:
         name: {
             "length": rows.mean([len(completion.content) for completion in completions]),
             "stopped": rows.mean([completion.stopped for completion in completions]),
+            "repetition": repetition(rows, [completion.content for completion in completions]),
         }
         for name, completions in written.items()
     }
@@ -66,6 +71,9 @@ def generation(evidence: Evidence) -> dict[str, Any]:
         "definition": f"{DEFINITION} {_SEVERAL}" if evidence.others else DEFINITION,
         "prompts": len(prompts),
         "max_new_tokens": settings.max_new_tokens,
+        "reference_repetition": repetition(
+            rows, [prompt.reference[: settings.max_new_tokens] for prompt in prompts]
+        ),
         "subjects": subjects,
         "comparisons": [],
         "samples": [
@@ -90,6 +98,15 @@ def _own_formats(evidence: Evidence) -> list[Evidence]:
         for subject in evidence.writers
         if subject.prompts is not None
     ]
+
+
+def repetition(rows: Rows, texts: Sequence[Sequence[int]]) -> Estimate:
+    """Share of sequences of four tokens that stand earlier in the same text; shorter texts do not count."""
+    sequences = [
+        [tuple(text[at : at + _SEQUENCE]) for at in range(len(text) - _SEQUENCE + 1)] for text in texts
+    ]
+    totals = rows.sums([len(found) - len(set(found)) for found in sequences])
+    return rows.ratio(totals, rows.sums([len(found) for found in sequences]))
 
 
 def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:
@@ -178,7 +195,14 @@ def _judged(
                 "verdict": verdict(change, higher_is_better=True),
             }
         )
-    return {"task": {"name": task, "rule": judge.rule}, "comparisons": comparisons}
+    told: dict[str, Any] = {"name": task, "rule": judge.rule}
+    if judge.null:
+        passes = [
+            judge.passes(prompt, judge.null, reference, True)
+            for prompt, reference in zip(prompts, texts.references, strict=True)
+        ]
+        told["null"] = {"text": judge.null, "passed": rows.mean(passes)}
+    return {"task": told, "comparisons": comparisons}
 
 
 def _hold_against_teacher(

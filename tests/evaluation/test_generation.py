@@ -6,8 +6,10 @@ import pytest
 
 from limbeck.evaluation.evaluate import evaluate
 from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.generation import repetition
 from limbeck.evaluation.prompts import held_out_prompts
-from limbeck.evaluation.tasks import exact_match, python_syntax
+from limbeck.evaluation.statistics import Rows
+from limbeck.evaluation.tasks import exact_match, python_syntax, statements
 from tests.evaluation.tiny import Texts, causal, rows_of, settings, subject, texts
 
 
@@ -43,17 +45,37 @@ def test_later_windows_of_a_text_are_no_prompts():
         ("    return 1\n", True, True),
         ("    return (1\n", True, False),  # it stopped there itself
         ("    return 1\n    y = (2,", False, True),  # the last line is not complete
-        ("    x = [1,\n", False, True),  # a bracket still open at the cut
+        ("    y = 1\n    x = [1,\n", False, True),  # a bracket still open at the cut
         ("    if x:\n", False, True),  # a block still open at the cut
+        ("    x = [1,\n", False, False),  # no statement is complete
         ("    return return\n    pass\n", False, False),
         ("  x = 1\n y = 2\n", False, False),
         ("    return 1", False, False),  # no complete line to judge
         ("\n\n", False, False),
         ("", True, False),
+        ("#\n#\n# x = 1\n", False, False),  # comments alone
+        ('    """Returns.\n\n    x = 1\n    """\n', True, False),  # a docstring alone
+        ('    """Returns."""\n    return x\n', True, True),
+        ("    pass\n    ...\n    42\n    'text'\n    word\n", True, False),
+        ("    return\n", True, True),
+        ("    return f'{x}'", True, True),
+        ("    try:\n        y = g(x)\n", False, True),  # a block of which the rest is cut
     ],
 )
 def test_python_syntax_forgives_the_cut_and_nothing_else(completion, stopped, passes):
     assert python_syntax("def f(x):\n", completion, "", stopped) is passes
+
+
+def test_text_inside_a_string_that_the_prompt_opened_is_no_statement():
+    prompt = 'def f(x):\n    """Returns\n'
+    assert not python_syntax(prompt, "    x = 1\n    y = 2\n", "", False)
+    assert not python_syntax(prompt, '    x.\n    """\n', "", True)
+    assert python_syntax(prompt, '    x.\n    """\n    return x\n', "", True)
+
+
+def test_what_the_prompt_began_is_not_the_models_statement():
+    assert statements("x = ", "1\ny = f(2)\ny = f(2)\n") == {"y = f ( 2 )"}
+    assert not python_syntax("x = ", "1\n", "", True)
 
 
 def test_exact_match_ignores_white_space_around():
@@ -77,6 +99,13 @@ def test_completions_are_counted_compared_and_shown_side_by_side():
     assert found["subjects"]["student"]["length"]["value"] <= 5
     assert found["subjects"]["student"]["task"]["n"] == 4
     assert found["comparisons"][0]["verdict"] == "undecided"
+
+
+def test_repetition_is_the_share_of_sequences_that_stand_before():
+    # 1 2 1 2 1 2 1 holds 1212, 2121, 1212, 2121: half of them stand before. 1 2 3 4 5: none of two.
+    rows = Rows(range(3), resamples=100, seed=0)
+    found = repetition(rows, [[1, 2, 1, 2, 1, 2, 1], [1, 2, 3, 4, 5], [1, 2]])
+    assert (found["value"], found["n"], found["rows"]) == (pytest.approx(2 / 6), 6, 2)
 
 
 def test_speed_counts_parameters_and_tokens(tmp_path):
