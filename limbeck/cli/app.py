@@ -53,7 +53,7 @@ CapturePairs = Annotated[
         "(columns.prompt=question, limit=300).",
     ),
 ]
-DoctorPairs = Annotated[
+ModelPairs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
@@ -115,6 +115,20 @@ def list_(
     from limbeck.cli.listing import print_list  # `cli.main` takes a shorter way here
 
     print_list([*(words or []), *(["--json"] if json else [])])
+
+
+@_command(app, context_settings=_PAIRS)
+def init(
+    pairs: ModelPairs = None,
+    out: Annotated[Path, typer.Option("--out", help="The recipe file, which must be new.")] = Path(
+        "mine.yaml"
+    ),
+    debug: Debug = False,
+) -> None:
+    """Look at teacher, student and data, and write a recipe that fits, with the reasons in it."""
+    from limbeck.cli.init import init_command
+
+    init_command(pairs or [], out)
 
 
 @_command(app, context_settings=_PAIRS)
@@ -252,7 +266,7 @@ def compare(
 
 
 @_command(app, context_settings=_PAIRS)
-def doctor(pairs: DoctorPairs = None, debug: Debug = False) -> None:
+def doctor(pairs: ModelPairs = None, debug: Debug = False) -> None:
     """Look at this machine, at whether teacher and student fit together, and at a data file."""
     from limbeck.cli.doctor import doctor_command
 

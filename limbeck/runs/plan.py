@@ -130,6 +130,22 @@ def make_plan(
     return plan, seen
 
 
+def training_memory(student: Shape, dtype: torch.dtype, tokens: int) -> int:
+    """Bytes that training needs beside the teachers, roughly: weights, gradients, moments, what is kept.
+
+    Args:
+        student: its shape.
+        dtype: that it is trained in.
+        tokens: of a batch.
+    """
+    return (1 + 1 + _ADAM) * dtype.itemsize * student.parameters + _FLOAT * _kept(student, tokens)
+
+
+def device_memory() -> int:
+    """Bytes that are free on the accelerator, or on the machine."""
+    return _device()[1]
+
+
 def gigabytes(size: float) -> str:
     """Bytes as a person reads them."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -269,8 +285,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         work = (work or 0.0) + _rollout_work(step.rollouts, written, size, taught)
         notes += (_rollout_note(written),)
     batch = step.per_device_train_batch_size * step.max_length
-    moments = 1 + 1 + _ADAM
-    trained = trained_dtype(step.student, student).itemsize
+    trained = trained_dtype(step.student, student)
     return PlannedStep(
         place,
         "train",
@@ -280,9 +295,7 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         teacher_parameters=taught or None,
         optimizer_steps=steps,
         tokens=tokens,
-        memory=trained * moments * size
-        + _read_bytes(_taught_by(step), seen)
-        + _FLOAT * _kept(student, batch),
+        memory=training_memory(student, trained, batch) + _read_bytes(_taught_by(step), seen),
         disk=exported_dtype(step.student, student.saved).itemsize * size,
         seconds=None if work is None else work / (speed * count),
         notes=notes,
