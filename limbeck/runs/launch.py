@@ -13,6 +13,7 @@ from limbeck.runs import ranks
 from limbeck.runs.execute import execute
 from limbeck.runs.fingerprints import Mark, fingerprint_steps
 from limbeck.runs.folder import RunFolder
+from limbeck.runs.given import named
 from limbeck.runs.outset import Outset
 from limbeck.runs.plan import make_plan
 from limbeck.runs.progress import Lines, Progress, Silent
@@ -30,6 +31,10 @@ class Run:
 
     folder: Path
     recipe: Recipe
+
+    def __repr__(self) -> str:
+        done = ", ".join(path.name for path in (self.student, self.report) if path.exists())
+        return f"Run({str(self.folder)!r}, recipe {self.recipe.name}: {done or 'nothing finished'})"
 
     @property
     def student(self) -> Path:
@@ -69,14 +74,16 @@ def run(
         out: run folder; None: `runs/<name of the recipe>`.
         overwrite: recompute what an earlier run of another recipe, or on other data, has left there.
         progress: told what happens; None prints lines.
-        inputs: of the recipe, and overrides such as `**{"steps.student.max_steps": 10}`.
+        inputs: of the recipe, and overrides such as `**{"steps.student.max_steps": 10}`. Data may be a
+            `Dataset`, a DataFrame or a list of dicts, models and tokenizers may be loaded ones, a model with
+            its tokenizer as `(model, tokenizer)`: they are kept in limbeck's cache, by their content.
 
     Raises:
         UserError: something about the input is wrong; nothing was started.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     outset = Outset(None if out is None else Path(out), overwrite)
-    resolved = resolve(recipe, inputs, outset)
+    resolved = resolve(recipe, named(inputs), outset)
     folder = outset.folder(resolved.name)
     progress = progress or (Lines() if ranks.is_main() else Silent())
     with ExitStack() as stack:
