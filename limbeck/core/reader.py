@@ -5,6 +5,7 @@ projects only the positions that are learnt from, a chunk at a time. That this i
 model's own distribution is checked once, on the model itself (`projects_exactly`).
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,8 @@ _QKV_NAMES = (
 )
 _PROBE_TOKENS = 5
 _PROBE_TOLERANCE = 1e-3  # relative to the largest logit; a wrong head is off by its own size
+_ROUNDED_TOLERANCE = 2e-2  # in half precision
+_LARGE = 128.0  # logits that bend any cap in use: 30 becomes 30, 1000 becomes 127.3
 
 
 class Reader:
@@ -52,14 +55,14 @@ class Reader:
 
     def head(self) -> Head:
         """The vocabulary head, cut to the shared vocabulary."""
-        output, config = self.plain.get_output_embeddings(), self.plain.config
-        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+        output, config = self.plain.get_output_embeddings(), self.plain.config.get_text_config()
+        scale = _number(config, "logit_scale") or 1.0 / (_number(config, "logits_scaling") or 1.0)
         bias = output.bias if getattr(output, "bias", None) is not None else None
         return Head(
             weight=output.weight[: self.vocabulary],
             bias=None if bias is None else bias[: self.vocabulary],
-            scale=float(scale),
-            softcap=getattr(config, "final_logit_softcapping", None),
+            scale=scale,
+            softcap=_number(config, "final_logit_softcapping") or _number(config, "logits_soft_cap"),
         )
 
     def read(self, inputs: Mapping[str, Tensor], needs: Needs) -> Outputs:
@@ -148,7 +151,11 @@ class Reader:
 
 
 def projects_exactly(reader: Reader) -> bool:
-    """Whether head(hidden) equals the model's own logits; False for heads that are more than linear."""
+    """Whether head(hidden) equals the model's own logits; False for heads that are more than linear.
+
+    Asked twice: with the hidden states of a few tokens, and with those made so large that logits reach
+    `_LARGE`, where a head that bends (a soft cap by a name that is not known) no longer looks straight.
+    """
     plain = reader.plain
     if not hasattr(plain, "get_output_embeddings") or not isinstance(
         plain.get_output_embeddings(), nn.Linear
@@ -162,19 +169,52 @@ def projects_exactly(reader: Reader) -> bool:
     try:
         with torch.no_grad():
             probing = Reader(reader.model, reader.vocabulary)
-            direct = probing.read(inputs, Needs(distribution=True)).logits
-            probing.projects = True
-            parts = probing.read(inputs, Needs(distribution=True))
+            seen, logits = _same_logits(probing, inputs, 1.0)
+            if not seen:
+                return False
+            # A power of two: a linear head then rounds alike.
+            factor = 2.0 ** max(3, math.ceil(math.log2(_LARGE / max(logits, 1e-6))))
+            return _same_logits(probing, inputs, factor)[0]
     finally:
         plain.train(was_training)
-    if direct is None or parts.hidden is None or parts.head is None:
-        return False
-    projected = project(parts.hidden, parts.head)
-    scale = direct.float().abs().amax().clamp_min(1.0)
-    return bool((projected.float() - direct.float()).abs().amax() <= _PROBE_TOLERANCE * scale) or (
-        direct.dtype != torch.float32
-        and torch.allclose(projected.float(), direct.float(), atol=2e-2, rtol=2e-2)
-    )
+
+
+def _same_logits(reader: Reader, inputs: Mapping[str, Tensor], factor: float) -> tuple[bool, float]:
+    """Whether the head gives the model's own logits of its hidden states times `factor`; the largest one."""
+    reader.projects = False
+    with _enlarged(reader, factor) as calls:
+        direct = reader.read(inputs, Needs(distribution=True)).logits
+    reader.projects = True
+    parts = reader.read(inputs, Needs(distribution=True))
+    if direct is None or parts.hidden is None or parts.head is None or not calls:
+        return False, 0.0
+    # Enlarged in the dtype of the model, before a scale of its own (T5), which is part of the head.
+    projected = project(parts.hidden * factor, parts.head).float()
+    direct = direct.float()
+    largest = float(direct.abs().amax())
+    apart = float((projected - direct).abs().amax())
+    tolerance = _PROBE_TOLERANCE if parts.hidden.dtype == torch.float32 else _ROUNDED_TOLERANCE
+    return apart <= tolerance * max(largest, 1.0), largest
+
+
+@contextmanager
+def _enlarged(reader: Reader, factor: float) -> Iterator[list[None]]:
+    """Let the model's body hand its head hidden states that are `factor` times as large; lists its calls."""
+    calls: list[None] = []
+
+    def enlarge(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        calls.append(None)
+        if isinstance(output, tuple):
+            return (output[0] * factor, *output[1:])
+        output.last_hidden_state = output.last_hidden_state * factor
+        return output
+
+    body = reader.plain.get_decoder() if reader.is_seq2seq else reader.plain.base_model
+    hook = body.register_forward_hook(enlarge)
+    try:
+        yield calls
+    finally:
+        hook.remove()
 
 
 def project(hidden: Tensor, head: Head | MixedHead) -> Tensor:
@@ -183,6 +223,12 @@ def project(hidden: Tensor, head: Head | MixedHead) -> Tensor:
         return mixed(hidden, head)
     logits = nn.functional.linear(hidden.to(head.weight.dtype), head.weight, head.bias) * head.scale
     return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
+
+
+def _number(config: Any, field: str) -> float | None:
+    """A field that scales or caps logits; what is no number (MPT's `inv_sqrt_d_model`) does neither here."""
+    value = getattr(config, field, None)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _state(answer: Any, layer: int) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    AutoModelForCausalLM,
     CohereConfig,
     CohereForCausalLM,
     DistilBertConfig,
@@ -12,6 +13,9 @@ from transformers import (
     Gemma2ForCausalLM,
     GraniteConfig,
     GraniteForCausalLM,
+    LlamaForCausalLM,
+    MptConfig,
+    RecurrentGemmaConfig,
 )
 
 from limbeck.core.errors import ModelError
@@ -348,3 +352,48 @@ def test_says_plainly_what_a_model_cannot_give():
         Reader(tiny_gpt2()).read(ids, Needs(qkv=(0,)))
     with pytest.raises(ModelError, match="must have a head to give a distribution, got BertModel"):
         Reader(tiny_bert()).read(ids, DISTRIBUTION)
+
+
+class Bent(LlamaForCausalLM):
+    """Caps its logits under a name that nobody knows; at logits of a few tenths that hardly shows."""
+
+    cap = 1000.0
+
+    def forward(self, *args, **kwargs):
+        answer = super().forward(*args, **kwargs)
+        answer.logits = self.cap * torch.tanh(answer.logits / self.cap)
+        return answer
+
+
+@pytest.mark.parametrize("cap", [8.0, 30.0, 1000.0])
+def test_a_head_that_bends_at_large_logits_alone_is_seen(cap):
+    model = seeded(Bent, tiny_llama(initializer_range=0.002).config, seed=0)
+    model.cap = cap
+    assert model(random_ids(1, 6)).logits.abs().max() < 0.1  # straight to within 1e-5
+    assert not Reader(model).probe().projects
+    model.cap = 1e9
+    assert Reader(model).probe().projects
+
+
+def test_a_soft_cap_by_another_name_is_known():
+    config = RecurrentGemmaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, intermediate_size=48, lru_width=32,
+        num_attention_heads=2, num_key_value_heads=1, attention_window_size=32, logits_soft_cap=8.0,
+    )  # fmt: skip
+    reader = Reader(seeded(AutoModelForCausalLM.from_config, config, seed=0)).probe()
+    assert reader.projects and reader.head().softcap == 8.0
+
+
+def test_a_scale_that_is_a_word_is_no_scale():
+    config = MptConfig(
+        vocab_size=VOCABULARY, d_model=32, n_layers=1, n_heads=4, logit_scale="inv_sqrt_d_model"
+    )
+    reader = Reader(seeded(AutoModelForCausalLM.from_config, config, seed=0)).probe()
+    assert reader.projects and reader.head().scale == 1.0
+
+
+@pytest.mark.parametrize("build", [tiny_llama, tiny_gpt2, tiny_t5, tiny_bart])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_linear_heads_are_told_in_half_precision_too(build, dtype):
+    # BART's bias on the logits is zero until it is trained.
+    assert Reader(build().to(dtype)).probe().projects
