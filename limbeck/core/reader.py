@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from limbeck.core.errors import ModelError
 from limbeck.core.mixture import mixed
 from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.rope import keep_rows_alone, own_positions
 from limbeck.core.signals import QKV, Head, MixedHead
 
 _QKV_NAMES = (
@@ -47,6 +48,7 @@ class Reader:
         self.plain: Any = inner()
         self.is_seq2seq = bool(getattr(self.plain.config, "is_encoder_decoder", False))
         self.projects = False
+        self._lengths_count = keep_rows_alone(model)
 
     def probe(self) -> "Reader":
         """Find out, on a few tokens, whether head(hidden) equals the model's own logits."""
@@ -76,6 +78,8 @@ class Reader:
                 f"model must have a linear head to give its space, got {type(self.plain).__name__}. "
                 "Use an objective on logits."
             )
+        if self._lengths_count and "attention_mask" in inputs and "position_ids" not in inputs:
+            inputs = {**inputs, "position_ids": own_positions(inputs["attention_mask"])}
         with _captured(self._attention_layers(needs.qkv)) as caught:
             if needs.distribution and not self.projects:
                 answer = self.model(**inputs, output_hidden_states=bool(needs.states), **self._no_cache())

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from limbeck.core.rope import keep_rows_alone
+
 # Rows alone and rows in a pack differ by rounding, relative to the largest logit.
 _ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 # A masked row has weight exactly 0, so another first row must not move the second at all; float32 leaves
@@ -24,6 +26,7 @@ def reads_packs(model: nn.Module, vocabulary: int) -> bool:
         model: takes `input_ids`, `position_ids` and `use_cache`; left in the mode it was in.
         vocabulary: ids below this are used.
     """
+    keep_rows_alone(model)
     parameter = next(model.parameters())
     first, second = (torch.arange(size, device=parameter.device) * 7 % vocabulary for size in _ROWS)
     other = (first + vocabulary // 2) % vocabulary
