@@ -49,6 +49,11 @@ def dated(day: datetime.date) -> Iterator[None]:
         _DAY.reset(token)
 
 
+def today() -> datetime.date:
+    """The day it is."""
+    return datetime.date.today()
+
+
 def writes_date(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the chat template asks for the date."""
     return "strftime_now" in str(tokenizer.chat_template)
@@ -134,7 +139,7 @@ def _freeze_date(tokenizer: "PreTrainedTokenizerBase", functions: list[Any] | No
         return
     from transformers.utils import chat_template_utils
 
-    day = _DAY.get() or datetime.date.today()
+    day = _DAY.get() or today()
     moment = datetime.datetime.combine(day, datetime.time())
     compiled = chat_template_utils._compile_jinja_template(tokenizer.get_chat_template(None, functions))
     compiled.environment.globals["strftime_now"] = moment.strftime

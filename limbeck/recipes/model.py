@@ -1,6 +1,7 @@
 """Recipes: a list of steps as frozen data, carried by YAML, made by small Python functions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
@@ -34,6 +35,17 @@ class Load(Config):
     limit: int | None = Field(default=None, ge=1)
     heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
     validation: float = Field(default=0.0, ge=0, description="of the other rows, for what training watches")
+    chat: bool = Field(
+        default=False, description="write prompts and answers through the chat template, as two turns"
+    )
+    special_tokens: Literal["auto", "parse", "text"] = Field(
+        default="auto",
+        description="strings such as <|im_end|> in texts. auto: letters, but in texts that a chat template "
+        "has written; parse: special tokens; text: letters",
+    )
+    template_date: date | None = Field(
+        default=None, description="the day that chat templates write as today's; none: when the run began"
+    )
     seed: int = 0
 
 

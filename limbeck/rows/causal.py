@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from limbeck.core.errors import Problem
 from limbeck.rows.chat import Segment, TemplateError, View, chat_views
-from limbeck.rows.given import Given, exchanges_of, is_finished, reads_marks, text_of_row
+from limbeck.rows.given import Given, day_of, exchanges_of, is_finished, reads_marks, text_of_row
 from limbeck.rows.kinds import Kind
 from limbeck.rows.problems import LongPrompt, Unrendered
 from limbeck.rows.rendering import Rendering, example_suffix
@@ -192,17 +192,18 @@ def _conversations(
     for group, answer in enumerate(rendering.answers):
         messages = messages_of(row, kind, answer)
         assert messages is not None
-        views = chat_views(
-            messages,
-            tokenizer,
-            # The end of a preference row is its answer: earlier turns are context.
-            loss_on="last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on,
-            tools=row.get("tools"),
-            finished=is_finished(row),
-            empty_too=kind is Kind.PREFERENCE,
-            one_each=one_each,
-            hides=reads_marks(row) != "parse",
-        )
+        with day_of(row):
+            views = chat_views(
+                messages,
+                tokenizer,
+                # The end of a preference row is its answer: earlier turns are context.
+                loss_on="last_assistant" if kind is Kind.PREFERENCE else rendering.loss_on,
+                tools=row.get("tools"),
+                finished=is_finished(row),
+                empty_too=kind is Kind.PREFERENCE,
+                one_each=one_each,
+                hides=reads_marks(row) != "parse",
+            )
         row_id = row["id"] + example_suffix(answer) if group else row["id"]
         pieces += _of_views(views, row_id, group, joined=tokenizer.chat_template is not None)
         notes["conversations given an end token that the chat template lacks"] += any(

@@ -1,8 +1,11 @@
 """Rows of plain text, in which control marks may stand: as marks, or as letters somebody wrote about."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from limbeck.core.template import dated
 from limbeck.rows.exchange import Exchange, answer_of, exchanges, prompt_of
 from limbeck.rows.kinds import Kind
 from limbeck.rows.marks import THOUGHT_TAGS, Marks, marks_of
@@ -26,6 +29,9 @@ With `auto` they are letters, but for two uses that nobody means as letters: a t
 with one was written by a chat template and keeps all of them (an answer, all but end tokens within), and
 one at the very end is the end. `parse` keeps all, `text` none.
 """
+
+TEMPLATE_DATE = "template_date"
+"""Column of rows that says which day, YYYY-MM-DD, a chat template writes as today's."""
 
 
 class Given(NamedTuple):
@@ -55,6 +61,12 @@ def is_finished(row: Row) -> bool:
 def reads_marks(row: Row) -> SpecialTokens:
     """How marks in a row are meant."""
     return row.get(SPECIAL_TOKENS) or "auto"
+
+
+def day_of(row: Row) -> AbstractContextManager[None]:
+    """Inside, chat templates write the row's own day as today's, if it has one."""
+    day = row.get(TEMPLATE_DATE)
+    return dated(date.fromisoformat(day)) if day else nullcontext()
 
 
 def text_of_row(row: Row, tokenizer: "PreTrainedTokenizerBase") -> Given:

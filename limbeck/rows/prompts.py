@@ -10,7 +10,7 @@ from limbeck.core.errors import Problem
 from limbeck.rows.causal import Piece, encoded, messages_of
 from limbeck.rows.chat import Segment, TemplateError, chat_prompt
 from limbeck.rows.exchange import has_exchange, prompt_of
-from limbeck.rows.given import prompt_of_row, reads_marks
+from limbeck.rows.given import day_of, prompt_of_row, reads_marks
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.problems import Unrendered, refuse_kind, refuse_rendering, refuse_rows
 from limbeck.rows.ragged import list_column
@@ -40,7 +40,8 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
     problems: list[Problem] = []
     for row in rows:
         try:
-            pieces.append(_prompt(row, kind, tokenizer, rendering))
+            with day_of(row):
+                pieces.append(_prompt(row, kind, tokenizer, rendering))
         except TemplateError as error:
             problems.append(Unrendered.of(row["id"], str(error), error.advice))
     refuse_rendering(problems, rendering.max_length)

@@ -21,7 +21,7 @@ from limbeck.signals.rows import learnt_of
 from limbeck.teachers import LocalTeacher
 
 _ROWS, _OUT = "rows", "signals"
-_LOADED = ("columns", "split", "limit")
+_LOADED = ("columns", "split", "limit", "chat", "special_tokens", "template_date")
 _SET_HERE = ("out", "teacher", "rows", "folder")
 _NEEDS = Needs(distribution=True)
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,6 +19,7 @@ from limbeck.core.files import (
     write_json,
     write_text,
 )
+from limbeck.core.template import today
 from limbeck.core.training import WITHOUT_EFFECT
 from limbeck.recipes.model import Recipe, Step
 from limbeck.recipes.text import read_yaml, write_yaml
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from limbeck.runs.fingerprints import Mark
 
 RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
+DATE = "template_date.txt"
 _WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
 _OTHER = "Choose another folder with --out."
 _UNFINISHED = ("checkpoint", "checkpoint.part", "checkpoint.old", "rollouts")  # of a training
@@ -142,6 +145,13 @@ class RunFolder:
             return False
         return False
 
+    def template_date(self) -> date:
+        """The day that chat templates write as today's: of the first start, so that rows stay as they are."""
+        try:
+            return date.fromisoformat((self.path / DATE).read_text(encoding="ascii").strip())
+        except (OSError, ValueError):  # none yet, or cut off
+            return today()
+
     def check_free(self) -> None:
         """Refuse a folder in which another process works, before anything is looked at.
 
@@ -244,6 +254,10 @@ class RunFolder:
     def write_recipe(self, recipe: Recipe) -> None:
         """The resolved recipe, beside what it made."""
         write_text(self.path / RECIPE, write_yaml(recipe.resolved()))
+
+    def write_template_date(self, day: date) -> None:
+        """Keep the day for every later start (see `template_date`)."""
+        write_text(self.path / DATE, f"{day.isoformat()}\n")
 
 
 def _is_own_leftover(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.core.errors import UserError
 from limbeck.core.files import read_json
 from limbeck.core.storage import storage_said
+from limbeck.core.template import dated
 from limbeck.recipes.model import Recipe
 from limbeck.runs import ranks
 from limbeck.runs.execute import execute
@@ -90,6 +91,8 @@ def run(
         stack.enter_context(storage_said(folder.path))
         if ranks.is_main():
             folder.check_free()
+        day = folder.template_date()
+        stack.enter_context(dated(day))
         known = _marks(resolved) if _may_be_done(folder) else None
         if known is not None and _all_done(resolved, folder, known, overwrite=overwrite):
             if ranks.is_main():
@@ -105,6 +108,7 @@ def run(
             if overwrite:
                 folder.keep_only(resolved, marks)
             folder.write_recipe(resolved)
+            folder.write_template_date(day)
             progress.planned(plan)
         ranks.wait()
         execute(resolved, folder, marks, rows=seen.rows, progress=progress, renderer=seen.renderer)

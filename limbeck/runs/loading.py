@@ -4,6 +4,7 @@ from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.model import Load
+from limbeck.rows.forms import as_read
 from limbeck.rows.load import load_rows
 from limbeck.rows.split import split_rows
 
@@ -21,7 +22,12 @@ def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
             raise ConfigError(Problem(part, f"must be a share below 1 or a whole number, got {value}."))
     others, heldout = split_rows(rows, _number_or_share(step.heldout), step.seed)
     train, validation = split_rows(others, _number_or_share(step.validation), step.seed)
-    return train, validation, heldout
+    day = None if step.template_date is None else step.template_date.isoformat()
+    first, second, third = (
+        as_read(part, chat=step.chat, special_tokens=step.special_tokens, template_date=day)
+        for part in (train, validation, heldout)
+    )
+    return first, second, third
 
 
 def _number_or_share(value: float) -> float | int:

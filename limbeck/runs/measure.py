@@ -10,7 +10,7 @@ from limbeck.runs.fields import nested_fields
 from limbeck.runs.models import read_shape
 
 _ROWS = "rows"
-_LOADED = ("columns", "split")
+_LOADED = ("columns", "split", "chat", "special_tokens", "template_date")
 _NEED_TEACHER = ("fidelity", "similarity")
 
 
