@@ -236,6 +236,35 @@ def signals_rehearse(
     rehearse_command(teacher, data, pairs or [], positions=positions, as_json=json)
 
 
+@_command(app, context_settings=_PAIRS)
+def render(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Rows: a file, a folder or a hub id.")],
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", metavar="MODEL", help="Folder or id of the model that reads them.")
+    ],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Fields of load and train steps that say how rows are read: chat=true, task=preference, "
+            "special_tokens=parse, columns.prompt=question, split=test.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Examples to print.")] = 2,
+    max_length: Annotated[int, typer.Option("--max-length", help="Most tokens of one row.")] = 512,
+    loss_on: Annotated[
+        str, typer.Option("--loss-on", help="last_assistant, all_assistant or all.")
+    ] = "all_assistant",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print rows as a model reads them, with what is in the loss marked; spends nothing."""
+    from limbeck.cli.rendering import render_command
+
+    fields = {"max_length": max_length, "loss_on": loss_on}
+    render_command(data, tokenizer, fields, pairs or [], limit=limit, as_json=json)
+
+
 @_command(app)
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], debug: Debug = False

@@ -19,6 +19,8 @@ from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.aligned.pairs import Pair
+from limbeck.rows.forms import said_of_form
+from limbeck.rows.render import notes_of
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
 from limbeck.runs.collect import Problems
@@ -184,6 +186,7 @@ class _Surveyor:
             rendering = rendering_of(step, kind, task=step.task, label_names=())
             rendered = self._render(step.rows, teacher, rendering)
             check_positions(rendered, teacher)
+            self._note_form(place, step.rows, kind, teacher, rendered)
             lengths = [len(ids) for ids in rendered["input_ids"]]
             self.seen.entries[place] = (len(lengths), sum(lengths))
             self.seen.positions[place] = positions_of(rendered)
@@ -221,6 +224,7 @@ class _Surveyor:
                 check_rollouts(
                     step, kind, rendered, *(one.positions for one in (student, *teachers.values()))
                 )
+            self._note_form(place, step.rows, kind, student, rendered)
             source = training_source(rendered, rendering, step, self.known.tokenizer(student), student.config)
             self.seen.entries[place] = size_of(source)
             with problems.at(f"{where}.teacher.route"):
@@ -382,6 +386,14 @@ class _Surveyor:
                 f"must read the rows as {path_of(made, capture)} does, got other tokens in {len(other):,} of "
                 f"{len(rendered):,} rows ({other[0]}). Give both the same max_length and loss_on."
             )
+
+    def _note_form(self, place: int, rows: str, kind: str, shape: Shape, rendered: Dataset) -> None:
+        """Say in which form the rows are read, and what was cut, added or left out."""
+        notes = self.seen.notes.setdefault(place, [])
+        if kind in ("causal", "seq2seq"):
+            form = said_of_form(self.seen.rows[rows], self.known.tokenizer(shape))
+            notes += [form] if form else []
+        notes += [note[:1].upper() + note[1:] for note in notes_of(rendered)]
 
     def _check_vocabulary(self, place: int, student: Shape, teacher: Shape) -> None:
         note = self.known.shared(student, teacher)

@@ -1,0 +1,64 @@
+"""Rendered rows as a person reads them: the text of the tokens, and which of it is in the loss."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from datasets import Dataset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+OPENS, CLOSES = "⟦", "⟧"
+"""Around what is in the loss, where there is no colour."""
+
+
+class Stretch(NamedTuple):
+    """Neighbouring tokens as text, and whether they are in the loss."""
+
+    text: str
+    learnt: bool
+
+
+class Preview(NamedTuple):
+    """One example.
+
+    Attributes:
+        row_id: as the example is named.
+        tokens: how many the model reads (of a seq2seq model, and writes).
+        learnt: how many of them are in the loss.
+        stretches: the text.
+    """
+
+    row_id: str
+    tokens: int
+    learnt: int
+    stretches: list[Stretch]
+
+    @property
+    def marked(self) -> str:
+        """The text, what is in the loss between `⟦` and `⟧`."""
+        return "".join(f"{OPENS}{one.text}{CLOSES}" if one.learnt else one.text for one in self.stretches)
+
+
+def previews(rendered: Dataset, tokenizer: "PreTrainedTokenizerBase", count: int) -> list[Preview]:
+    """The first examples of what `rows.render.render` returned."""
+    return [_preview(rendered[place], tokenizer) for place in range(min(count, len(rendered)))]
+
+
+def _preview(row: Mapping[str, Any], tokenizer: "PreTrainedTokenizerBase") -> Preview:
+    ids, flags = list(row["input_ids"]), list(row.get("is_target", [False] * len(row["input_ids"])))
+    ids += (targets := list(row.get("target_ids", [])))
+    flags += [True] * len(targets)
+    flags[:1] = flags[:1] if targets else [False]  # nothing predicts the first token of a text
+    return Preview(row["row_id"], len(ids), sum(flags), _stretches(ids, flags, tokenizer))
+
+
+def _stretches(
+    ids: Sequence[int], flags: Sequence[bool], tokenizer: "PreTrainedTokenizerBase"
+) -> list[Stretch]:
+    found = []
+    for learnt, tokens in groupby(zip(ids, flags, strict=True), key=lambda one: bool(one[1])):
+        text = tokenizer.decode([token for token, _ in tokens], clean_up_tokenization_spaces=False)
+        found.append(Stretch(text, learnt))
+    return found
