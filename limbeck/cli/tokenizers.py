@@ -126,11 +126,9 @@ def _texts(data: str | None) -> list[str]:
     from limbeck.rows.read import read
 
     found = []
-    for part in read(data, None):
-        columns = [
-            name for name, kind in part.rows.features.items() if getattr(kind, "dtype", "") == "string"
-        ]
-        found += [text for name in columns for text in part.rows[name] if text]
+    for part in read(data):
+        texts = [column.values for column in part.columns.values() if str(column.values.type) == "string"]
+        found += [text for values in texts for text in values.to_pylist() if text]
     if not found:
         raise ConfigError(f"data must have a column of text, got {data} without one. Name another file.")
     return found

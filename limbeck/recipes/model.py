@@ -31,8 +31,16 @@ class Load(Config):
     out: str
     path: str
     columns: dict[str, str] = Field(default_factory=dict, description="limbeck's name: the file's name")
-    split: str | None = Field(default=None, description="split of a hub data set")
-    limit: int | None = Field(default=None, ge=1)
+    ignore: tuple[str, ...] = Field(default=(), description="columns left unread though they carry meaning")
+    split: str | None = Field(
+        default=None,
+        description="split of a hub data set, word in file names, or value of the column `split`",
+    )
+    limit: int | None = Field(default=None, ge=1, description="rows read at most, from the front")
+    bad_rows: Literal["refuse", "drop"] = Field(
+        default="refuse", description="what to do where a row has nothing to learn from"
+    )
+    encoding: str | None = Field(default=None, description="of text files that are not UTF-8: latin-1")
     heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
     validation: float = Field(default=0.0, ge=0, description="of the other rows, for what training watches")
     chat: bool = Field(

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from limbeck.core.class_names import class_of, folded
 from limbeck.core.errors import Problem, RowError
+from limbeck.rows.facts import facts_of
 from limbeck.rows.kinds import Kind
 from limbeck.rows.problems import refuse_rows
 from limbeck.rows.rendering import INPUTS_CUT, Rendering
@@ -29,7 +30,7 @@ class EncoderExample(NamedTuple):
 
 
 def label_names(*parts: Dataset) -> tuple[str, ...]:
-    """The classes of all parts: whole numbers by value, anything else by alphabet.
+    """The classes of all parts in the data's own order; else whole numbers by value, other by alphabet.
 
     Raises:
         RowError: no column `label`, or labels that differ in nothing but case, blanks or underscores.
@@ -42,6 +43,9 @@ def label_names(*parts: Dataset) -> tuple[str, ...]:
             )
     counts = Counter(str(label).strip() for part in parts for label in part["label"])
     _refuse_alike(counts)
+    known = facts_of(parts[0]).classes if parts else ()
+    if known and set(counts) <= set(known):
+        return tuple(known)
     try:
         return tuple(sorted(counts, key=int))
     except ValueError:

@@ -47,20 +47,32 @@ SPELLINGS: tuple[Spelling, ...] = (
     _plain(Kind.PREFERENCE),
     _plain(Kind.MESSAGES),
     Spelling(Kind.MESSAGES, {"conversations": "messages"}),
+    Spelling(Kind.MESSAGES, {"conversation": "messages"}),
     _plain(Kind.COMPLETION),
     Spelling(Kind.COMPLETION, {"prompt": "prompt", "response": "completion"}),
     Spelling(Kind.COMPLETION, {"instruction": "prompt", "output": "completion"}),
+    Spelling(Kind.COMPLETION, {"instruction": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"question": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"query": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"inputs": "prompt", "targets": "completion"}),
+    Spelling(Kind.COMPLETION, {"input": "prompt", "output": "completion"}),
     _plain(Kind.QUESTION),
     _plain(Kind.TAGS),
     Spelling(Kind.TAGS, {"tokens": "tokens", "ner_tags": "tags"}),
     _plain(Kind.LABELLED_PAIR),
     Spelling(Kind.LABELLED_PAIR, {"premise": "text_a", "hypothesis": "text_b", "label": "label"}),
+    Spelling(Kind.LABELLED_PAIR, {"sentence1": "text_a", "sentence2": "text_b", "label": "label"}),
     _plain(Kind.SCORED_PAIR),
     Spelling(Kind.SCORED_PAIR, {"premise": "text_a", "hypothesis": "text_b", "score": "score"}),
+    Spelling(Kind.SCORED_PAIR, {"sentence1": "text_a", "sentence2": "text_b", "score": "score"}),
     _plain(Kind.LABELLED_TEXT),
+    Spelling(Kind.LABELLED_TEXT, {"sentence": "text", "label": "label"}),
     _plain(Kind.TEXT),
     _plain(Kind.PROMPT),
 )
+
+
+_OTHER_THAN_TEXT = frozenset({"image", "images", "audio", "audios", "video", "videos", "pcm16"})
 
 
 def spelling_of(columns: Collection[str], where: str = "") -> Spelling:
@@ -73,10 +85,11 @@ def spelling_of(columns: Collection[str], where: str = "") -> Spelling:
         if spelling.names.keys() <= set(columns):
             return spelling
     accepted = "; ".join(_listed(spelling.names) for spelling in SPELLINGS)
+    why = "; models here read text alone" if _OTHER_THAN_TEXT & set(columns) else ""
     raise RowError(
-        f"{where or 'the rows'}: columns must be one of: {accepted}; got {_listed(columns)}. "
+        f"{where or 'the rows'}: columns must be those of a kind of row, got {_listed(columns)}{why}. "
         "Rename columns when loading, for example columns: {rationale: llm_rationale} reads "
-        "`rationale` from the column `llm_rationale`."
+        f"`rationale` from the column `llm_rationale`, to one of: {accepted}."
     )
 
 

@@ -1,33 +1,59 @@
-"""One shape for every spelling: limbeck's column names, messages with roles, labels by name."""
+"""One shape for every spelling: limbeck's column names, messages with roles, texts, labels by name."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from datasets import ClassLabel, Dataset, List, Value
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.errors import ConfigError, Problem, RowError
 from limbeck.core.lookup import did_you_mean
+from limbeck.rows.columns import Column, Part
+from limbeck.rows.conversing import Bad, conversations, needs_turns, tool_schemas
+from limbeck.rows.kind_columns import kind_columns
 from limbeck.rows.kinds import Kind, spelling_of
-from limbeck.rows.problems import refuse_rows
+from limbeck.rows.meaning import is_empty, lost_meaning, unread
 
-ROLES: Mapping[str, str] = {
-    "human": "user", "user": "user", "prompter": "user",
-    "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "model": "assistant",
-    "system": "system", "tool": "tool", "observation": "tool", "function_response": "tool",
-}  # fmt: skip
-"""ShareGPT's speakers -> roles of chat templates."""
+_ALIASES = {"system_prompt": "system", "functions": "tools"}
+_BELOW = ("input", "context")
+"""Columns whose text goes below the prompt's."""
+_ASKED = {
+    Kind.QUESTION: "question",
+    Kind.PREFERENCE: "prompt",
+    Kind.COMPLETION: "prompt",
+    Kind.PROMPT: "prompt",
+}
+_ANSWERED = {Kind.QUESTION: "answer", Kind.COMPLETION: "completion"}
+_TRUE, _FALSE = frozenset({"true", "1", "1.0", "yes"}), frozenset({"false", "0", "0.0", "no"})
 
-_TEXT_COLUMNS = ("prompt", "completion", "question", "answer", "rationale", "text", "text_a", "text_b")
+
+@dataclass(frozen=True)
+class Normal:
+    """Rows in limbeck's shape.
+
+    Attributes:
+        part: the rows, every column `plain`.
+        kind: what a row holds; None where no line could be read.
+        bad: rows with nothing to learn from, by their place -> what is wrong.
+        unread: columns that nothing reads.
+        turned: whether rows of another spelling became conversations.
+    """
+
+    part: Part
+    kind: Kind | None
+    bad: Mapping[int, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    turned: bool = False
 
 
-def renamed(rows: Dataset, columns: Mapping[str, str], where: str) -> Dataset:
-    """Rows with `columns` (limbeck's name -> the name found) applied; a column in the way is replaced.
+def renamed(part: Part, columns: Mapping[str, str], where: str) -> Part:
+    """A part with `columns` (limbeck's name -> the name found) applied; a column in the way is replaced.
 
     Raises:
         ConfigError: a column to rename is not there.
     """
-    found = rows.column_names
+    found = part.columns
     problems = [
         Problem(f"columns.{new}", f"must name a column of {where}, got '{old}'.{did_you_mean(old, found)}")
         for new, old in columns.items()
@@ -37,76 +63,168 @@ def renamed(rows: Dataset, columns: Mapping[str, str], where: str) -> Dataset:
         raise ConfigError(problems)
     changes = {old: new for new, old in columns.items() if old != new}
     in_the_way = [new for new in changes.values() if new in found and new not in changes]
-    return rows.remove_columns(in_the_way).rename_columns(changes)
+    kept = part.without(in_the_way)
+    return _with_names(kept, changes)
 
 
-def normalised(rows: Dataset, ids: Sequence[str], where: str) -> Dataset:
-    """Rows in limbeck's spelling; other columns are kept.
+def without_ignored(part: Part, ignore: Iterable[str], where: str) -> Part:
+    """A part without the columns that the user leaves out.
 
     Raises:
-        RowError: the columns are of no kind, or a conversation has an unknown speaker.
+        ConfigError: a column to leave out is not there.
     """
-    spelling = spelling_of(rows.column_names, where)
-    if "instruction" in spelling.names:
-        rows = _with_input(rows)
-    if "conversations" in spelling.names:
-        rows = _with_column(rows, "conversations", _messages(rows["conversations"], ids, where))
-    rows = renamed(rows, {new: old for old, new in spelling.names.items()}, where)
-    if spelling.kind is Kind.COMPLETION and rows and not isinstance(rows[0]["prompt"], str):
-        turns = [_turns(row["prompt"], "user") + _turns(row["completion"], "assistant") for row in rows]
-        rows = _with_column(rows.remove_columns(["prompt", "completion"]), "messages", turns)
-    return _with_plain_types(rows)
-
-
-def _with_input(rows: Dataset) -> Dataset:
-    """Alpaca's optional `input` goes below the instruction, with a line break between."""
-    if "input" not in rows.column_names:
-        return rows
-    pairs = zip(rows["instruction"], rows["input"], strict=True)
-    prompts = [f"{instruction}\n{given}" if given else instruction for instruction, given in pairs]
-    return _with_column(rows.remove_columns("input"), "instruction", prompts)
-
-
-def _messages(
-    conversations: Sequence[Sequence[Mapping[str, Any]] | None], ids: Sequence[str], where: str
-) -> list[list[dict[str, Any]]]:
-    problems: list[Problem] = []
-    messages: list[list[dict[str, Any]]] = []
-    for row_id, turns in zip(ids, conversations, strict=True):
-        unknown = sorted({str(turn.get("from")) for turn in turns or [] if turn.get("from") not in ROLES})
-        if unknown:
-            allowed = ", ".join(ROLES)
-            message = f"the speaker `from` must be one of {allowed}, got {', '.join(unknown)}."
-            problems.append(Problem(f"{where}, row {row_id}", message))
-        messages.append(
+    lost = [name for name in ignore if name not in part.columns]
+    if lost:
+        raise ConfigError(
             [
-                {"role": ROLES.get(str(turn.get("from")), ""), "content": turn.get("value")}
-                for turn in turns or []
+                Problem(
+                    "ignore", f"must name columns of {where}, got '{one}'.{did_you_mean(one, part.columns)}"
+                )
+                for one in lost
             ]
         )
-    refuse_rows(problems)
-    return messages
+    return part.without(ignore)
 
 
-def _turns(value: Any, role: str) -> list[dict[str, Any]]:
-    return list(value) if isinstance(value, list) else [{"role": role, "content": value}]
+def normalised(part: Part, where: str, *, as_turns: bool = False) -> Normal:
+    """Rows in limbeck's spelling; other columns are kept.
+
+    Args:
+        part: rows as they were found, with `columns` applied.
+        where: the file, for messages.
+        as_turns: make conversations of prompts and answers, as other files of the data have them.
+
+    Raises:
+        RowError: the columns are of no kind, or one that carries meaning would be read by nothing.
+    """
+    bad: Bad = {}
+    part = _with_names(part, {old: new for old, new in _ALIASES.items() if new not in part.columns})
+    spelling = spelling_of(part.columns, where)
+    kind = spelling.kind
+    part = _with_names(part, dict(spelling.names))
+    if kind is Kind.PREFERENCE:
+        part = _with_names(part, _prompt_of(part))
+    names = (
+        _ASKED.get(kind),
+        _ANSWERED.get(kind),
+        *(("chosen", "rejected") if kind is Kind.PREFERENCE else ()),
+    )
+    asked = [name for name in names if name is not None]
+    if kind in _ASKED:
+        part = _with_below(part, _ASKED[kind])
+    turned = False
+    if kind is Kind.MESSAGES:
+        part = part.having({"messages": conversations(part, "messages", None, bad, must_answer=True)})
+        part = part.without(["system"])
+    elif asked and (as_turns or needs_turns(part, asked)):
+        part, kind, turned = _as_conversations(part, kind, where, bad)
+    if "tools" in part.columns and kind in (Kind.MESSAGES, Kind.PREFERENCE, Kind.PROMPT):
+        part = part.having({"tools": tool_schemas(part.columns["tools"], bad)})
+    part = kind_columns(part, kind, bad)
+    part = _with_flags(part, bad)
+    _refuse_judged_bad(part, kind, bad)
+    left = unread(part, kind)
+    problems = lost_meaning(part, left, kind)
+    if problems:
+        raise RowError([Problem(where, problem.message) for problem in problems])
+    plain = {name: Column(column.plain()) for name, column in part.columns.items() if name != "id"}
+    return Normal(part.having(plain), kind, bad, tuple(left), turned)
 
 
-def _with_plain_types(rows: Dataset) -> Dataset:
-    """Class ids of the hub become their names; whole numbers where text belongs become text."""
-    for name, feature in dict(rows.features).items():
-        if isinstance(feature, ClassLabel):
-            names = [None if value is None or value < 0 else feature.int2str(value) for value in rows[name]]
-            rows = _with_column(rows, name, names)
-        elif name == "tags" and isinstance(feature, List) and isinstance(feature.feature, ClassLabel):
-            rows = _with_column(rows, name, [feature.feature.int2str(tags) for tags in rows[name]])
-        elif name in _TEXT_COLUMNS and isinstance(feature, Value) and "int" in feature.dtype:
-            rows = rows.cast_column(name, Value("string"))
-        elif name == "tools" and not isinstance(feature, Value):
-            rows = _with_column(rows, name, [json.dumps(tools) for tools in rows[name]])
-    return rows
+def _with_names(part: Part, names: Mapping[str, str]) -> Part:
+    columns = {names.get(name, name): column for name, column in part.columns.items()}
+    classes = {names.get(name, name): found for name, found in part.classes.items()}
+    return Part(columns, part.origins, classes, part.broken)
 
 
-def _with_column(rows: Dataset, name: str, values: Sequence[Any]) -> Dataset:
-    kept = rows.remove_columns(name) if name in rows.column_names else rows
-    return kept.add_column(name, list(values)) if kept.column_names else Dataset.from_dict({name: values})
+def _prompt_of(part: Part) -> dict[str, str]:
+    """Where a preference has its prompt under another name: name -> limbeck's."""
+    if "prompt" in part.columns or "messages" in part.columns:
+        return {}
+    for name, new in (("conversations", "messages"), ("question", "prompt"), ("instruction", "prompt")):
+        if name in part.columns:
+            return {name: new}
+    return {}
+
+
+def _with_below(part: Part, asked: str) -> Part:
+    """Alpaca's `input` and Dolly's and SQuAD's `context` go below the prompt, with a line break between."""
+    for name in _BELOW:
+        if name not in part.columns or asked not in part.columns:
+            continue
+        above, below = part.columns[asked].texts(), part.columns[name].texts()
+        if above.wrong or below.wrong:
+            continue  # turns, or lists of paragraphs: refused later, by name
+        joined = pc.binary_join_element_wise(above.values, below.values, "\n")
+        is_said = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(below.values), ""), False)
+        part = part.having({asked: Column(_chunked(pc.if_else(is_said, joined, above.values)))}).without(
+            [name]
+        )
+    return part
+
+
+def _as_conversations(part: Part, kind: Kind, where: str, bad: Bad) -> tuple[Part, Kind, bool]:
+    """Prompt and answer as turns, with the system prompt, the history and the tools that go with them."""
+    if kind is Kind.PREFERENCE:
+        before = "messages" if "messages" in part.columns else "prompt"
+        made = {
+            name: conversations(part.without(["system", "history"]), None, name, bad)
+            for name in ("chosen", "rejected")
+        }
+        if before in part.columns or not _says_nothing(part, "system"):
+            made["messages"] = conversations(part, before, None, bad)
+        return part.having(made).without(["prompt", "system", "history"]), kind, True
+    beside = [name for name in ("rationale", "choices") if name in part.columns]
+    if kind is Kind.QUESTION and beside and not all(is_empty(part.columns[name]) for name in beside):
+        raise RowError(
+            f"{where}: column {beside[0]} must go with one question, got rows that are conversations (turns, "
+            f"or a system prompt, history or tools). Leave one out with ignore: [{beside[0]}]."
+        )
+    answer = _ANSWERED.get(kind)
+    column = conversations(part, _ASKED[kind], answer, bad, must_answer=kind is not Kind.PROMPT)
+    gone = [_ASKED[kind], *([answer] if answer else []), "system", "history", *beside]
+    if kind is Kind.PROMPT:
+        return part.without(gone).having({"prompt": column}), kind, True
+    return part.without(gone).having({"messages": column}), Kind.MESSAGES, True
+
+
+def _says_nothing(part: Part, name: str) -> bool:
+    """Whether a column is not there or says nothing."""
+    return name not in part.columns or is_empty(part.columns[name])
+
+
+def _with_flags(part: Part, bad: Bad) -> Part:
+    """`heldout` and `finished` as true or false, however a table without truth values writes them."""
+    for name, absent in (("heldout", False), ("finished", True)):
+        if name not in part.columns:
+            continue
+        words = [
+            one if one is None else one.strip().lower()
+            for one in part.columns[name].texts().values.to_pylist()
+        ]
+        for place, word in enumerate(words):
+            if word is not None and word not in _TRUE | _FALSE and word:
+                bad.setdefault(place, f"{name} must be true or false, got {word}.")
+        flags = [absent if not word else word in _TRUE for word in words]
+        part = part.having({name: Column(pa.chunked_array([pa.array(flags, pa.bool_())]))})
+    return part
+
+
+def _refuse_judged_bad(part: Part, kind: Kind, bad: Bad) -> None:
+    """KTO's `label`: an answer that was judged bad is none to learn from."""
+    if "label" not in part.columns or kind not in (Kind.COMPLETION, Kind.MESSAGES, Kind.QUESTION):
+        return
+    words = [None if one is None else one.lower() for one in part.columns["label"].texts().values.to_pylist()]
+    if not set(words) <= _TRUE | _FALSE | {None}:
+        return
+    for place, word in enumerate(words):
+        if word in _FALSE:
+            bad.setdefault(
+                place,
+                "label must be true for an answer to be learnt from, got false: it was judged bad. Pair it "
+                "with a better one as chosen and rejected, or leave such rows out with bad_rows: drop.",
+            )
+
+
+def _chunked(values: Any) -> pa.ChunkedArray:
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])

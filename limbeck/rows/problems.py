@@ -1,7 +1,6 @@
 """Data and row errors said in one go: bad rows by name, a long list cut with its true length."""
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +8,12 @@ from pathlib import Path
 
 from limbeck.core.errors import Problem, RowError
 from limbeck.rows.kinds import Kind
+from limbeck.rows.suffixes import is_data
 
 _SHOWN = 10  # enough to see the pattern, short enough for one screen
 _EXAMPLES = 3  # of rows that all have the same fault
 _FILES = 6  # named beside a missing one
 
-DATA_SUFFIXES = frozenset({".arrow", ".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt"})
-"""Of data files (`rows.formats.READERS`)."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
 
 
@@ -113,21 +111,6 @@ def _rows(names: Sequence[str]) -> str:
     return f"{len(names)} rows ({', '.join(names[:_EXAMPLES])}{more})"
 
 
-def broken_lines(path: Path) -> list[Problem]:
-    """Lines of a .jsonl file that are no JSON object."""
-    problems = []
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    problems.append(Problem(f"{path}:{number}", "must be a JSON object."))
-            except json.JSONDecodeError as error:
-                place = _column(line, error)
-                why = f"{error.msg[0].lower()}{error.msg[1:].removesuffix(' at')}"
-                problems.append(Problem(f"{path}:{number}", f"must be a JSON object; {why}, {place}."))
-    return problems
-
-
 def refuse_kind(kind: Kind, accepted: Iterable[Kind], purpose: str) -> None:
     """Raise RowError unless rows of this kind can serve the purpose."""
     names = list(accepted)
@@ -136,10 +119,6 @@ def refuse_kind(kind: Kind, accepted: Iterable[Kind], purpose: str) -> None:
             f"rows for {purpose} must have the columns {' or '.join(names)}, got {kind}. "
             "Use other rows, or rename columns when loading."
         )
-
-
-def _column(line: str, error: json.JSONDecodeError) -> str:
-    return "at the end of the line" if error.pos >= len(line.rstrip()) else f"at column {error.colno}"
 
 
 def _long_prompts(prompts: Mapping[str, int], max_length: int) -> str:
@@ -156,7 +135,7 @@ def _long_prompts(prompts: Mapping[str, int], max_length: int) -> str:
 def _may_be_hub_id(path: str) -> bool:
     place = Path(path)
     is_below_a_folder = place.parent != Path() and place.parent.is_dir()
-    return place.suffix not in DATA_SUFFIXES and not is_below_a_folder and _HUB_ID.fullmatch(path) is not None
+    return not is_data(place) and not is_below_a_folder and _HUB_ID.fullmatch(path) is not None
 
 
 def _nearby(path: Path) -> str:
@@ -168,6 +147,6 @@ def _nearby(path: Path) -> str:
     close = difflib.get_close_matches(path.name, [entry.name for entry in entries], n=1)
     if close:
         return f" Did you mean '{close[0]}'?"
-    files = sorted(entry.name for entry in entries if entry.suffix in DATA_SUFFIXES)
+    files = sorted(entry.name for entry in entries if is_data(entry))
     shown = ", ".join(files[:_FILES]) + (", ..." if len(files) > _FILES else "")
     return f" There is: {shown}." if files else f" There is no data file in {parent.absolute()}."

@@ -1,6 +1,8 @@
 """Reading rows as they lie: files, folders, data saved by `datasets`, hub ids, the standard library."""
 
+import glob
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,106 +10,217 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 
-from limbeck.core.errors import ConfigError, Problem, RowError
+from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import did_you_mean
-from limbeck.rows.formats import READERS, read_file
-from limbeck.rows.problems import broken_lines, missing_data, refuse_rows
+from limbeck.rows.columns import Column, Part, texts_column
+from limbeck.rows.formats import Reading, part_of, read_file
+from limbeck.rows.opening import open_text
+from limbeck.rows.problems import missing_data, refuse_rows
 from limbeck.rows.standard_library import standard_library_files
+from limbeck.rows.suffixes import DATA_SUFFIXES, is_data, suffix_of
 
 STANDARD_LIBRARY = "standard_library"
 _DATASETS_LOG = logging.getLogger("datasets")
 SOURCE_SUFFIXES = frozenset({".py", ".txt", ".md"})
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+_ABOUT_DATA = frozenset(
+    {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "metadata.json"}
+)  # beside the data in clones of hub repositories; they hold no rows
+_SPLITS: Mapping[str, str] = {
+    "train": "train", "training": "train",
+    "test": "test", "testing": "test",
+    "validation": "validation", "valid": "validation", "val": "validation",
+    "dev": "dev", "eval": "eval", "heldout": "heldout", "holdout": "holdout",
+}  # fmt: skip
+_MOST_SPLITS = 12  # a column `split` with more values is about something else
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows from one place and, row by row, the id each has unless it brings its own."""
+class _File:
+    path: Path
+    name: str
 
-    rows: Dataset
-    ids: Sequence[str]
+    @property
+    def words(self) -> set[str]:
+        return {word.lower() for word in re.split(r"[^a-zA-Z0-9]+", self.name) if word}
+
+    @property
+    def split(self) -> str | None:
+        """What its name says it is for: `train` of `data/train-0.jsonl`."""
+        return next((_SPLITS[word] for word in sorted(self.words) if word in _SPLITS), None)
 
 
-def read(path: str, split: str | None) -> list[Part]:
+def read(
+    path: str, split: str | None = None, *, limit: int | None = None, encoding: str | None = None
+) -> list[Part]:
     """The rows at `path`, one part a file; columns as they were found.
 
+    Args:
+        path: see `rows.load.load_rows`.
+        split: see there.
+        limit: rows that are needed, from the front; a part may hold more.
+        encoding: of text files; None: by their byte order mark, else UTF-8.
+
     Raises:
-        ConfigError: there is nothing at `path`, or `split` is not there.
+        ConfigError: there is nothing at `path`, or `split` is not there or has to be said.
         RowError: a file cannot be read as what its name says.
     """
-    place = Path(path).expanduser()
     if path == STANDARD_LIBRARY:
         return [_standard_library()]
+    place = Path(path).expanduser()
+    if (place / "dataset_dict.json").is_file():
+        return [_chosen(datasets.load_from_disk(str(place)), split, path)]
+    if (place / "state.json").is_file():
+        return _by_split_column([part_of(datasets.load_from_disk(str(place)), place.name)], split, path)
+    files = _files(path)
+    if files is None:
+        return [_hub(path, split)]
+    if _are_documents(files, place):
+        return [_source_files(files, encoding)]
+    if len(files) > 1:
+        files, split = _by_name(files, split, path)
+    parts = _read_files(files, split, limit if split is None else None, encoding)
+    return _by_split_column(parts, split, path)
+
+
+def files_of(path: str) -> list[Path]:
+    """The files that `read` looks at for `path`, whatever the split; none for hub ids and the like."""
+    place = Path(path).expanduser()
+    if (place / "dataset_dict.json").is_file() or (place / "state.json").is_file():
+        return sorted(file for file in place.rglob("*") if file.is_file())
+    return [] if path == STANDARD_LIBRARY else [file.path for file in _files(path) or []]
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path names files by a pattern, `data/*.jsonl`."""
+    return glob.has_magic(path)
+
+
+def _files(path: str) -> list[_File] | None:
+    """The files of a path, a folder or a pattern; None where it can only be a hub id."""
+    place = Path(path).expanduser()
     if place.is_file():
-        return [_by_split_column(_file(place, place.name), split, place)]
+        return [_File(place, place.name)]
     if place.is_dir():
-        return _folder(place, split)
+        return _of_folder(place)
+    if is_pattern(path):
+        return _of_pattern(str(place))
     missing = missing_data(path)
     if missing:
         raise ConfigError(missing)
-    return [_hub(path, split)]
+    return None
 
 
-def _file(path: Path, name: str) -> Part:
-    try:
-        rows = read_file(path)
-    except RowError:
-        if path.suffix == ".jsonl":
-            refuse_rows(broken_lines(path))
-        raise
-    ids = [f"{name}:{number}" for number in range(1, len(rows) + 1)]
-    if path.suffix != ".txt":
-        return Part(rows, ids)
-    lines = [index for index, line in enumerate(rows["text"]) if line.strip()]
-    return Part(rows.select(lines), [ids[index] for index in lines])
+def _are_documents(files: Sequence[_File], place: Path) -> bool:
+    """Whether each file is a row: files that are no tables, and in a folder of these also .txt files."""
+    tables = {suffix_of(file.path) for file in files} & DATA_SUFFIXES
+    return tables <= {".txt"} if place.is_dir() else not tables
 
 
-def _folder(folder: Path, split: str | None) -> list[Part]:
-    if (folder / "dataset_dict.json").is_file():
-        return [_chosen(datasets.load_from_disk(str(folder)), split, str(folder))]
-    if (folder / "state.json").is_file():
-        rows = datasets.load_from_disk(str(folder))
-        part = Part(rows, [f"{folder.name}:{number}" for number in range(1, len(rows) + 1)])
-        return [_by_split_column(part, split, folder)]
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and _is_visible(file, folder)]
-    tables = [file for file in files if file.suffix in READERS and file.suffix != ".txt"]
-    if tables:
-        chosen = [file for file in tables if split is None or split in _words(file.relative_to(folder))]
-        if not chosen:
-            names = {word for file in tables for word in _words(file.relative_to(folder))}
-            hint = did_you_mean(str(split), names)
-            raise ConfigError(f"split must be a word in a file's name below {folder}, got '{split}'.{hint}")
-        return [_file(file, file.relative_to(folder).as_posix()) for file in chosen]
-    sources = [file for file in files if file.suffix in SOURCE_SUFFIXES]
-    if not sources:
+def _of_pattern(pattern: str) -> list[_File]:
+    names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (absolute patterns, too)
+    found = [Path(one) for one in names if Path(one).is_file()]
+    found = [file for file in found if is_data(file) or suffix_of(file) in SOURCE_SUFFIXES]
+    if not found:
         raise ConfigError(
-            f"a data folder must hold {', '.join(sorted(set(READERS) | SOURCE_SUFFIXES))} files or be saved "
+            f"data must match at least one data file, got {pattern} with none. Check the pattern."
+        )
+    root = Path(os.path.commonpath([file.parent for file in found]))
+    return [_File(file, file.relative_to(root).as_posix()) for file in found]
+
+
+def _of_folder(folder: Path) -> list[_File]:
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and _is_visible(file, folder)]
+    tables = [file for file in files if is_data(file) and suffix_of(file) != ".txt"]
+    tables = [file for file in tables if file.name not in _ABOUT_DATA]
+    found = tables or [file for file in files if suffix_of(file) in SOURCE_SUFFIXES]
+    if not found:
+        raise ConfigError(
+            f"a data folder must hold {', '.join(sorted(DATA_SUFFIXES | SOURCE_SUFFIXES))} files or be saved "
             f"by datasets' save_to_disk, got {folder} with {len(files)} other files. Name another folder."
         )
-    return [_source_files(folder, sources)]
+    return [_File(file, file.relative_to(folder).as_posix()) for file in found]
 
 
-def _source_files(folder: Path, files: Sequence[Path]) -> Part:
-    texts, problems = {}, []
+def _by_name(files: list[_File], split: str | None, path: str) -> tuple[list[_File], str | None]:
+    """The files of a split, and the split where a column has to tell it."""
+    if split is None:
+        _refuse_to_join(files, path)
+        return files, None
+    wanted = {word.lower() for word in split.split("+")}
+    chosen = [file for file in files if wanted & file.words]
+    if chosen:
+        return chosen, None
+    if any(file.split for file in files):
+        hint = did_you_mean(split, {word for file in files for word in file.words})
+        raise ConfigError(f"split must be a word in a file's name below {path}, got '{split}'.{hint}")
+    return files, split
+
+
+def _refuse_to_join(files: Sequence[_File], path: str) -> None:
+    sides: dict[str | None, list[str]] = {}
     for file in files:
-        name = file.relative_to(folder).as_posix()
+        sides.setdefault(file.split, []).append(file.name)
+    named = [side for side in sides if side is not None]
+    if len(sides) < 2 or named == ["train"]:
+        return
+    listed = "; ".join(
+        f"{side or 'no split'}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for side, names in sides.items()
+    )
+    first = "train" if "train" in named else named[0]
+    others = f"split: {'+'.join(named)} for all of these" if None not in sides else "name one of the files"
+    raise ConfigError(
+        Problem(
+            "split",
+            f"must say which files of {path} to read, got none and files of several splits ({listed}): rows "
+            f"to measure on would be trained on. Set split: {first} in the load step, or {others}.",
+        )
+    )
+
+
+def _read_files(
+    files: Sequence[_File], split: str | None, limit: int | None, encoding: str | None
+) -> list[Part]:
+    parts: list[Part] = []
+    count = 0
+    for file in files:
+        left = None if limit is None else limit - count
+        if left is not None and left <= 0:
+            break
+        parts.append(read_file(file.path, file.name, Reading(encoding=encoding, limit=left, split=split)))
+        count += len(parts[-1])
+    return parts
+
+
+def _source_files(files: Sequence[_File], encoding: str | None) -> Part:
+    texts: dict[str, str] = {}
+    problems = []
+    for file in files:
         try:
-            texts[name] = file.read_bytes().decode("utf-8")
+            with open_text(file.path, encoding) as text:
+                texts[file.name] = text.read()
         except UnicodeDecodeError as error:
-            problems.append(Problem(str(file), f"must be UTF-8 text, got {error.reason}."))
-    refuse_rows(problems, "Convert these files or move them out of the folder.")
+            problems.append(Problem(str(file.path), f"must be UTF-8 text, got {error.reason}."))
+    refuse_rows(problems, "Convert these files, move them out of the folder, or set encoding: latin-1.")
     kept = {name: text for name, text in texts.items() if text.strip()}
-    return Part(Dataset.from_dict({"text": list(kept.values())}), list(kept))
+    return _named_texts(list(kept), list(kept.values()))
+
+
+def _named_texts(names: Sequence[str], texts: Sequence[str]) -> Part:
+    return Part({"text": texts_column(texts)}, pa.chunked_array([pa.array(names, pa.string())], pa.string()))
 
 
 def _standard_library() -> Part:
     files = standard_library_files()
-    rows = Dataset.from_dict(
-        {"text": [file.text for file in files], "heldout": [file.heldout for file in files]}
-    )
-    return Part(rows, [file.name for file in files])
+    part = _named_texts([file.name for file in files], [file.text for file in files])
+    marks = pa.chunked_array([pa.array([file.heldout for file in files], pa.bool_())])
+    return part.having({"heldout": Column(marks)})
 
 
 def hub_commit(name: str) -> str:
@@ -148,26 +261,37 @@ def _chosen(splits: Mapping[str, Dataset], split: str | None, where: str) -> Par
             f"split must be one of {', '.join(splits)} for {where}, got {split}. "
             f"Set split: {next(iter(splits))}."
         )
-    rows = splits[split]
-    return Part(rows, [f"{split}:{number}" for number in range(1, len(rows) + 1)])
+    return part_of(splits[split], split)
 
 
-def _by_split_column(part: Part, split: str | None, path: Path) -> Part:
+def _by_split_column(parts: list[Part], split: str | None, path: str) -> list[Part]:
+    """The rows of a split by the column `split`, where file names do not say it."""
+    found: dict[str, None] = {}
+    for part in parts:
+        if "split" in part.columns:
+            values = part.columns["split"].texts().values.unique().to_pylist()
+            found |= dict.fromkeys(str(one) for one in values if one is not None)
     if split is None:
-        return part
-    values = part.rows["split"] if "split" in part.rows.column_names else []
-    kept = [index for index, value in enumerate(values) if value == split]
-    if not kept:
-        found = f"the values {', '.join(sorted(set(map(str, values))))}" if values else "no such column"
+        if 1 < len(found) <= _MOST_SPLITS:
+            raise ConfigError(
+                Problem(
+                    "split",
+                    f"must say which rows of {path} to read, got none and a column `split` with the values "
+                    f"{', '.join(sorted(found))}: rows to measure on would be trained on. Set split: "
+                    f"{'train' if 'train' in found else min(found)} in the load step, or "
+                    f"{'+'.join(sorted(found))} for all rows.",
+                )
+            )
+        return parts
+    wanted = {split, *split.split("+")}
+    if not wanted & found.keys():
+        had = f"the values {', '.join(sorted(found))}" if found else "no such column"
         raise ConfigError(
-            f"split must be a value of the column `split` of {path}, got '{split}'; the file has {found}. "
+            f"split must be a value of the column `split` of {path}, got '{split}'; the file has {had}. "
             "Leave split out, or name one of these values."
         )
-    return Part(part.rows.select(kept), [part.ids[index] for index in kept])
-
-
-def _words(path: Path) -> set[str]:
-    return {word for part in path.parts for word in re.split(r"[^a-zA-Z0-9]+", part) if word}
+    marks = [pc.is_in(part.columns["split"].texts().values, pa.array(list(wanted))) for part in parts]
+    return [part.take(np.flatnonzero(mark.to_numpy())) for part, mark in zip(parts, marks, strict=True)]
 
 
 def _is_visible(file: Path, folder: Path) -> bool:

@@ -3,23 +3,26 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from limbeck.core.errors import ConfigError
-
-_NOT_CONTENT = frozenset({"id", "heldout"})
+from limbeck.rows.heard import openings_of, prompts_of
 
 
 def split_rows(rows: Dataset, heldout: float | int, seed: int) -> tuple[Dataset, Dataset]:
     """The rows to learn from and the held-out rows, each in the order of `rows`.
 
-    Rows are ranked by a hash of seed and content (every column but `id`); the first are held out.
-    Identical rows are always on one side: where a group of them would overshoot the number, it is
-    learnt from and the next in rank is taken. A column `heldout` of the data decides alone.
+    Prompts (`rows.heard`) are ranked by a hash of seed and text; the first are held out, with all rows that
+    have them: several answers to one prompt are on one side, whatever else their rows say. So are
+    conversations with one opening, unless there are more of them than are to be held out. Where a group
+    would overshoot the number, it is learnt from and the next in rank is taken. A column `heldout` of the
+    data decides alone.
 
     Args:
         rows: any rows.
@@ -33,18 +36,39 @@ def split_rows(rows: Dataset, heldout: float | int, seed: int) -> tuple[Dataset,
         marks = np.asarray([bool(mark) for mark in rows["heldout"]], dtype=np.bool_)
         return _parts(rows.remove_columns("heldout"), marks)
     count = _count(heldout, len(rows))
-    groups: dict[bytes, list[int]] = {}
-    if count:
-        for index, row in enumerate(rows):
-            groups.setdefault(_rank(row, seed), []).append(index)
     marks = np.zeros(len(rows), dtype=np.bool_)
-    for rank in sorted(groups):
-        if len(groups[rank]) <= count:
-            marks[groups[rank]] = True
-            count -= len(groups[rank])
+    if count == 0:
+        return _parts(rows, marks)
+    group, names = _groups(rows, count)
+    sizes = np.bincount(group, minlength=len(names))
+    chosen = np.zeros(len(names), dtype=np.bool_)
+    for number in sorted(range(len(names)), key=lambda number: _rank(names[number], seed)):
+        if sizes[number] <= count:
+            chosen[number] = True
+            count -= int(sizes[number])
         if count == 0:
             break
-    return _parts(rows, marks)
+    return _parts(rows, chosen[group])
+
+
+def shared_prompts(train: Dataset, heldout: Dataset) -> tuple[int, int]:
+    """How many of the held-out prompts also occur among the rows to learn from, and how many there are."""
+    asked = prompts_of(heldout).unique()
+    found = pc.is_in(asked, prompts_of(train).unique()) if len(train) else pa.array([], pa.bool_())
+    return int(pc.sum(found).as_py() or 0), len(asked)
+
+
+def _groups(rows: Dataset, count: int) -> tuple[NDArray[np.int64], list[str]]:
+    """[rows] the number of each row's group, and what the groups are ranked by."""
+    opening, prompt = openings_of(rows), prompts_of(rows)
+    sizes = opening.value_counts()
+    large = pc.filter(sizes.field("values"), pc.greater(sizes.field("counts"), count))
+    keys = pc.if_else(pc.is_in(opening, large), prompt, opening) if len(large) else opening
+    encoded = (keys if isinstance(keys, pa.ChunkedArray) else pa.chunked_array([keys])).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = pa.concat_arrays(encoded.chunks)
+    encoded = encoded.dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
 
 
 def _count(heldout: float | int, rows: int) -> int:
@@ -58,10 +82,10 @@ def _count(heldout: float | int, rows: int) -> int:
     return int(heldout) if is_count else math.ceil(round(heldout * rows, 6))
 
 
-def _rank(row: Mapping[str, Any], seed: int) -> bytes:
-    content = {name: value for name, value in row.items() if name not in _NOT_CONTENT}
-    text = json.dumps([seed, content], sort_keys=True, ensure_ascii=False, default=repr)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def _rank(text: str, seed: int) -> bytes:
+    return hashlib.sha256(
+        json.dumps([seed, text], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).digest()
 
 
 def _parts(rows: Dataset, is_heldout: "np.ndarray[Any, np.dtype[np.bool_]]") -> tuple[Dataset, Dataset]:

@@ -21,7 +21,9 @@ from limbeck.signals.rows import learnt_of
 from limbeck.teachers import LocalTeacher
 
 _ROWS, _OUT = "rows", "signals"
-_LOADED = ("columns", "split", "limit", "chat", "special_tokens", "template_date")
+_LOADED = (
+    "columns", "ignore", "split", "limit", "bad_rows", "encoding", "chat", "special_tokens", "template_date",
+)  # fmt: skip
 _SET_HERE = ("out", "teacher", "rows", "folder")
 _NEEDS = Needs(distribution=True)
 
@@ -33,8 +35,8 @@ def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) 
         teacher: folder or id.
         data: as `path` of a load step.
         folder: of the store.
-        inputs: fields of the capture step, also by path (`payload.topk.max`), and `columns`, `split`
-            and `limit` of the load step.
+        inputs: fields of the capture step, also by path (`payload.topk.max`), and those of the
+            load step that say what is read (`columns`, `split`, `limit`, ...).
 
     Raises:
         ConfigError: unknown fields.

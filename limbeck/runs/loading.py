@@ -1,21 +1,34 @@
-"""The rows of a load step."""
+"""The rows of a load step, and what there is to say of them."""
+
+from collections.abc import Iterable
 
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.model import Load
+from limbeck.recipes.model import Evaluate, Load, Step, Train
+from limbeck.rows.facts import facts_of
 from limbeck.rows.forms import as_read
 from limbeck.rows.load import load_rows
-from limbeck.rows.split import split_rows
+from limbeck.rows.split import shared_prompts, split_rows
+
+Parts = tuple[Dataset, Dataset, Dataset]
 
 
-def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
+def loaded(step: Load) -> Parts:
     """The rows of a load step: to learn from, to watch while training, and held out.
 
     Raises:
         ConfigError, RowError: see `load_rows` and `split_rows`.
     """
-    rows = load_rows(step.path, columns=step.columns, split=step.split, limit=step.limit)
+    rows = load_rows(
+        step.path,
+        columns=step.columns,
+        ignore=step.ignore,
+        split=step.split,
+        limit=step.limit,
+        bad_rows=step.bad_rows,
+        encoding=step.encoding,
+    )
     for part in ("heldout", "validation"):
         value = getattr(step, part)
         if value >= 1 and value != int(value):
@@ -28,6 +41,44 @@ def loaded(step: Load) -> tuple[Dataset, Dataset, Dataset]:
         for part in (train, validation, heldout)
     )
     return first, second, third
+
+
+def notes_on(parts: Parts, steps: Iterable[Step]) -> list[str]:
+    """Sentences on loaded rows: what was left out, what nothing reads, whether held-out prompts were seen.
+
+    Args:
+        parts: of `loaded`.
+        steps: of the recipe, some of which read columns of their own choice.
+    """
+    train, _, heldout = parts
+    facts = facts_of(train)
+    notes = list(facts.notes)
+    if facts.turned:
+        notes.append("Prompts and answers became conversations, with what else goes with them.")
+    unread = sorted(set(facts.unread) - _columns_of(steps))
+    if unread:
+        notes.append(f"Columns that nothing reads: {', '.join(unread)}.")
+    return [*notes, *said_of_overlap(train, heldout)]
+
+
+def said_of_overlap(train: Dataset, heldout: Dataset) -> list[str]:
+    """How many of the held-out prompts are also trained on; nothing without any held out."""
+    if not len(heldout) or not len(train):
+        return []
+    shared, prompts = shared_prompts(train, heldout)
+    return [f"{shared:,} of {prompts:,} held-out prompts also occur among the rows to learn from."]
+
+
+def _columns_of(steps: Iterable[Step]) -> set[str]:
+    """Columns that steps name."""
+    found: set[str | None] = set()
+    for step in steps:
+        if isinstance(step, Train | Evaluate) and step.teacher is not None and step.teacher.route is not None:
+            found.add(step.teacher.route.column)
+        if isinstance(step, Train):
+            found.add(step.domains.column if step.domains is not None else None)
+            found.add(step.watch.perplexities_by if step.watch is not None else None)
+    return {name for name in found if name}
 
 
 def _number_or_share(value: float) -> float | int:

@@ -10,7 +10,9 @@ from limbeck.runs.fields import nested_fields
 from limbeck.runs.models import read_shape
 
 _ROWS = "rows"
-_LOADED = ("columns", "split", "chat", "special_tokens", "template_date")
+_LOADED = (
+    "columns", "ignore", "split", "bad_rows", "encoding", "chat", "special_tokens", "template_date",
+)  # fmt: skip
 _NEED_TEACHER = ("fidelity", "similarity")
 
 
@@ -24,8 +26,8 @@ def measuring(
         data: as `path` of a load step.
         teacher: folder or id, or None.
         baseline: folder or id of another student, or None.
-        inputs: fields of the evaluate step, and `columns` and `split` of the load step; without
-            `metrics`, all that the kind of model has.
+        inputs: fields of the evaluate step, and those of the load step that say what is
+            read (`columns`, `split`, ...); without `metrics`, all that the kind of model has.
 
     Raises:
         ConfigError: unknown fields.

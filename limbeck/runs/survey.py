@@ -29,7 +29,7 @@ from limbeck.runs.ensembles import check_route, check_topk
 from limbeck.runs.foreign import teacher_length
 from limbeck.runs.heads import assumed_order, labels_of, read_heads
 from limbeck.runs.known import KnownModels, check_longest, check_positions, kind_used
-from limbeck.runs.loading import loaded
+from limbeck.runs.loading import loaded, notes_on
 from limbeck.runs.model_files import check_lora, check_models, notes_on_models
 from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
@@ -121,6 +121,7 @@ class _Surveyor:
 
     def _load(self, place: int, step: Load) -> None:
         parts = loaded(step)
+        self.seen.notes[place] = notes_on(parts, self.seen.recipe.steps)
         read = {
             rows.partition(".")[2]: place
             for place, other in enumerate(self.seen.recipe.steps)

@@ -117,8 +117,9 @@ def test_a_broken_line(word_kd, world):
 def test_a_row_without_target(word_kd, world):
     rows = [{"prompt": "the cat", "completion": text} for text in ("sat", "", "mat", "dog", "on", "the")]
     write_rows(world / "no_target.jsonl", rows)
-    (said,) = word_kd(data="no_target.jsonl")
+    said, advice = word_kd(data="no_target.jsonl")
     assert "steps.0.load" in said
+    assert advice == "error: steps.0.load: Set bad_rows: drop in the load step to leave such rows out."
     assert (
         "row no_target.jsonl:2: completion must be text that is not empty, got ''. Take the row out or fill it."
         in said

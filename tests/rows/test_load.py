@@ -8,11 +8,11 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, are_progress_bars_disabled
 
 from limbeck.core.errors import ConfigError, RowError
-from limbeck.rows.check import check_heldout
+from limbeck.rows.facts import facts_of
 from limbeck.rows.formats import READERS
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.load import load_rows
-from limbeck.rows.problems import DATA_SUFFIXES
+from limbeck.rows.suffixes import DATA_SUFFIXES
 
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
 
@@ -119,14 +119,16 @@ def test_ids_are_file_and_line_or_the_column_id_as_text(write):
     assert load_rows(write([{"text": "x", "id": 7}, {"text": "y", "id": 9}]))["id"][:] == ["7", "9"]
 
 
-def test_an_id_that_two_rows_share_is_refused(write):
-    with pytest.raises(RowError, match="row 7: id must belong to one row, got 2 rows"):
-        load_rows(write([{"text": "x", "id": 7}, {"text": "y", "id": 7}]))
+def test_rows_that_share_an_id_are_named_by_file_and_line_too_and_it_is_said(write):
+    rows = load_rows(write([{"text": "x", "id": 7}, {"text": "y", "id": 7}, {"text": "z", "id": None}]))
+    assert rows["id"][:] == ["7@rows.jsonl:1", "7@rows.jsonl:2", "rows.jsonl:3"]
+    assert facts_of(rows).notes[0].startswith("2 rows share their id with another row")
 
 
 @pytest.mark.parametrize("suffix", ["json", "parquet", "csv", "tsv", "arrow"])
 def test_every_table_format_reads_the_same(tmp_path, suffix):
     rows = [{"text": "NA", "label": 1}, {"text": 'a, "b"', "label": 0}]
+    named = [row | {"label": str(row["label"])} for row in rows]
     path = tmp_path / f"data.{suffix}"
     if suffix == "tsv":
         path.write_text('text\tlabel\nNA\t1\na, "b"\t0\n')
@@ -136,7 +138,7 @@ def test_every_table_format_reads_the_same(tmp_path, suffix):
             stream.write_table(table)
     else:
         getattr(Dataset.from_list(rows), f"to_{suffix}")(str(path))
-    assert load_rows(str(path)).remove_columns("id").to_list() == rows
+    assert load_rows(str(path)).remove_columns("id").to_list() == named
 
 
 def test_a_lone_quotation_mark_in_tsv_does_not_swallow_the_next_line(tmp_path):
@@ -150,10 +152,12 @@ def test_text_files_give_a_row_for_each_line_that_is_not_blank(tmp_path):
     assert rows.to_list() == [{"text": "one", "id": "a.txt:1"}, {"text": "two", "id": "a.txt:3"}]
 
 
-def test_a_folder_of_tables_is_joined_and_split_chooses_files_by_a_word(write, tmp_path):
+def test_files_of_several_splits_are_refused_until_one_is_named(write, tmp_path):
     write([{"text": "x"}], "data/train-0.jsonl")
     write([{"text": "y"}], "data/test-0.jsonl")
-    assert load_rows(str(tmp_path / "data"))["id"][:] == ["test-0.jsonl:1", "train-0.jsonl:1"]
+    with pytest.raises(ConfigError, match=r"test: test-0.jsonl; train: train-0.jsonl.*Set split: train"):
+        load_rows(str(tmp_path / "data"))
+    assert load_rows(str(tmp_path / "data"), split="train+test")["text"][:] == ["y", "x"]
     assert load_rows(str(tmp_path / "data"), split="train")["text"][:] == ["x"]
     with pytest.raises(ConfigError, match=r"got 'tran'. Did you mean 'train'"):
         load_rows(str(tmp_path / "data"), split="tran")
@@ -169,7 +173,7 @@ def test_a_folder_of_source_files_gives_a_row_a_file(tmp_path):
 
 
 def test_a_source_file_that_is_not_utf8_is_named(tmp_path):
-    (tmp_path / "bad.py").write_bytes(b"\xff\xfe")
+    (tmp_path / "bad.py").write_bytes(b"caf\xe9")
     with pytest.raises(RowError, match=r"bad.py: must be UTF-8 text"):
         load_rows(str(tmp_path))
 
@@ -185,8 +189,10 @@ def test_saved_datasets_load_and_ask_for_a_split_where_there_are_several(tmp_pat
         load_rows(str(tmp_path / "two"))
 
 
-def test_the_column_split_chooses_rows_of_one_file(write):
+def test_the_column_split_chooses_rows_of_one_file_and_has_to_be_asked(write):
     path = write([{"text": "x", "split": "train"}, {"text": "y", "split": "dev"}])
+    with pytest.raises(ConfigError, match=r"values dev, train: rows to measure on .*Set split: train"):
+        load_rows(path)
     assert load_rows(path, split="dev")["text"][:] == ["y"]
     with pytest.raises(ConfigError, match="got 'test'; the file has the values dev, train"):
         load_rows(path, split="test")
@@ -264,7 +270,7 @@ def test_progress_bars_are_left_as_they_were(write):
             {"chosen": "a", "rejected": "b"},
             "chosen and rejected must follow a prompt or messages, got neither",
         ),
-        ({"question": "q", "answer": 0.5}, "answer must be text, got float 0.5"),
+        ({"question": "q", "answer": ["a", "b"]}, r"answer must be text, got list \['a', 'b'\]"),
     ],
 )
 def test_a_row_with_nothing_to_learn_from_is_named(write, row, message):
@@ -280,15 +286,8 @@ def test_many_bad_rows_are_counted_after_the_first_ten(write):
     rows = [{"prompt": "p", "completion": "" if i else "good"} for i in range(14)]
     with pytest.raises(RowError, match=r"rows.jsonl:11: .*\nand 3 more rows") as error:
         load_rows(write(rows))
-    assert len(error.value.problems) == 11
-
-
-def test_an_empty_heldout_part_is_refused_where_one_is_needed():
-    check_heldout(Dataset.from_dict({"text": ["x"]}), "rows.heldout")
-    with pytest.raises(
-        RowError, match=r"held-out split must have at least one row, got rows.heldout with none"
-    ):
-        check_heldout(Dataset.from_dict({"text": []}), "rows.heldout")
+    assert len(error.value.problems) == 12
+    assert "Set bad_rows: drop" in str(error.value)
 
 
 def test_the_suffixes_that_mean_a_file_are_those_that_can_be_read():

@@ -4,7 +4,8 @@ import pytest
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
-from limbeck.rows.split import split_rows
+from limbeck.rows.heard import prompts_of
+from limbeck.rows.split import shared_prompts, split_rows
 
 
 def rows_of(texts):
@@ -71,3 +72,69 @@ def test_a_column_heldout_decides_alone_and_goes():
 def test_a_part_that_leaves_nothing_to_learn_from_is_refused(heldout):
     with pytest.raises(ConfigError, match="heldout must be a fraction in"):
         split_rows(rows_of(TEXTS), heldout, seed=0)
+
+
+def talk(*words):
+    roles = ("user", "assistant")
+    return [{"role": roles[n % 2], "content": one} for n, one in enumerate(words)]
+
+
+SEVERAL = {
+    "prompt": [
+        {"prompt": f"p {n % 12}{' ' * (n // 12)}", "completion": f"c {n}", "idx": n} for n in range(36)
+    ],
+    "question": [
+        {"question": f"q {n % 12}", "choices": ["a"], "answer": f"c {n}", "uuid": n} for n in range(36)
+    ],
+    "messages": [{"messages": talk(f"p {n % 12}", f"c {n}"), "score": n / 7} for n in range(36)],
+    "turns": [{"messages": talk(f"p {n % 12}", f"c {n}", "and?", f"d {n}")} for n in range(36)],
+    "preference": [{"prompt": f"p {n % 12}", "chosen": f"c {n}", "rejected": "x"} for n in range(36)],
+    "texts": [{"text": f"t {n % 12}\n", "idx": n} for n in range(36)],
+    "pairs": [{"text_a": f"a {n % 12}", "text_b": "b", "label": n} for n in range(36)],
+    "tags": [{"tokens": [f"t {n % 12}"], "tags": ["O"], "line": n} for n in range(36)],
+    "turned": [
+        {"chosen": talk(f"p {n % 12}", f"c {n}"), "rejected": talk(f"p {n % 12}", f"d {n}")}
+        for n in range(36)
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_several_answers_to_one_prompt_are_on_one_side_whatever_else_rows_say(kind):
+    rows = Dataset.from_list([row | {"id": str(n)} for n, row in enumerate(SEVERAL[kind])])
+    train, held = split_rows(rows, 0.25, seed=0)
+    assert (len(held), len(prompts_of(held).unique())) == (9, 3)
+    assert shared_prompts(train, held) == (0, 3)
+
+
+def test_conversations_with_one_opening_are_on_one_side():
+    rows = Dataset.from_list(
+        [
+            {"messages": talk(*(f"{n} {k}" for k in range(2 * length)))}
+            for n in range(8)
+            for length in (1, 2, 3)
+        ]
+    )
+    train, held = split_rows(rows, 6, seed=0)
+    openings = [{row["messages"][0]["content"] for row in part} for part in (train, held)]
+    assert len(held) == 6
+    assert openings[0].isdisjoint(openings[1])
+
+
+def test_an_opening_that_most_conversations_share_does_not_hold_them_together():
+    rows = Dataset.from_list(
+        [{"messages": talk("You are in a room.", "OK", f"task {n}", "x")} for n in range(40)]
+    )
+    train, held = split_rows(rows, 0.1, seed=0)
+    assert len(held) == 4
+    assert shared_prompts(train, held) == (0, 4)
+
+
+def test_held_out_prompts_that_are_also_learnt_are_counted():
+    rows = Dataset.from_list(
+        [
+            {"prompt": p, "completion": str(n), "heldout": n > 2}
+            for n, p in enumerate(("a", "b", "c", "b ", "d"))
+        ]
+    )
+    assert shared_prompts(*split_rows(rows, 0.1, seed=0)) == (1, 2)

@@ -23,6 +23,7 @@ from limbeck.recipes.parts import Student, Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
+from limbeck.runs.loading import said_of_overlap
 from limbeck.runs.models import positions_of
 from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
@@ -91,6 +92,8 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
         progress=lambda what, share: work.advance(share, what),
     )
     notes += _worse_than_chance(result, len(names))
+    if step.rows.endswith(".heldout"):
+        notes += said_of_overlap(work.rows(step.rows.replace(".heldout", ".train")), rows)
     write_json(work.folder / BY_ROW, result.pop("by_row"))
     write_json(work.folder / EVALUATION, result)
     tokens = sum(source.lengths)

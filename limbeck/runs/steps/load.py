@@ -3,10 +3,10 @@
 from limbeck.recipes.check import PARTS
 from limbeck.recipes.model import Load
 from limbeck.runs import ranks
-from limbeck.runs.loading import loaded
+from limbeck.runs.loading import loaded, notes_on
 from limbeck.runs.steps.work import Made, Work
 
-VERSION = 1
+VERSION = 2
 """Raised when the same step makes other rows: what an earlier limbeck made is then made anew."""
 
 
@@ -23,4 +23,6 @@ def load(step: Load, work: Work) -> Made:
             rows.save_to_disk(str(work.folder / part), num_shards=None if len(rows) else 1)
     ranks.wait()
     watched = f"{len(parts[1]):,} to watch, " if len(parts[1]) else ""
-    return Made(notes=(f"{len(parts[0]):,} rows to learn from, {watched}{len(parts[2]):,} held out.",))
+    counted = f"{len(parts[0]):,} rows to learn from, {watched}{len(parts[2]):,} held out."
+    train, validation, heldout = parts
+    return Made(notes=(counted, *notes_on((train, validation, heldout), work.recipe.steps)))

@@ -1,0 +1,69 @@
+"""Columns that carry meaning: read by some kinds of rows, and never dropped without a word by the others."""
+
+from collections.abc import Collection, Mapping
+
+from limbeck.core.errors import Problem
+from limbeck.rows.columns import Column, Part
+from limbeck.rows.kinds import Kind
+
+ALWAYS = frozenset({"id", "heldout", "finished", "split", "domain", "source", "slice"})
+"""Read whatever the kind: by the split, by what appends ends, by slices of the evaluation."""
+
+_CONVERSING = frozenset({"system", "history", "tools", "context", "label"})
+_READ: Mapping[Kind, frozenset[str]] = {
+    Kind.PREFERENCE: _CONVERSING | {"prompt", "messages"},
+    Kind.MESSAGES: frozenset({"system", "tools", "label"}),
+    Kind.COMPLETION: _CONVERSING,
+    Kind.QUESTION: _CONVERSING | {"rationale", "choices"},
+    Kind.PROMPT: _CONVERSING,
+}
+
+_ELSEWHERE = "Put it into the texts that are read"
+_THOUGHT = "Put it into the assistant's turn of `messages` as `reasoning_content`"
+_ADVICE: Mapping[str, str] = {
+    "system": _ELSEWHERE,
+    "history": "Write the earlier turns into `messages`",
+    "context": _ELSEWHERE,
+    "input": _ELSEWHERE,
+    "tools": "Tools go with `messages`",
+    "weight": "Every row counts alike: repeat or leave out rows",
+    "train": "Leave out the rows that are not to be learnt",
+    "reasoning": _THOUGHT,
+    "reasoning_content": _THOUGHT,
+    "thinking": _THOUGHT,
+    "parent_id": (
+        "The rows are messages of trees, and each would be learnt alone, those of prompters too: follow "
+        "parent_id from every answer up to its root, and write the path as one row of `messages`"
+    ),
+    "images": "Models here read text alone",
+    "image": "Models here read text alone",
+    "audio": "Models here read text alone",
+    "video": "Models here read text alone",
+}
+
+
+def is_empty(column: Column) -> bool:
+    """Whether a column says nothing in any row."""
+    return not any(
+        one.strip() not in ("", "[]", "{}", "null") if isinstance(one, str) else one not in (None, [], {})
+        for one in column.objects()
+    )
+
+
+def unread(part: Part, kind: Kind) -> list[str]:
+    """Columns that neither this kind of rows nor anything else in reading uses."""
+    read = {*ALWAYS, *kind.columns, *_READ.get(kind, ())}
+    return [name for name in part.columns if name not in read]
+
+
+def lost_meaning(part: Part, names: Collection[str], kind: Kind) -> list[Problem]:
+    """One problem for each of these columns that means something."""
+    return [
+        Problem(
+            "",
+            f"column {name} must be read, got rows of {kind}, which have no place for it. {_ADVICE[name]}, "
+            f"or leave it out on purpose with ignore: [{name}] in the load step.",
+        )
+        for name in names
+        if name in _ADVICE and not is_empty(part.columns[name])
+    ]
