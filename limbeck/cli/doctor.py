@@ -11,6 +11,7 @@ from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.recipes.parts import Student, Teacher
+from limbeck.rows.problems import missing_data
 from limbeck.runs.collect import Problems
 from limbeck.runs.outset import missing_model, missing_tokenizer
 from limbeck.runs.resolve import parse_pairs
@@ -23,7 +24,7 @@ _KEYS = (*_MODELS, "data")
 
 
 def doctor_command(pairs: Sequence[str]) -> None:
-    """Print the machine; with models or tokenizers, how their vocabularies fit.
+    """Print the machine; with models or tokenizers, whether they are compatible; with data, what it holds.
 
     Raises:
         ConfigError: an unknown key.
@@ -70,8 +71,27 @@ def doctor_command(pairs: Sequence[str]) -> None:
         _say_model(name, shape)
     for name, path in alone.items():
         print(f"{name:<12} {path}: a tokenizer alone")
+    if data is not None and len(given) < len(_MODELS):
+        _say_data(str(data))
     if len(given) == len(_MODELS):
         _say_vocabulary(shapes, alone, None if data is None else str(data))
+
+
+def _say_data(data: str) -> None:
+    """What limbeck reads of a file; of one without known columns, why it is none."""
+    from limbeck.rows.kinds import kind_of
+    from limbeck.rows.load import load_rows
+
+    problems = Problems()
+    with problems.at("data"):
+        if missing := missing_data(data):
+            raise ConfigError(missing)
+        rows = load_rows(data)
+        kind = kind_of(rows.column_names)
+        others = [name for name in rows.column_names if name not in (*kind.columns, "id")]
+        beside = f"; beside these: {', '.join(others)}" if others else ""
+        print(f"{'data':<12} {data}: {len(rows):,} rows of {kind.value}{beside}")
+    problems.refuse()
 
 
 def _accelerator() -> str:

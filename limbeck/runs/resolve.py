@@ -25,6 +25,7 @@ from limbeck.recipes.model import Load, Recipe, Train
 from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.collect import Problems
+from limbeck.runs.measured_teachers import with_measured_teachers
 from limbeck.runs.outset import Outset, input_errors
 from limbeck.runs.overrides import STEP_SETTINGS, overridden, unknown_keys
 
@@ -197,7 +198,7 @@ def _from_function(name: str, make: Callable[..., Recipe], inputs: Mapping[str, 
     # Wrong values fall back to their defaults here, so that mistakes further down are found in the same go.
     given = {key: value for key, value in wanted.items() if key in parameters and key not in wrong}
     try:
-        made = make(**given)
+        made = with_measured_teachers(make(**given))
     except ValidationError as error:
         raise _RefusedError([*problems, *problems_of(error, Train)], inputs=wanted) from None
     except UserError as error:

@@ -30,6 +30,7 @@ from limbeck.runs.foreign import teacher_length
 from limbeck.runs.heads import assumed_order, labels_of, read_heads
 from limbeck.runs.known import KnownModels, check_longest, check_positions, kind_used
 from limbeck.runs.loading import loaded, notes_on
+from limbeck.runs.measured_teachers import said_of_store
 from limbeck.runs.model_files import check_lora, check_models, notes_on_models
 from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
@@ -258,6 +259,8 @@ class _Surveyor:
             if word is not None
         }
         teachers = self.known.teachers(step, where)
+        said = said_of_store(step, self.seen.recipe.steps[:place])
+        self.seen.notes.setdefault(place, []).extend(said)
         model = shapes["model"]
         if model is None:
             return

@@ -139,6 +139,15 @@ def test_doctor_says_that_chat_formats_differ(limbeck, world, tmp_path):
     assert "chat template" not in alike.out
 
 
+def test_doctor_says_what_it_reads_of_a_file(limbeck, world):
+    said = limbeck("doctor", f"data={world / 'reasons.jsonl'}")
+    assert said.code == 0, said.err
+    assert f"{world / 'reasons.jsonl'}: 24 rows of question+answer; beside these: llm_rationale" in said.out
+    lost = limbeck("doctor", "data=reasens.jsonl")
+    assert lost.code == 2
+    assert lost.err.startswith("error: data: data must be a file, a folder or a hub id, got reasens.jsonl.")
+
+
 def test_doctor_shows_how_different_tokenizers_line_up(limbeck, world, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("the cat sat on the mat\nand the dog\n", encoding="utf-8")

@@ -1,0 +1,84 @@
+"""Whom evaluations compare with where the teacher is a store: the model that was captured, if it is there.
+
+Held-out rows are in no store. A recipe that is given a store as its teacher measures beside the model that
+the store names; where that model is not there, what needs a teacher is left out, and the plan says so.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.assets import asset_names
+from limbeck.core.errors import StoreError
+from limbeck.core.model_words import model_word
+from limbeck.recipes.check import maker
+from limbeck.recipes.model import Evaluate, Recipe, Step, Train
+from limbeck.recipes.parts import Teacher
+from limbeck.signals.manifest import Manifest
+
+_OF_TEACHERS = ("fidelity",)
+
+
+def with_measured_teachers(recipe: Recipe) -> Recipe:
+    """The recipe, whose evaluations name models in the place of stores, or no teacher."""
+    return recipe.model_copy(update={"steps": tuple(_measuring(step) for step in recipe.steps)})
+
+
+def said_of_store(step: Evaluate, earlier: Sequence[Step]) -> list[str]:
+    """Beside whom the student of a store is measured, in a sentence; nothing where no store taught it."""
+    made = maker(step.model, earlier)
+    trained = None if made is None else earlier[made]
+    if not isinstance(trained, Train) or trained.teacher is None or not trained.teacher.stores:
+        return []
+    captured = {word: _captured(word) for word in trained.teacher.stores.values()}
+    known = ", ".join(f"{word} is of {model}" for word, model in captured.items() if model)
+    if step.teacher is not None:
+        return [f"Beside the model that was captured: {known}."] if known else []
+    return [
+        f"Without a teacher, so without fidelity: {known or 'the store'}, which is not here. Set "
+        "steps.evaluation.teacher=DIR_OR_ID to measure beside it."
+    ]
+
+
+def _measuring(step: Step) -> Step:
+    if not isinstance(step, Evaluate) or step.teacher is None or not step.teacher.stores:
+        return step
+    teacher = _live(step.teacher)
+    if teacher is not None:
+        return step.model_copy(update={"teacher": teacher})
+    metrics = tuple(metric for metric in step.metrics if metric not in _OF_TEACHERS)
+    return step.model_copy(update={"teacher": None, "metrics": metrics})
+
+
+def _live(teacher: Teacher) -> Teacher | None:
+    """The teacher with models in the place of its stores; None where one is not there."""
+    models = {word: _captured(word) for word in teacher.stores.values()}
+    if not all(model is not None and _is_here(model) for model in models.values()):
+        return None
+    if teacher.signals:
+        return Teacher(model=str(models[teacher.signals]))
+    members = [
+        one.model_copy(update={"model": models[one.signals], "signals": "", "name": one.called})
+        if one.signals
+        else one
+        for one in teacher.ensemble
+    ]
+    return teacher.model_copy(update={"ensemble": tuple(members)})
+
+
+def _captured(store: str) -> str | None:
+    """The model that a store is of; None where the store cannot be read (said where it is trained from)."""
+    try:
+        return Manifest.read(Path(store).expanduser()).identity.teacher
+    except StoreError:
+        return None
+
+
+def _is_here(word: str) -> bool:
+    """Whether a model can be read without asking anybody: a folder, an asset, or in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    place = model_word(word).place
+    if place.removeprefix("assets/") in asset_names() or (Path(place).expanduser() / "config.json").is_file():
+        return True
+    is_id = place.count("/") == 1 and not place.startswith((".", "/", "~"))
+    return is_id and isinstance(try_to_load_from_cache(place, "config.json"), str)
