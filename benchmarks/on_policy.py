@@ -68,7 +68,7 @@ def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argpars
         learning_rate=LEARNING_RATE,
         max_steps=arguments.steps,
         per_device_train_batch_size=1,
-        save_steps=0,
+        save_steps=None,
     )
     options = {"beta": BETA["jsd"]} if arguments.objective == "jsd" else {}
     objective = getattr(objectives, arguments.objective)

@@ -149,7 +149,7 @@ def run_bare(
 
 def run_limbeck(student: Any, teacher: Any, rows: Rows, steps: int, device: str) -> float:
     """Seconds of `steps` steps of the engine; the first step is not counted."""
-    settings = TrainingSettings(max_steps=steps, per_device_train_batch_size=1, save_steps=0)
+    settings = TrainingSettings(max_steps=steps, per_device_train_batch_size=1, save_steps=None)
     criterion = Criterion([Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"))])
     party = Party("student", student, Reader(student).probe(), criterion, settings)
     reader, needs, times = Reader(teacher).probe(), criterion.teacher_needs, []

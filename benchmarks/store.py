@@ -253,7 +253,7 @@ def step_overhead(vocabulary: int, source: PackedSource, folder: Path) -> dict[s
         for name in times:
             criterion = Criterion([Term("loss", *LOSSES[name])])
             student = _student(vocabulary)
-            settings = TrainingSettings(max_steps=STEPS, per_device_train_batch_size=4, save_steps=0)
+            settings = TrainingSettings(max_steps=STEPS, per_device_train_batch_size=4, save_steps=None)
             party = Party("student", student, Reader(student, vocabulary).probe(), criterion, settings)
             moments: list[float] = []
             place = folder / f"{name}-{round_}"

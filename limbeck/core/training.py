@@ -1,15 +1,29 @@
 """Settings of a training step, under Hugging Face's names."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from limbeck.core.config import Config
 
 SCHEDULER_TYPES = Literal["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_min_lr"]
 
+TRACKERS = ("aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "tensorboard", "trackio", "wandb")
+"""What `report_to` may name: the trackers of accelerate."""
+
 WITHOUT_EFFECT = frozenset({"save_steps", "logging_steps", "report_to"})
 """Settings that change what is told and kept, and no result: a finished training stays finished."""
+
+
+def _trackers(value: Any) -> Any:
+    """A word for a list of one, and words that no tracker has refused."""
+    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    if words in (None, ["none"], [""]):
+        return ()
+    for word in words if isinstance(words, list | tuple) else ():
+        if word not in TRACKERS:
+            raise ValueError(f"must be among {', '.join(TRACKERS)}, got {word}.")
+    return words
 
 
 class TrainingSettings(Config):
@@ -47,10 +61,12 @@ class TrainingSettings(Config):
         default=False, description="recompute activations: less memory, more time"
     )
     fused: bool = Field(default=True, description="objectives straight from hidden states and heads")
-    seed: int = Field(default=0, description="of shuffling, sampling and new weights")
-    save_steps: int = Field(default=200, ge=0, description="0: only when interrupted")
+    seed: int = Field(default=0, ge=0, description="of shuffling, sampling and new weights")
+    save_steps: int | None = Field(default=200, ge=1, description="null: only when interrupted")
     logging_steps: int = Field(default=1, ge=1, description="optimizer steps per line of metrics.jsonl")
-    report_to: tuple[str, ...] = Field(default=(), description="trackers: wandb, tensorboard, ...")
+    report_to: Annotated[tuple[str, ...], BeforeValidator(_trackers)] = Field(
+        default=(), description="trackers: wandb, tensorboard, ..."
+    )
     lora_r: int = Field(default=0, ge=0, description="rank of LoRA adapters; 0: all weights are trained")
     lora_alpha: int = Field(default=16, ge=1, description="LoRA scales its update by alpha / r")
     lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout in front of the adapters")

@@ -272,7 +272,12 @@ class _Training:
 
     def _start_trackers(self) -> None:
         if self.settings.report_to:
-            self.accelerator.init_trackers("limbeck", config=self.settings.model_dump(mode="json"))
+            values = self.settings.model_dump(mode="json")
+            plain = {
+                name: value if isinstance(value, int | float) else str(value)
+                for name, value in values.items()
+            }
+            self.accelerator.init_trackers("limbeck", config=plain)  # TensorBoard takes no lists
 
     def _report(self, rates: Sequence[tuple[int, float]]) -> StepReport:
         student = self.seats[0]

@@ -11,6 +11,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
+from limbeck.recipes.aliases import said_elsewhere
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.named_models import Word
@@ -54,7 +55,7 @@ class Load(Config):
     template_date: date | None = Field(
         default=None, description="the day that chat templates write as today's; none: when the run began"
     )
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
 
 class Build(Config):
@@ -71,7 +72,7 @@ class Build(Config):
         default=64, ge=1, description="rows drawn to prune by; of long texts, as many windows"
     )
     max_length: int = Field(default=256, ge=2, description="tokens of a row that is read to prune")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
     @model_serializer(mode="wrap")
     def _short(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Generate(Config):
     top_p: float = Field(default=1.0, gt=0, le=1)
     samples: int = Field(default=1, ge=1, description="completions of each prompt")
     limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
 
 class Watch(Config):
@@ -208,7 +209,7 @@ class Evaluate(Config):
     limit: int | None = Field(default=None, ge=1, description="at most this many held-out rows")
     max_positions: int | None = Field(default=None, ge=1, description="read entries at random up to so many")
     batch_size: int = Field(default=8, ge=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
 
 Step = Load | Build | Generate | Capture | Train | Evaluate | Compare
@@ -289,7 +290,7 @@ class Recipe(Config):
             try:
                 steps.append(_step(item, f"steps.{place}"))
             except ConfigError as error:
-                problems.extend(error.problems)
+                problems.extend(map(said_elsewhere, error.problems))
         if problems:
             raise ConfigError(problems)
         return cls(name=str(data.get("name", "run")), steps=tuple(steps))

@@ -11,7 +11,7 @@ from typing import Any
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean, nearest
 from limbeck.core.training import TrainingSettings
-from limbeck.recipes.aliases import ALIASES
+from limbeck.recipes.aliases import ALIASES, INSTEAD
 from limbeck.recipes.model import STEPS
 
 STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")
@@ -70,6 +70,8 @@ def _said_unknown(word: str, recipe: str | None, inputs: Collection[str], data: 
         return f"is no input. Write {alias} FOLDER."
     if alias in known:
         return f"unknown key '{word}'. Did you mean '{alias}'?"
+    if word in INSTEAD:
+        return f"unknown key '{word}'. {INSTEAD[word]}"
     places = _places(word, data)
     if places:
         named = " or ".join(f"{path}=..." for path in places)

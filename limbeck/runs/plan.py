@@ -122,7 +122,7 @@ def make_plan(
                 Problem(
                     path_of(largest.place, recipe.steps[largest.place]),
                     f"disk must have {gigabytes(plan.disk)} free for this run, got {gigabytes(free_disk)} at "
-                    f"{out}. Choose another disk with --out, a smaller student, or save_steps=0.",
+                    f"{out}. Choose another disk with --out, a smaller student, or save_steps=null.",
                 )
             )
         )

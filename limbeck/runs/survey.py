@@ -53,6 +53,7 @@ from limbeck.runs.stores import (
     tokenizer_of_store,
 )
 from limbeck.runs.terms import build_terms, check_layers, try_term
+from limbeck.runs.trackers import check_trackers
 from limbeck.runs.views import OwnView, Reading
 from limbeck.runs.views_planned import views_planned
 
@@ -195,6 +196,8 @@ class _Surveyor:
 
     def _train(self, place: int, step: Train) -> None:
         where, problems = path_of(place, step), self.seen.problems
+        with problems.at(where):
+            check_trackers(step.report_to)
         origin = self.known.shape(step.student.origin, f"{where}.student")
         teachers = self.known.teachers(step, where)
         teacher = next(iter(teachers.values()), None)

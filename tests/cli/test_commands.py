@@ -209,7 +209,7 @@ def test_the_installed_command_refuses_and_is_interrupted_with_the_right_codes(w
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     words = [
         LIMBECK, "run", "sft", f"student={world / 'student'}", f"data={world / 'answers.jsonl'}", "heldout=4",
-        "max_length=48", "max_steps=100000", "save_steps=0",
+        "max_length=48", "max_steps=100000", "save_steps=null",
     ]  # fmt: skip
     running = subprocess.Popen(
         words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

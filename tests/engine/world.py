@@ -104,7 +104,7 @@ def main(
         max_steps=int(steps),
         per_device_train_batch_size=int(size),
         gradient_accumulation_steps=int(accumulation),
-        save_steps=int(save_steps),
+        save_steps=int(save_steps) or None,
         weight_decay=0.1,
         gradient_checkpointing=extra == "rare",
     )
