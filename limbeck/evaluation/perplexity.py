@@ -18,6 +18,7 @@ DEFINITION = (
     "Intervals: 95 %, rows resampled."
 )
 
+_LARGEST = 700.0  # nats whose exponential is a number
 
 _SEVERAL = (
     "Subjects with another tokenizer ({others}) read the same rows in their own tokens and windows, and have "
@@ -116,6 +117,8 @@ def learnt_bytes(units: Units, tokenizer: Any) -> Array:
 
 def _exponential(nats: Estimate) -> Estimate:
     bounds = nats["interval"]
+    if bounds and max(bounds) > _LARGEST:  # of two or three rows: it says nothing
+        bounds = None
     return nats | {
         "value": math.exp(nats["value"]),
         "interval": bounds and [math.exp(bound) for bound in bounds],

@@ -1,10 +1,13 @@
 """Means over rows, their intervals and verdicts: tables, pencil, and how often they miss."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from limbeck.evaluation.calibration import reliability
+from limbeck.evaluation.perplexity import _exponential
 from limbeck.evaluation.statistics import Rows, bucket, correlation, verdict
 
 RESAMPLES = 400
@@ -180,3 +183,8 @@ def test_a_correlation_has_fishers_interval_and_an_outlier_widens_it():
 
 def test_a_value_on_an_edge_belongs_to_the_upper_bucket():
     assert bucket([0, 15, 16, 70], (16, 64)).tolist() == [0, 0, 1, 2]
+
+
+def test_an_interval_whose_exponential_is_no_number_is_none():
+    wide = {"value": 2.0, "interval": [-800.0, 804.0], "n": 2}
+    assert _exponential(wide) == {"value": pytest.approx(math.exp(2.0)), "interval": None, "n": 2}
