@@ -13,8 +13,10 @@ from typing import Any
 from transformers import GenerationConfig
 from transformers.utils import cached_file
 
+from limbeck.core.decoder_start import decoder_start
 from limbeck.core.model_words import model_word
 from limbeck.core.stops import stop_ids
+from limbeck.core.targets import target_language
 
 _FILE = "generation_config.json"
 # What others depend on comes first: a temperature is allowed or not by `do_sample`.
@@ -48,19 +50,24 @@ def read_generation_config(path_or_id: str | Path) -> GenerationConfig | None:
         return _consistent(fields, strict=False, whose=word.said)
 
 
-def exported_generation_config(settings: GenerationConfig, tokenizer: Any | None) -> GenerationConfig:
-    """A copy for a student's folder: it stops where limbeck's own generation does, and can be saved.
+def exported_generation_config(model: Any, tokenizer: Any | None) -> GenerationConfig:
+    """Settings for a student's folder: it begins and stops as in limbeck's own generation, and can be saved.
 
     Ends are those of the tokenizer and its chat template beside the ones it had; padding is the
-    tokenizer's. What has no effect beside the others, such as a temperature of greedy decoding,
-    transformers refuses to save, and it goes.
+    tokenizer's, and so are, of a seq2seq model, first tokens where it has none. What has no effect
+    beside the others, such as a temperature of greedy decoding, transformers refuses to save, and it goes.
     """
-    made = copy.deepcopy(settings)
+    made = copy.deepcopy(model.generation_config)
     if tokenizer is not None:
-        ends = stop_ids(tokenizer, settings)
+        ends = stop_ids(tokenizer, made)
         made.eos_token_id = list(ends) if len(ends) > 1 else next(iter(ends), None)
         if tokenizer.pad_token_id is not None:
             made.pad_token_id = int(tokenizer.pad_token_id)
+        if model.config.is_encoder_decoder:
+            if made.decoder_start_token_id is None:
+                made.decoder_start_token_id = decoder_start(model.config, tokenizer)
+            if made.forced_bos_token_id is None:
+                made.forced_bos_token_id = target_language(tokenizer)
     try:
         made.validate(strict=True)
     except ValueError:

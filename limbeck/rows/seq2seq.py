@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from limbeck.core.errors import Problem
+from limbeck.core.targets import encode_targets, target_marks
 from limbeck.rows.causal import messages_of
 from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt
 from limbeck.rows.exchange import Exchange, exchanges
+from limbeck.rows.given import is_finished
 from limbeck.rows.kinds import Kind
 from limbeck.rows.rendering import GROUPS, INPUTS_CUT, Rendering, example_suffix
-from limbeck.rows.tokens import Ids, encode, encode_whole, end_id
+from limbeck.rows.tokens import Ids, encode_whole, end_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,30 +43,43 @@ def seq2seq_examples(
     """The examples of `rows`; adds to `notes` and `problems`.
 
     Inputs are cut at `max_length` with the tokenizer's closing token kept, as in the official code of
-    distilling step-by-step. Targets end with the end token and are cut at `max_target_length`; a cut
-    target has no end token (the official code puts one there, which teaches the model to stop early).
+    distilling step-by-step. Targets have the tokenizer's own marks (`core.targets`), the end token among
+    them, and are cut at `max_target_length`; a cut target has no end token (the official code puts one
+    there, which teaches the model to stop early), and neither has one whose writer was cut short.
     Of a conversation the last assistant turn is the target and all before it the input.
     """
     pairs: list[Exchange] = []
+    finished: list[bool] = []
     for row in rows:
         try:
             pairs += _pairs(row, kind, tokenizer, rendering)
         except TemplateError as error:
             problems.append(Problem(f"row {row['id']}", f"{error}. Use rows with prompt and completion."))
+        finished += [is_finished(row)] * (len(pairs) - len(finished))
     prompts = [pair.prompt for pair in pairs]
     sources, _, cut = encode_whole(tokenizer, prompts, max_length=rendering.max_length)
     notes[INPUTS_CUT] += cut
-    end = np.asarray([end_id(tokenizer)], dtype=np.int32)
+    targets = _targets([pair.target for pair in pairs], finished, tokenizer)
     limit = rendering.max_target_length
     examples = []
-    for pair, source, target in zip(
-        pairs, sources, encode(tokenizer, [pair.target for pair in pairs]), strict=True
-    ):
-        notes["targets cut at max_target_length, so that their end is not taught"] += len(target) >= limit
-        examples.append(
-            Seq2SeqExample(pair.row_id, source, np.concatenate([target, end])[:limit], pair.group)
-        )
+    for pair, source, target in zip(pairs, sources, targets, strict=True):
+        notes["targets cut at max_target_length, so that their end is not taught"] += len(target) > limit
+        examples.append(Seq2SeqExample(pair.row_id, source, target[:limit], pair.group))
     return examples
+
+
+def _targets(
+    texts: Sequence[str], finished: Sequence[bool], tokenizer: "PreTrainedTokenizerBase"
+) -> list[Ids]:
+    """Ids of the targets; of one that is not finished without what the tokenizer puts behind it."""
+    _, behind = target_marks(tokenizer)
+    # Some tokenizers mark no targets, and some models know no other end than their separator (ProphetNet).
+    end = [] if behind else [end_id(tokenizer)]
+    found = []
+    for ids, ends in zip(encode_targets(tokenizer, texts), finished, strict=True):
+        whole = ids + end if ends else ids[: len(ids) - len(behind)]
+        found.append(np.asarray(whole, dtype=np.int32))
+    return found
 
 
 def text_of(segments: Sequence[Segment], tokenizer: "PreTrainedTokenizerBase") -> str:

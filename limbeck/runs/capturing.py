@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.core.decoder_start import decoder_start
 from limbeck.core.errors import ModelError
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.outputs import Needs
@@ -14,7 +15,7 @@ from limbeck.runs import ranks
 from limbeck.runs.fields import nested_fields
 from limbeck.runs.loading import loaded
 from limbeck.runs.models import located
-from limbeck.runs.sources import decoder_start, rendering_of
+from limbeck.runs.sources import rendering_of
 from limbeck.signals.payload import Payload
 from limbeck.signals.rehearse import CHOICES, Rehearsed, rehearse, sample_of
 from limbeck.signals.rows import learnt_of

@@ -6,6 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.decoder_start import decoder_start
 from limbeck.core.files import cache_folder
 from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.core.models import ModelKind
@@ -172,11 +173,3 @@ def size_of(source: Source) -> tuple[int, int]:
     """Entries of a source, and their tokens."""
     lengths: list[int] = source.lengths  # type: ignore[attr-defined]
     return len(lengths), sum(lengths)
-
-
-def decoder_start(config: Any, tokenizer: Any) -> int | None:
-    """First decoder token of a seq2seq model."""
-    if not config.is_encoder_decoder:
-        return None
-    start = getattr(config, "decoder_start_token_id", None)
-    return int(tokenizer.pad_token_id if start is None else start)

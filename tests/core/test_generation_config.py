@@ -59,12 +59,15 @@ def test_a_student_ends_where_its_chat_template_ends_a_turn():
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
     tokenizer.chat_template = tokenizer.chat_template.replace("{{ eos_token }}", "<end_of_turn>")
-    given = GenerationConfig(eos_token_id=EOS, temperature=0.7, do_sample=True)
-    found = exported_generation_config(given, tokenizer)
+    model = tiny_llama(layers=1)
+    model.generation_config = given = GenerationConfig(eos_token_id=EOS, temperature=0.7, do_sample=True)
+    found = exported_generation_config(model, tokenizer)
     assert found.eos_token_id == [EOS, tokenizer.convert_tokens_to_ids("<end_of_turn>")]
     assert (found.temperature, found.do_sample) == (0.7, True)
     assert given.eos_token_id == EOS
 
 
 def test_one_end_is_saved_as_a_number():
-    assert exported_generation_config(GenerationConfig(), tiny_tokenizer()).eos_token_id == EOS
+    model = tiny_llama(layers=1)
+    model.generation_config = GenerationConfig()
+    assert exported_generation_config(model, tiny_tokenizer()).eos_token_id == EOS

@@ -49,7 +49,7 @@ def save_model(
     def fill(temporary: Path) -> None:
         with quiet_transformers():
             if plain.can_generate():
-                plain.generation_config = exported_generation_config(plain.generation_config, tokenizer)
+                plain.generation_config = exported_generation_config(plain, tokenizer)
             plain.save_pretrained(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)

@@ -8,6 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.decoder_start import decoder_start
 from limbeck.core.examples import data_row
 from limbeck.core.outputs import Needs
 from limbeck.core.reader import Reader
@@ -22,7 +23,7 @@ from limbeck.rows.source import PaddedSource
 from limbeck.runs.domains import DomainRows
 from limbeck.runs.rollouts import make_rollouts, read_at_rest
 from limbeck.runs.selection import Selector
-from limbeck.runs.sources import decoder_start, entries_of
+from limbeck.runs.sources import entries_of
 from limbeck.runs.spans import SpanMarker
 from limbeck.runs.steps.work import Work
 from limbeck.runs.watch import Watcher

@@ -3,6 +3,7 @@
 import torch
 
 from limbeck.core.batch import Batch
+from limbeck.core.decoder_start import decoder_start
 from limbeck.core.files import write_folder
 from limbeck.core.models import model_fingerprint, quiet_transformers, read_config
 from limbeck.core.outputs import Needs, Outputs
@@ -10,7 +11,7 @@ from limbeck.recipes.model import Capture
 from limbeck.rows.render import notes_of
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
-from limbeck.runs.sources import decoder_start, rendering_of
+from limbeck.runs.sources import rendering_of
 from limbeck.runs.steps.work import Made, Work
 from limbeck.runs.stores import identity_of, row_checksums, summary
 from limbeck.signals.capture import capture as run_capture
