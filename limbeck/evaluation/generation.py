@@ -14,7 +14,8 @@ from limbeck.evaluation.settings import Subject
 from limbeck.evaluation.statistics import Estimate, Rows, verdict
 from limbeck.evaluation.study import rationale_bleu
 from limbeck.evaluation.tasks import TASKS
-from limbeck.inference.generate import Completion, TokenIds, generate
+from limbeck.inference.generate import generate
+from limbeck.inference.request import Completion, TokenIds
 
 DEFINITION = (
     "Greedy completions of the same held-out prompts by every subject. Length: new tokens without the end "

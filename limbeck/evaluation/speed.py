@@ -12,7 +12,8 @@ from limbeck.core.batch import Batch
 from limbeck.core.outputs import Needs
 from limbeck.evaluation.evidence import Evidence, device_of, reading
 from limbeck.evaluation.settings import Subject
-from limbeck.inference.generate import TokenIds, generate
+from limbeck.inference.generate import generate
+from limbeck.inference.request import TokenIds
 
 _REPEATS = 5
 _PROMPTS = 8

@@ -2,63 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from limbeck.core.errors import ConfigError, ModelError
 from limbeck.core.seeds import derived_seed
-from limbeck.core.stops import stop_ids
+from limbeck.inference.batches import length_batches, pad_rows
+from limbeck.inference.request import BATCH_TOKENS, Completion, TokenIds, check_request, is_seq2seq
+from limbeck.inference.sample import sample
+from limbeck.inference.steppers import plain_model, without_cache
+from limbeck.inference.ways import Probe, first_faithful, long_rope_start
 
-# Prompt and new tokens of all rows of a batch: about 100 MB of cache for a model of 100 M parameters.
-BATCH_TOKENS = 8192
-
-
-@dataclass(frozen=True)
-class TokenIds:
-    """The token ids that steer generation: the ids that end a completion, and the padding.
-
-    Attributes:
-        eos: ids that end a completion; empty: it always runs to `max_new_tokens`.
-        pad: id that fills up shorter rows; never seen by the model.
-        start: first decoder token of a seq2seq model; None: the one of the model's configuration.
-    """
-
-    eos: tuple[int, ...]
-    pad: int = 0
-    start: int | None = None
-
-    @classmethod
-    def of(cls, tokenizer: Any, *models: Any) -> "TokenIds":
-        """The ids of a transformers tokenizer and of the models that write with it.
-
-        A completion ends at any id that ends one for the tokenizer, its chat template or one of the models
-        (`core.stops`). Without a padding token, the end token pads.
-        """
-        eos = stop_ids(tokenizer, *(getattr(_plain(model), "generation_config", None) for model in models))
-        pad = tokenizer.pad_token_id
-        return cls(eos, int(pad) if pad is not None else (eos[0] if eos else 0))
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a model wrote for one prompt.
-
-    Attributes:
-        ids: the new tokens; when `stopped`, the last one is the end token, and nothing follows it.
-        stopped: whether the model ended by itself before `max_new_tokens` ran out.
-    """
-
-    ids: list[int]
-    stopped: bool
-
-    @property
-    def content(self) -> list[int]:
-        """The new tokens without the end token."""
-        return self.ids[:-1] if self.stopped else self.ids
+_NEVER = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids")
+_BEGINNING = ("decoder_start_token_id", "forced_bos_token_id")
 
 
 def generate(
@@ -78,7 +36,7 @@ def generate(
 
     Greedy completions do not depend on which prompts share a batch (up to rounding of nearly equal
     scores); sampled ones do, and repeat with the same seed, prompts and `batch_tokens`. The
-    sampling settings stored with the model play no part.
+    sampling settings stored with the model play no part; tokens that it must begin with or never write do.
 
     Args:
         model: a causal model, or a seq2seq model (then the prompts go to the encoder).
@@ -105,10 +63,26 @@ def generate(
     processors = LogitsProcessorList([] if vocabulary is None else [_OnlyFirst(vocabulary)])
     completions: dict[int, Completion] = {}
     with _evaluating(model, config) as plain:
-        for batch in length_batches([len(prompt) for prompt in prompts], max_new_tokens, batch_tokens):
-            inputs = left_padded(
-                [prompts[place] for place in batch], ids.pad, next(plain.parameters()).device
+        way = _way(plain, config)
+        if way is None:
+            return sample(
+                model,
+                prompts,
+                tokenizer_or_ids=ids,
+                max_new_tokens=max_new_tokens,
+                sampling_temperature=sampling_temperature,
+                top_p=top_p,
+                seed=seed,
+                batch_tokens=batch_tokens,
+                vocabulary=vocabulary,
+                progress=progress,
             )
+        config.use_cache = way.cache
+        lengths, turn = [len(prompt) for prompt in prompts], long_rope_start(plain)
+        turns = turn is not None and max(lengths, default=0) + max_new_tokens > turn
+        for batch in length_batches(lengths, max_new_tokens, batch_tokens, equal=turns or not way.padded):
+            rows, device = [prompts[place] for place in batch], next(plain.parameters()).device
+            inputs = pad_rows(rows, ids.pad, device, side="right" if is_seq2seq(plain) else "left")
             with _seeded(derived_seed(seed, "generate", len(completions)), inputs["input_ids"].device):
                 written = plain.generate(**inputs, generation_config=config, logits_processor=processors)
             # A causal model repeats the prompt, a seq2seq model its start token.
@@ -120,50 +94,47 @@ def generate(
     return [completions[place] for place in range(len(prompts))]
 
 
-def check_request(
-    model: nn.Module,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    sampling_temperature: float,
-    top_p: float,
-) -> None:
-    """Refuse settings out of range, empty prompts, and prompts whose completion leaves the context."""
-    if max_new_tokens < 1:
-        raise ConfigError(f"max_new_tokens must be at least 1, got {max_new_tokens}.")
-    if not 0 <= sampling_temperature < float("inf"):
-        raise ConfigError(
-            f"sampling_temperature must be 0 or above, got {sampling_temperature}. Use 0 for greedy."
+class _Way(NamedTuple):
+    """Whether transformers writes with a cache, and whether prompts of different lengths share a batch."""
+
+    cache: bool
+    padded: bool
+
+
+_WAYS = (_Way(True, True), _Way(True, False), _Way(False, True), _Way(False, False))
+
+
+def _way(plain: Any, config: GenerationConfig) -> _Way | None:
+    """How transformers' `generate` gives each prompt what it gets alone; None: not at all."""
+    is_causal = not is_seq2seq(plain)
+    start, device = config.decoder_start_token_id, next(plain.parameters()).device
+
+    def write(way: _Way, rows: list[list[int]], new: int) -> Probe:
+        settings = GenerationConfig(
+            max_new_tokens=new,
+            pad_token_id=config.pad_token_id,
+            decoder_start_token_id=start,
+            use_cache=way.cache,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
         )
-    if not 0 < top_p <= 1:
-        raise ConfigError(f"top_p must lie in (0, 1], got {top_p}. Use 1 to sample from all tokens.")
-    empty = [place for place, prompt in enumerate(prompts) if not prompt]
-    if empty:
-        raise ConfigError(
-            f"prompts must hold at least one token, got none in prompt {empty[0]}"
-            f" ({len(empty)} such in all). Start them with the tokenizer's first token."
-        )
-    context, longest = _context(model), max(map(len, prompts), default=0)
-    needed = longest if is_seq2seq(model) else longest + max_new_tokens
-    if context is not None and needed > context:
-        raise ModelError(
-            f"prompt and new tokens must fit the context of {context} tokens, got {longest} + "
-            f"{max_new_tokens}. Shorten the prompts or ask for fewer new tokens."
-        )
+        inputs = pad_rows(rows, config.pad_token_id, device, side="left" if is_causal else "right")
+        answer = plain.generate(**inputs, generation_config=settings)
+        return Probe(answer.sequences[:, -new:], torch.stack(answer.logits, 1))
 
+    def alone(row: list[int], new: Tensor) -> Tensor:
+        before = new.tolist()[:-1]
+        if is_causal:
+            read = {"input_ids": [[*row, *before]]}
+        else:
+            read = {"input_ids": [row], "decoder_input_ids": [[start, *before]]}
+        inputs = {name: torch.tensor(ids, device=device) for name, ids in read.items()}
+        logits: Tensor = plain(**inputs, **without_cache(plain)).logits[0, -len(new) :]
+        return logits
 
-def is_seq2seq(model: Any) -> bool:
-    """Whether the model has an encoder apart."""
-    return bool(getattr(model.config, "is_encoder_decoder", False))
-
-
-def _plain(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _context(model: Any) -> int | None:
-    # T5's relative positions have no end, and its configuration no such field.
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    return getattr(config, "max_position_embeddings", None)
+    found = first_faithful(plain, _WAYS, write=write, alone=alone, is_padded=lambda way: way.padded)
+    return found if found or is_causal else _WAYS[-1]
 
 
 def _clean_config(
@@ -175,6 +146,7 @@ def _clean_config(
         eos_token_id=list(ids.eos) or None,
         pad_token_id=ids.pad,
         decoder_start_token_id=ids.start,
+        forced_bos_token_id=ids.first,
         use_cache=True,
         **(sampling if sampling_temperature > 0 else {"do_sample": False}),
     )
@@ -184,13 +156,9 @@ def _clean_config(
 def _evaluating(model: Any, config: GenerationConfig) -> Iterator[Any]:
     # generate() fills what a configuration leaves open from the one stored with the model: that one
     # steps aside meanwhile.
-    plain = _plain(model)
+    plain = plain_model(model)
     stored, modes = plain.generation_config, [(module, module.training) for module in model.modules()]
-    start = config.decoder_start_token_id
-    if start is None and is_seq2seq(plain):
-        config.decoder_start_token_id = stored.decoder_start_token_id
-        if config.decoder_start_token_id is None:
-            config.decoder_start_token_id = plain.config.decoder_start_token_id
+    _take_over(stored, config, plain)
     plain.generation_config = GenerationConfig()
     model.eval()
     try:
@@ -200,6 +168,16 @@ def _evaluating(model: Any, config: GenerationConfig) -> Iterator[Any]:
         plain.generation_config = stored
         for module, mode in modes:
             module.training = mode
+
+
+def _take_over(stored: GenerationConfig, config: GenerationConfig, plain: Any) -> None:
+    """What a model's own settings say of tokens and not of taste: where to begin, and what never to write."""
+    names = _NEVER + (_BEGINNING if is_seq2seq(plain) else ())
+    for name in names:
+        if getattr(config, name) is None:
+            setattr(config, name, getattr(stored, name))
+    if is_seq2seq(plain) and config.decoder_start_token_id is None:
+        config.decoder_start_token_id = plain.config.decoder_start_token_id
 
 
 @contextmanager
@@ -219,29 +197,6 @@ class _OnlyFirst(LogitsProcessor):
         scores = scores.clone()
         scores[:, self.vocabulary :] = -torch.inf
         return scores
-
-
-def length_batches(lengths: Sequence[int], new: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Places of prompts, longest first, so that too large a batch fails at once and padding is small."""
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if batch and (len(batch) + 1) * (lengths[batch[0]] + new) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
-
-
-def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, Tensor]:
-    """`input_ids` and `attention_mask` [B, T], padding on the left."""
-    longest = max(map(len, prompts))
-    padded = [[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return {
-        "input_ids": torch.tensor(padded, device=device),
-        "attention_mask": torch.tensor(mask, device=device),
-    }
 
 
 def _completion(row: list[int], eos: tuple[int, ...]) -> Completion:

@@ -4,9 +4,9 @@ Beside `generate`, which leaves decoding to transformers: here rows that have st
 batch, and two models can write together.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,15 +14,17 @@ from torch import Tensor, nn
 
 from limbeck.core.errors import ConfigError, ModelError
 from limbeck.core.seeds import derived_seed
-from limbeck.inference.generate import (
+from limbeck.inference.batches import length_batches, pad_rows
+from limbeck.inference.request import (
     BATCH_TOKENS,
     Completion,
     TokenIds,
     check_request,
     is_seq2seq,
-    left_padded,
-    length_batches,
 )
+from limbeck.inference.steppers import Anew, Stepper
+from limbeck.inference.stepping import stepping
+from limbeck.inference.ways import long_rope_start
 
 _STOPPED_SHARE = 0.25  # of the rows held: from here on it is worth copying the cache without them
 
@@ -88,13 +90,23 @@ def sample(
         raise ModelError("rollouts need causal models, got one with an encoder. Use a generate step.")
     completions: dict[int, Completion] = {}
     with _resting([one for one, _ in models]), torch.no_grad():
-        for batch in length_batches([len(prompt) for prompt in prompts], max_new_tokens, batch_tokens):
+        ways = [stepping(one) for one, _ in models]
+        lengths = [len(prompt) for prompt in prompts]
+        turn = min(filter(None, (long_rope_start(one) for one, _ in models)), default=None)
+        turns = turn is not None and max(lengths, default=0) + max_new_tokens > turn
+        equal = turns or not all(way.padded for way in ways)
+        for batch in length_batches(lengths, max_new_tokens, batch_tokens, equal=equal):
             device = next(model.parameters()).device
             random = torch.Generator(device=device)
             random.manual_seed(derived_seed(seed, "sample", len(completions)))
-            writers = [_Writer(one, share, vocabulary) for one, share in models]
+            # Keys that were kept before other rotary factors set in would not fit those behind.
+            anew = turn is not None and lengths[batch[0]] <= turn < lengths[batch[0]] + max_new_tokens
+            writers = [
+                _Writer((Anew if anew else way.stepper)(one, vocabulary), share)
+                for way, (one, share) in zip(ways, models, strict=True)
+            ]
             draw = _Draw(sampling_temperature, top_p, random)
-            inputs = left_padded([prompts[place] for place in batch], ids.pad, device)
+            inputs = pad_rows([prompts[place] for place in batch], ids.pad, device)
             rows = _write(writers, inputs, ids.eos, max_new_tokens, draw)
             completions.update(zip(batch, rows, strict=True))
             if progress is not None:
@@ -129,39 +141,17 @@ def _write(
             chosen = torch.tensor(kept, device=tokens.device)
             held, tokens, mask = [held[number] for number in kept], tokens[chosen], mask[chosen]
             for writer in writers:
-                writer.keep(chosen)
+                writer.stepper.keep(chosen)
         tokens, mask = tokens[:, None], torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     return [Completion(row, end) for row, end in zip(rows, stopped, strict=True)]
 
 
+@dataclass(frozen=True)
 class _Writer:
-    """One model with its cache."""
+    """One model while it writes, and its share in every token."""
 
-    def __init__(self, model: Any, share: float, vocabulary: int | None) -> None:
-        self.model, self.share, self.vocabulary = model, share, vocabulary
-        self.cache: Any = None
-        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-        takes = inspect.signature(plain.forward).parameters
-        self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
-
-    def logits(self, tokens: Tensor, mask: Tensor, *, padded: bool) -> Tensor:
-        """[B, V] scores of the token that follows."""
-        positions = (mask.cumsum(-1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
-        answer = self.model(
-            input_ids=tokens,
-            attention_mask=mask if padded else None,
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-            **self.last_only,
-        )
-        self.cache = answer.past_key_values
-        logits: Tensor = answer.logits[:, -1, : self.vocabulary]
-        return logits.float()
-
-    def keep(self, rows: Tensor) -> None:
-        """Forget the other rows."""
-        self.cache.batch_select_indices(rows)
+    stepper: Stepper
+    share: float
 
 
 class _Draw:
@@ -172,7 +162,7 @@ class _Draw:
 
     def __call__(self, writers: Sequence[_Writer], tokens: Tensor, mask: Tensor, *, padded: bool) -> Tensor:
         warmth = self.sampling_temperature or 1.0
-        scores = [writer.logits(tokens, mask, padded=padded) / warmth for writer in writers]
+        scores = [writer.stepper.logits(tokens, mask, padded=padded) / warmth for writer in writers]
         if len(writers) == 1 and not self.sampling_temperature:
             return scores[0].argmax(-1)
         probabilities = sum(

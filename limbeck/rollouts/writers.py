@@ -8,7 +8,7 @@ from torch import nn
 
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.seeds import derived_seed
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import sample
 from limbeck.rollouts.journal import Journal
 from limbeck.rollouts.revise import revise

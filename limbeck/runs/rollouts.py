@@ -14,7 +14,7 @@ from limbeck.core.reader import Reader
 from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.core.seeds import derived_seed
 from limbeck.core.signals import POINTWISE
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.recipes.check_training import reads_numbers
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts, Writers

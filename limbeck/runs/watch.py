@@ -13,7 +13,7 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.signals import BATCH_SIGNALS
 from limbeck.core.term import Term
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import sample
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.model import Watch

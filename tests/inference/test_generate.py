@@ -7,7 +7,8 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 from limbeck.core.errors import ConfigError, ModelError
-from limbeck.inference.generate import Completion, TokenIds, generate
+from limbeck.inference.generate import generate
+from limbeck.inference.request import Completion, TokenIds
 
 IDS = TokenIds(eos=(2,), pad=0)
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [14, 15]]

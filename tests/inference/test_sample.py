@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from limbeck.core.errors import ConfigError, ModelError
-from limbeck.inference.generate import TokenIds, generate
+from limbeck.inference.generate import generate
+from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import _drawn, sample
 from tests.tiny import EOS, PAD, tiny_gpt2, tiny_llama, tiny_t5
 
@@ -128,3 +129,21 @@ def test_what_cannot_be_is_refused():
         sample(tiny_t5(), PROMPTS, **options)
     with pytest.raises(ModelError, match="must fit the context of 256 tokens, got 6 \\+ 251"):
         sample(tiny_llama(), PROMPTS, tokenizer_or_ids=IDS, max_new_tokens=251)
+
+
+def test_draws_of_a_seed_are_those_that_finished_runs_were_made_with():
+    # Recorded when every model was padded and cached without being asked.
+    options = {"tokenizer_or_ids": IDS, "max_new_tokens": 5, "seed": 3}
+    written = generate(tiny_llama(), PROMPTS, sampling_temperature=1.0, **options)
+    assert [one.ids for one in written] == [
+        [108, 192, 94, 316, 79], [74, 24, 174, 55, 87], [215, 215, 139, 293, 107], [28, 172, 167, 167, 184]
+    ]  # fmt: skip
+    drawn = sample(tiny_llama(), PROMPTS, **options)
+    assert [one.ids for one in drawn] == [
+        [11, 61, 235, 226, 108], [29, 296, 186, 251, 228], [2], [200, 191, 139, 22, 194]
+    ]  # fmt: skip
+    guided = {"top_p": 0.8, "guide": tiny_llama(seed=4), "guide_share": 0.3}
+    drawn = sample(tiny_llama(), PROMPTS, sampling_temperature=1.3, **guided, **options)
+    assert [one.ids for one in drawn] == [
+        [7, 83, 262, 211, 113], [33, 303, 209, 248, 241], [2], [201, 202, 161, 23, 182]
+    ]  # fmt: skip

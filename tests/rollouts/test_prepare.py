@@ -8,7 +8,7 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.core.rollouts import SOURCES
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.rollouts.prepare import corpus_reader
 from limbeck.rollouts.written import prompt_length
 from tests.engine.world import Rows

@@ -2,7 +2,7 @@
 
 import torch
 
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.rollouts import Writers
 from limbeck.rollouts.revise import revise
 from limbeck.rollouts.written import Written

@@ -11,7 +11,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.rollouts import Rollouts, Writers
 from limbeck.runs.rollouts import read_at_rest
 from tests.engine.world import VOCABULARY, Rows
@@ -84,7 +84,7 @@ class Script(nn.Module):
     def __init__(self, table: Tensor) -> None:
         super().__init__()
         self.table = nn.Parameter(table)
-        self.config = SimpleNamespace(is_encoder_decoder=False)
+        self.config = SimpleNamespace(is_encoder_decoder=False, vocab_size=len(table))
 
     def forward(
         self, input_ids, attention_mask=None, position_ids=None, past_key_values=None, use_cache=None

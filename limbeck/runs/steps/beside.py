@@ -14,7 +14,7 @@ from limbeck.core.outputs import Needs
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.engine.loop import Prepare
-from limbeck.inference.generate import TokenIds
+from limbeck.inference.request import TokenIds
 from limbeck.recipes.check_training import UNCERTAINTIES
 from limbeck.recipes.model import Train
 from limbeck.rollouts import Rollouts
