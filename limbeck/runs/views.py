@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.batch import Batch
+from limbeck.core.examples import data_row
 from limbeck.core.signals import ANSWERED
 from limbeck.recipes.parts import Term
 from limbeck.rollouts.written import prompt_length
@@ -32,6 +33,7 @@ class OwnView:
         viewed: with what of them answers the student.
         ends: token of the student -> the teacher's in its place.
         pad: the teacher's padding.
+        several: the id of a row with several answers, if there is one.
     """
 
     rendered: Dataset
@@ -39,6 +41,7 @@ class OwnView:
     viewed: ViewedRows
     ends: dict[int, int]
     pad: int
+    several: str = ""
 
     def prompted(self, prompt_tokens: int) -> PromptedRows:
         """The prompts of the rows, for answers that are yet to be written."""
@@ -50,18 +53,9 @@ class OwnView:
         return PromptedRows(prompts, self.ends, self.pad)
 
     @property
-    def several_answers(self) -> str:
-        """The id of a row with several learnt stretches; empty where there is none."""
-        learnt = Ragged.of_column(self.rendered, "is_target")
-        for place, name in enumerate(self.rendered["row_id"]):
-            if (np.diff(learnt[place].astype(np.int8)) == 1).sum() > 1:
-                return str(name)
-        return ""
-
-    @property
     def targets(self) -> int:
         """Targets of the student."""
-        return sum(len(ranks) for ranks in self.viewed.partners.values())
+        return sum(len(ranks) for _, ranks in self.viewed.answering.values())
 
     @property
     def note(self) -> str:
@@ -114,13 +108,32 @@ class Reading:
         pair = self.renderer.render_pair(
             self.reference, self.rows, self.tokenizer, tokenizer, self.rendering, teacher_length=longest
         )
-        view = view_of(pair)
-        viewed = ViewedRows(
-            PaddedSource(teacher, own, int(tokenizer.pad_token_id)),
-            {name: place for place, name in enumerate(teacher["row_id"])},
-            view.of_rows(student),
+        rows = set(self.rows["id"])
+        view = view_of(
+            pair,
+            student,
+            teacher,
+            data_row=lambda name: data_row(name, rows),
+            marks=_special_ids(self.tokenizer) | _special_ids(tokenizer),
         )
-        return OwnView(teacher, own, viewed, view.ends, int(tokenizer.pad_token_id))
+        viewed = ViewedRows(PaddedSource(teacher, own, int(tokenizer.pad_token_id)), view.answering)
+        several = _several_answers(teacher) or _several_answers(student)
+        several = several or next(iter(set(student["row_id"]) - set(teacher["row_id"])), "")
+        return OwnView(teacher, own, viewed, view.ends, int(tokenizer.pad_token_id), several)
+
+
+def _special_ids(tokenizer: Any) -> set[int]:
+    added = tokenizer.added_tokens_decoder.items()
+    return {*tokenizer.all_special_ids, *(place for place, token in added if token.special)}
+
+
+def _several_answers(rendered: Dataset) -> str:
+    """The id of a row with several learnt stretches; empty where there is none."""
+    learnt = Ragged.of_column(rendered, "is_target")
+    for place, name in enumerate(rendered["row_id"]):
+        if (np.diff(learnt[place].astype(np.int8)) == 1).sum() > 1:
+            return str(name)
+    return ""
 
 
 def views_in(teacher: Any) -> list[OwnViewTeacher]:

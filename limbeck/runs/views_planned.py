@@ -84,10 +84,9 @@ def _check(step: Train, view: OwnView, positions: int | None) -> None:
 
 def _check_prompts(settings: RolloutSettings, view: OwnView, positions: int | None) -> None:
     """Refuse rows with several answers, and prompts that leave the teacher no room for what is written."""
-    several = view.several_answers
-    if several:
+    if view.several:
         raise ConfigError(
-            f"must have one answer a row to judge rollouts in its own format, got several in row {several}. "
+            f"must have one answer a row to judge rollouts in its own format, got several in {view.several}. "
             "Set loss_on: last_assistant, or teacher.view: student."
         )
     longest = max(map(len, view.prompted(settings.prompt_tokens).prompts.values()), default=0)

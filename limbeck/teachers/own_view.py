@@ -27,26 +27,28 @@ class ViewedRows:
 
     Attributes:
         source: one row an entry.
-        entries: id of a row -> its entry.
-        partners: id of a row -> [n] for each target of the student in order the rank of the teacher's
-            target that answers it; -1 where none does.
+        answering: id of a row -> for each target of the student in order, [n] the entry and [n] the rank of
+            the teacher's target that answers it; -1 where none does.
     """
 
     source: Source
-    entries: Mapping[str, int]
-    partners: Mapping[str, NDArray[np.int64]]
+    answering: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
 
     @property
     def unanswered(self) -> int:
         """Targets of the student that nothing of the teacher answers."""
-        return sum(int((ranks < 0).sum()) for ranks in self.partners.values())
+        return sum(int((entries < 0).sum()) for entries, _ in self.answering.values())
 
     def like(self, batch: Batch) -> tuple[Batch, Tensor]:
-        """The rows of the student's batch, one a line, and [B, T] which place of them answers; -1: none."""
-        names = [row.id for row in rows_of(batch)]
-        own = self.source.batch([self.entries[name] for name in names]).to(batch.device)
-        ranks = np.concatenate([self.partners[name] for name in names])
-        return own, _places(batch, own, torch.from_numpy(ranks).to(batch.device))
+        """What the teacher reads for the student's batch, and [B, T] which place of it answers; -1: none."""
+        found = [self.answering[row.id] for row in rows_of(batch)]
+        entries, ranks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        read = np.unique(entries[entries >= 0])
+        if not len(read):
+            read = np.zeros(1, dtype=np.int64)  # a batch without an answer still has a shape
+        lines = np.where(entries >= 0, np.searchsorted(read, entries), _NOBODY)
+        own = self.source.batch(read.tolist()).to(batch.device)
+        return own, _places(batch, own, torch.from_numpy(lines), torch.from_numpy(ranks))
 
 
 @dataclass(frozen=True)
@@ -73,17 +75,19 @@ class PromptedRows:
         assert batch.targets is not None and batch.learnt is not None
         learnt = batch.learnt.cpu().numpy()
         targets = batch.targets.cpu().numpy()
-        names, lines, ranks = [], [], []
+        names, answers = [], []
         for row in rows_of(batch):
             here = (row.line, slice(row.start, row.stop))
             answer = targets[here][learnt[here]]
             for ours, theirs in self.ends.items():
                 answer = np.where(answer == ours, theirs, np.where(answer == theirs, ours, answer))
             names.append(row.id)
-            lines.append((self.prompts[row.id], answer))
-            ranks.append(np.arange(len(answer)))
-        own = _answered(names, lines, self.pad).to(batch.device)
-        return own, _places(batch, own, torch.from_numpy(np.concatenate(ranks)).to(batch.device))
+            answers.append(answer)
+        prompts = [self.prompts[name] for name in names]
+        own = _answered(names, list(zip(prompts, answers, strict=True)), self.pad).to(batch.device)
+        lines = np.repeat(np.arange(len(answers)), [len(answer) for answer in answers])
+        ranks = np.concatenate([np.arange(len(answer)) for answer in answers])
+        return own, _places(batch, own, torch.from_numpy(lines), torch.from_numpy(ranks))
 
 
 def _answered(
@@ -201,18 +205,18 @@ def _swapped(ends: Mapping[int, int], vocabulary: int) -> Tensor:
     return ids
 
 
-def _places(batch: Batch, own: Batch, ranks: Tensor) -> Tensor:
+def _places(batch: Batch, own: Batch, lines: Tensor, ranks: Tensor) -> Tensor:
     """[B, T] place in the teacher's flattened batch for each target of the student; -1: none.
 
     Args:
         batch: of the student.
-        own: its rows in the teacher's format, in order.
-        ranks: for each target of the student, rows in order, the rank of the teacher's in its row.
+        own: what the teacher reads, a row a line.
+        lines: for each target of the student, in order, the line that answers it; -1: none.
+        ranks: which of the targets of that line it is.
     """
-    student, teacher = Frame.of(batch), Frame.of(own)
     assert batch.learnt is not None
     stride = 1 + own.inputs["input_ids"].shape[1]
     learnt = batch.learnt.flatten()
-    wanted = torch.full_like(student.rows.flatten(), _NOBODY)
-    wanted[learnt] = (student.rows.flatten()[learnt] * stride + ranks).where(ranks >= 0, _NOBODY)
-    return places_of(teacher.order_keys(stride), wanted).view(student.rows.shape)
+    wanted = torch.full(learnt.shape, _NOBODY, device=batch.device)
+    wanted[learnt] = (lines * stride + ranks).where(lines >= 0, _NOBODY).to(batch.device)
+    return places_of(Frame.of(own).order_keys(stride), wanted).view(batch.learnt.shape)

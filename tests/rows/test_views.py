@@ -2,8 +2,9 @@
 
 import copy
 
-import numpy as np
+import pytest
 
+from limbeck.core.examples import data_row
 from limbeck.rows.aligned import render_pair
 from limbeck.rows.aligned.views import view_of, writes_alike
 from limbeck.rows.render import Rendering, render
@@ -11,6 +12,14 @@ from tests.rows.families import SPECIAL, byte_level, sentencepiece
 from tests.rows.test_aligned_pairs import BRACKETS, MARKS, chat, learnt, rows_of
 
 CAUSAL = Rendering("causal", max_length=1000)
+PLAIN = BRACKETS.replace("' ' + ", "")
+FORGETFUL = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ '[' + m['content'] + ']' }}"
+    "{% elif loop.last %}{{ '<think>' + m['content'] + '</s>' }}"
+    "{% else %}{{ m['content'] + '</s>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<think>' }}{% endif %}"
+)
+"""Writes a mark before the last answer only, so that earlier turns are not as the model wrote them."""
 END, UNKNOWN = SPECIAL.index("</s>"), SPECIAL.index("<unk>")
 
 
@@ -20,47 +29,73 @@ def with_template(tokenizer, template):
     return changed
 
 
-def ids_at(view, student, teacher):
-    """[row] pairs of target ids (student's, teacher's or None) that the view puts together."""
-    found = []
-    for number in range(len(view.row_ids)):
-        ours, theirs = (learnt([side[number]]) for side in (student, teacher))
-        ranks = view.partners[number]
-        found.append(
-            [(own, theirs[rank] if rank >= 0 else None) for own, rank in zip(ours, ranks, strict=True)]
-        )
-    return found
+def viewed(rows, ours, theirs, **limits):
+    """The view, and by row the pairs of target ids (student's, teacher's or None) that it puts together."""
+    student, teacher = (render(rows, tokenizer, CAUSAL) for tokenizer in (ours, theirs))
+    pair = render_pair(rows, ours, theirs, CAUSAL, **limits)
+    known = set(rows["id"])
+    view = view_of(
+        pair, student, teacher, data_row=lambda name: data_row(name, known), marks=range(len(SPECIAL))
+    )
+    pairs = {}
+    for row in student:
+        entries, ranks = view.answering[row["row_id"]]
+        pairs[row["row_id"]] = [
+            (own, learnt([teacher[int(entry)]])[rank] if entry >= 0 else None)
+            for own, entry, rank in zip(learnt([row]), entries, ranks, strict=True)
+        ]
+    return view, pairs
 
 
 def test_every_token_of_an_answer_is_answered_by_itself_and_its_end_by_the_teachers_end():
     tokenizer = byte_level(400)
     plain, marked = with_template(tokenizer, None), with_template(tokenizer, MARKS)
     rows = rows_of(chat("def a", "return b\n"), chat("one", "two", "three", "four"))
-    pair = render_pair(rows, plain, marked, CAUSAL)
-    view = view_of(pair)
+    view, pairs = viewed(rows, plain, marked)
     assert view.ends == {END: UNKNOWN}  # MARKS ends every turn with <unk>
-    for pairs in ids_at(view, pair.student, pair.teacher):
-        assert [theirs for _, theirs in pairs] == [UNKNOWN if own == END else own for own, _ in pairs]
+    for found in pairs.values():
+        assert [theirs for _, theirs in found] == [UNKNOWN if own == END else own for own, _ in found]
 
 
 def test_a_first_token_that_the_formats_glue_to_other_text_is_not_answered():
     tokenizer = sentencepiece(400)
     plain, spaced = with_template(tokenizer, None), with_template(tokenizer, BRACKETS)
-    pair = render_pair(rows_of(chat("one", "two three")), plain, spaced, CAUSAL)
-    view = view_of(pair)
-    [pairs] = ids_at(view, pair.student, pair.teacher)
-    answered = [theirs for _, theirs in pairs if theirs is not None]
-    assert len(answered) > 0 and answered[-1] == END and view.ends == {}
-    assert all(own == theirs for own, theirs in pairs if theirs is not None)
+    view, pairs = viewed(rows_of(chat("one", "two three")), plain, spaced)
+    answered = [(own, theirs) for own, theirs in pairs["r0"] if theirs is not None]
+    assert answered[-1] == (END, END) and view.ends == {}
+    assert all(own == theirs for own, theirs in answered)
+
+
+@pytest.mark.parametrize("rewriting", ["teacher", "student", "both"])
+def test_conversations_that_one_format_splits_are_answered_turn_by_turn(rewriting):
+    tokenizer = byte_level(400)
+    formats = {"teacher": MARKS, "student": PLAIN}
+    for side in formats if rewriting == "both" else (rewriting,):
+        formats[side] = FORGETFUL
+    ours, theirs = (with_template(tokenizer, formats[side]) for side in ("student", "teacher"))
+    rows = rows_of(chat("one", "two", "three", "four", "five", "six"))
+    _, pairs = viewed(rows, ours, theirs)
+    for side in (0, 1):
+        ids = [pair[side] for found in pairs.values() for pair in found]
+        assert tokenizer.decode(ids, skip_special_tokens=True) == "twofoursix"
+
+
+def test_other_tokens_for_the_same_text_are_not_exchanged():
+    tokenizer = byte_level(400)
+    glued, apart = with_template(tokenizer, BRACKETS), with_template(tokenizer, PLAIN)
+    view, pairs = viewed(rows_of(chat("one", "two three")), glued, apart)
+    assert view.ends == {}
+    assert all(own == theirs for own, theirs in pairs["r0"] if theirs is not None)
+    assert pairs["r0"][0][1] is None
 
 
 def test_targets_of_rows_that_were_cut_are_not_answered():
     tokenizer = byte_level(400)
     plain, marked = with_template(tokenizer, None), with_template(tokenizer, MARKS)
     rows = rows_of(chat("one", "a long answer that goes on and on"))
-    view = view_of(render_pair(rows, plain, marked, CAUSAL, teacher_max_length=24))
-    whole = view.of_rows(render(rows, plain, CAUSAL))["r0"]
-    assert (whole[:3] >= 0).all() and (whole[-3:] < 0).all()
+    view, _ = viewed(rows, plain, marked, teacher_max_length=24)
+    entries, _ = view.answering["r0"]
+    assert (entries[:3] >= 0).all() and (entries[-3:] < 0).all()
 
 
 def test_tokenizers_write_alike_with_the_same_template_begin_and_end():
@@ -70,12 +105,3 @@ def test_tokenizers_write_alike_with_the_same_template_begin_and_end():
     other = with_template(tokenizer, MARKS)
     other.eos_token = "<unk>"
     assert not writes_alike(with_template(tokenizer, MARKS), other)
-
-
-def test_ranks_rise_within_a_row():
-    tokenizer = byte_level(400)
-    plain, marked = with_template(tokenizer, None), with_template(tokenizer, MARKS)
-    view = view_of(render_pair(rows_of(chat("q", "x y z w"), chat("q", "f(x)")), plain, marked, CAUSAL))
-    for number in range(2):
-        ranks = view.partners[number]
-        assert (np.diff(ranks[ranks >= 0]) > 0).all()
