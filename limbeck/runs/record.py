@@ -4,7 +4,7 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,12 +47,57 @@ def write_versions(run: Path, recipe: Recipe) -> None:
 
 
 def merge_metrics(run: Path, folders: Sequence[tuple[Step, Path]]) -> None:
-    """`metrics.jsonl` of the run: the lines of all train steps, each with its `phase`."""
+    """`metrics.jsonl` of the run: the lines of all train steps, each with its `phase`.
+
+    A file that is right as far as it goes is added to, so that who follows it sees every line.
+    """
     lines = []
     for step, folder in folders:
         if step.kind == "train":
-            lines += [json.dumps({"phase": step.out, **line}) for line in read_json_lines(folder / METRICS)]
-    write_text(run / METRICS, "".join(f"{line}\n" for line in lines))
+            lines += [_phased(step.out, line) for line in read_json_lines(folder / METRICS)]
+    path, text = run / METRICS, "".join(lines)
+    there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if there and text.startswith(there):
+        _append(path, text[len(there) :])
+    else:
+        write_text(path, text)
+
+
+class RunMetrics:
+    """Keeps `metrics.jsonl` of the run up to date while a step trains."""
+
+    def __init__(self, run: Path, folders: Sequence[tuple[Step, Path]]) -> None:
+        """Args: run: its folder; folders: the steps up to the one that trains, with theirs."""
+        self._run, self._folders = run, folders
+        self._read = 0  # bytes of the training step's own file
+
+    def follow(self) -> None:
+        """Add the lines that were written since."""
+        step, folder = self._folders[-1]
+        path = folder / METRICS
+        if not path.is_file():
+            return
+        if not self._read:
+            merge_metrics(self._run, self._folders)
+            self._read = path.stat().st_size
+            return
+        with path.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        self._read += len(new)
+        _append(
+            self._run / METRICS, "".join(_phased(step.out, json.loads(line)) for line in new.splitlines())
+        )
+
+
+def _phased(out: str, line: Mapping[str, Any]) -> str:
+    return json.dumps({"phase": out, **line}) + "\n"
+
+
+def _append(path: Path, text: str) -> None:
+    if text:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 def copy_student(run: Path, model: Path) -> None:

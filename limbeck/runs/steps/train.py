@@ -23,6 +23,7 @@ from limbeck.runs import ranks
 from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
 from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
+from limbeck.runs.record import RunMetrics
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
@@ -112,7 +113,7 @@ def train(step: Train, work: Work) -> Made:
         watch=beside.watcher(criterion.terms),
         order=order,
         followers={name: one for name, one in followers.items() if one is not None},
-        on_step=lambda report: _tell(work, report),
+        on_step=_telling(work),
     )
     if rollouts is not None:
         # What ended its answers in training ends them for whoever loads it.
@@ -164,6 +165,15 @@ def _settings(step: Train) -> TrainingSettings:
     return TrainingSettings(**{name: getattr(step, name) for name in TrainingSettings.model_fields})
 
 
-def _tell(work: Work, report: StepReport) -> None:
-    if ranks.is_main():
+def _telling(work: Work) -> Callable[[StepReport], None] | None:
+    """Tells of each optimizer step, and brings it into the run's own `metrics.jsonl`."""
+    if not ranks.is_main():
+        return None
+    steps = work.recipe.steps[: work.place + 1]
+    metrics = RunMetrics(work.run.path, [(one, work.run.step(at, one)) for at, one in enumerate(steps)])
+
+    def tell(report: StepReport) -> None:
+        metrics.follow()
         work.progress.trained(work.stage, report)
+
+    return tell
