@@ -13,9 +13,13 @@ from limbeck.core.lookup import did_you_mean, nearest
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.aliases import ALIASES, INSTEAD
 from limbeck.recipes.model import STEPS
+from limbeck.runs.readings import READ_BY
 
 STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")
-"""What an undotted key may set in every train step: how to train, never what on."""
+"""What an undotted key may set in every train step: how to train, never what on.
+
+What says how rows are read is set in capture and evaluate steps too.
+"""
 
 _TOP = ("steps", "name", "limbeck")
 
@@ -39,10 +43,17 @@ def overridden(data: Any, settings: Mapping[str, Any], paths: Mapping[str, Any])
     trained = [
         step["train"] for step in steps if isinstance(step, dict) and isinstance(step.get("train"), dict)
     ]
+    read = [
+        fields
+        for step in steps
+        if isinstance(step, dict)
+        for kind in ("capture", "evaluate")
+        if isinstance(fields := step.get(kind), dict)
+    ]
     for key, value in settings.items():
         if not trained:
             problems.append(Problem(key, "is a setting of train steps, and the recipe has none."))
-        for fields in trained:
+        for fields in (*trained, *(read if key in READ_BY else ())):
             fields[key] = value
     for path, value in paths.items():
         problem = _set(changed, path, value)

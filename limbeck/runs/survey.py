@@ -34,6 +34,7 @@ from limbeck.runs.measured_teachers import said_of_store
 from limbeck.runs.model_files import check_lora, check_models, notes_on_models
 from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
+from limbeck.runs.readings import notes_on_reading
 from limbeck.runs.rollouts import check_rollouts
 from limbeck.runs.sources import (
     Renderer,
@@ -118,6 +119,7 @@ class _Surveyor:
             earlier, where = self.seen.recipe.steps[:place], path_of(place, step)
             check_models(step, where, earlier, self.known)
             said = [*notes_on_models(step, earlier, self.known), *check_lora(step, where, self.known)]
+            said += notes_on_reading(step, earlier)
             self.seen.notes.setdefault(place, []).extend(said)
         return self.seen
 

@@ -6,6 +6,8 @@ import pytest
 
 from limbeck.core.errors import ConfigError
 from limbeck.recipes import Evaluate, Recipe, Train, word_kd
+from limbeck.runs.overrides import overridden
+from limbeck.runs.readings import notes_on_reading
 from limbeck.runs.resolve import parse_pairs, resolve
 
 GIVEN = ("teacher=T", "student=S", "data=d.jsonl")
@@ -34,6 +36,31 @@ def test_inputs_are_those_of_the_function():
 def test_a_setting_of_training_applies_to_every_train_step():
     steps = trained(resolved("word_kd", *GIVEN, "bf16=true", "save_steps=7"))
     assert [(step.bf16, step.save_steps) for step in steps] == [(True, 7), (True, 7)]
+
+
+def test_how_rows_are_read_applies_to_every_step_that_reads_them():
+    made = resolved("sft", "student=S", "data=d.jsonl", "loss_on=last_assistant", "max_length=77")
+    read = [(step.loss_on, step.max_length) for step in made.steps if isinstance(step, Train | Evaluate)]
+    assert set(read) == {("last_assistant", 77)} and len(read) >= 2
+    data = resolved("word_kd", *GIVEN).to_data()
+    data["steps"].insert(1, {"capture": {"out": "said", "teacher": "T", "rows": "rows.train"}})
+    changed, _ = overridden(data, {"loss_on": "all", "max_length": 9}, {})
+    kinds = {next(iter(step)): next(iter(step.values())) for step in changed["steps"]}
+    for kind in ("capture", "train", "evaluate"):
+        assert (kinds[kind]["loss_on"], kinds[kind]["max_length"]) == ("all", 9)
+    assert "loss_on" not in kinds["load"]
+
+
+def test_an_evaluation_that_reads_otherwise_than_its_student_was_trained_is_told():
+    recipe = resolved("word_kd", *GIVEN)
+    *earlier, measured = recipe.steps
+    assert list(notes_on_reading(measured, earlier)) == []
+    other = measured.model_copy(update={"max_length": 1024, "loss_on": "all"})
+    loss_on, length = notes_on_reading(other, earlier)
+    assert loss_on.startswith("Measured with loss_on all, and student is trained with all_assistant")
+    assert length.endswith("Write max_length=512 for all steps.")
+    folder = measured.model_copy(update={"model": "elsewhere", "max_length": 9})
+    assert list(notes_on_reading(folder, earlier)) == []
 
 
 def test_a_dotted_path_changes_one_field_of_one_step():
