@@ -172,46 +172,56 @@ def _unwrapped(path: Path, document: Mapping[str, Any], split: str | None) -> li
     return list(document[keys[0]]) if keys else [document]
 
 
-def _table(numbered: Iterator[tuple[int, Mapping[str, Any]]], name: str, broken: Mapping[str, str]) -> Part:
+def _table(numbered: Iterator[tuple[int, Mapping[str, Any]]], name: str, broken: dict[str, str]) -> Part:
     chunks: list[dict[str, tuple[Form, pa.Array]]] = []
     numbers: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     while some := list(islice(numbered, _CHUNK)):
+        try:
+            chunks.append(_encoded(some))
+        except UnicodeEncodeError:
+            torn = {number: found for number, row in some if (found := _torn(row))}
+            broken |= {
+                f"{name}:{number}": f"{key} must be Unicode text, got half of a surrogate pair ({half})."
+                for number, (key, half) in torn.items()
+            }
+            some = [(number, row) for number, row in some if number not in torn]
+            chunks.append(_encoded(some))
         numbers.append(np.asarray([number for number, _ in some], dtype=np.int64))
-        rows = [row for _, row in some]
-        keys = dict.fromkeys(key for row in rows for key in row)
-        chunks.append({key: _encoded([row.get(key) for row in rows], key, some, name) for key in keys})
     keys = dict.fromkeys(key for chunk in chunks for key in chunk)
     sizes = [len(one) for one in numbers]
     columns = {key: _joined([chunk.get(key) for chunk in chunks], sizes) for key in keys}
-    found = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.int64)
-    return Part(columns, origins_of(name, found), broken=broken)
+    lines = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.int64)
+    return Part(columns, origins_of(name, lines), broken=broken)
 
 
-def _encoded(
-    values: list[Any], key: str, rows: Sequence[tuple[int, Any]], name: str
-) -> tuple[Form, pa.Array]:
+def _encoded(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, tuple[Form, pa.Array]]:
+    keys = dict.fromkeys(key for _, row in rows for key in row)
+    return {key: _column([row.get(key) for _, row in rows]) for key in keys}
+
+
+def _column(values: list[Any]) -> tuple[Form, pa.Array]:
     kinds = set(map(type, values)) - {type(None)}
-    try:
-        if not kinds:
-            return "plain", pa.nulls(len(values))
-        if kinds == {str}:
-            return "plain", pa.array(values, pa.string())
-        if kinds == {bool}:
-            return "plain", pa.array(values, pa.bool_())
-        if kinds == {int} and all(one is None or _SMALL <= one <= _LARGE for one in values):
-            return "plain", pa.array(values, pa.int64())
-        if kinds <= {int, Number, float}:
-            written = [None if one is None else _written(one) for one in values]
-            return "number", pa.array(written, pa.string())
-        return "json", pa.array([None if one is None else _dumped(one) for one in values], pa.string())
-    except UnicodeEncodeError as error:
-        where = next(
-            number for (number, _), one in zip(rows, values, strict=True) if one is not None and _is_torn(one)
-        )
-        raise RowError(
-            f"{name}:{where}: {key} must be Unicode text, got half of a surrogate pair "
-            f"(\\u{ord(error.object[error.start]):04x}). Fix or remove the row."
-        ) from error
+    if not kinds:
+        return "plain", pa.nulls(len(values))
+    if kinds == {str}:
+        return "plain", pa.array(values, pa.string())
+    if kinds == {bool}:
+        return "plain", pa.array(values, pa.bool_())
+    if kinds == {int} and all(one is None or _SMALL <= one <= _LARGE for one in values):
+        return "plain", pa.array(values, pa.int64())
+    if kinds <= {int, Number, float}:
+        return "number", pa.array([None if one is None else _written(one) for one in values], pa.string())
+    return "json", pa.array([None if one is None else _dumped(one) for one in values], pa.string())
+
+
+def _torn(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The key under which half of a surrogate pair stands, and which; None where none does."""
+    for key, value in row.items():
+        try:
+            _encode([key, value]).encode()
+        except UnicodeEncodeError as error:
+            return key, f"\\u{ord(error.object[error.start]):04x}"
+    return None
 
 
 def _joined(chunks: Sequence[tuple[Form, pa.Array] | None], sizes: Sequence[int]) -> Column:
@@ -244,14 +254,6 @@ def _dumped(value: Any) -> str:
     if isinstance(value, Number):
         return value.written
     return _encode(value)
-
-
-def _is_torn(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from limbeck.core.errors import Problem, RowError
 from limbeck.rows.kinds import Kind
+from limbeck.rows.patterns import is_pattern, matched
 from limbeck.rows.suffixes import is_data
 
 _SHOWN = 10  # enough to see the pattern, short enough for one screen
@@ -61,6 +62,12 @@ def missing_data(path: str) -> str | None:
     place = Path(path).expanduser()
     if place.exists() or _may_be_hub_id(path):
         return None
+    if "://" in path or "::" in path:
+        return f"data must lie on this machine or on the hub, got {path}. Download or unpack it first."
+    if is_pattern(path):
+        if matched(path):
+            return None
+        return f"data must match at least one data file, got {path}, which matches none. Check the pattern."
     return f"data must be a file, a folder or a hub id, got {path}.{_nearby(place)}"
 
 

@@ -1,6 +1,5 @@
 """Reading rows as they lie: files, folders, data saved by `datasets`, hub ids, the standard library."""
 
-import glob
 import logging
 import os
 import re
@@ -20,13 +19,13 @@ from limbeck.core.lookup import did_you_mean
 from limbeck.rows.columns import Column, Part, texts_column
 from limbeck.rows.formats import Reading, part_of, read_file
 from limbeck.rows.opening import open_text
+from limbeck.rows.patterns import is_pattern, matched
 from limbeck.rows.problems import missing_data, refuse_rows
 from limbeck.rows.standard_library import standard_library_files
-from limbeck.rows.suffixes import DATA_SUFFIXES, is_data, suffix_of
+from limbeck.rows.suffixes import DATA_SUFFIXES, SOURCE_SUFFIXES, is_data, suffix_of
 
 STANDARD_LIBRARY = "standard_library"
 _DATASETS_LOG = logging.getLogger("datasets")
-SOURCE_SUFFIXES = frozenset({".py", ".txt", ".md"})
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 _ABOUT_DATA = frozenset(
     {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "metadata.json"}
@@ -96,11 +95,6 @@ def files_of(path: str) -> list[Path]:
     return [] if path == STANDARD_LIBRARY else [file.path for file in _files(path) or []]
 
 
-def is_pattern(path: str) -> bool:
-    """Whether a path names files by a pattern, `data/*.jsonl`."""
-    return glob.has_magic(path)
-
-
 def _files(path: str) -> list[_File] | None:
     """The files of a path, a folder or a pattern; None where it can only be a hub id."""
     place = Path(path).expanduser()
@@ -108,12 +102,10 @@ def _files(path: str) -> list[_File] | None:
         return [_File(place, place.name)]
     if place.is_dir():
         return _of_folder(place)
-    if is_pattern(path):
-        return _of_pattern(str(place))
     missing = missing_data(path)
     if missing:
         raise ConfigError(missing)
-    return None
+    return _of_pattern(path) if is_pattern(path) else None
 
 
 def _are_documents(files: Sequence[_File], place: Path) -> bool:
@@ -123,13 +115,7 @@ def _are_documents(files: Sequence[_File], place: Path) -> bool:
 
 
 def _of_pattern(pattern: str) -> list[_File]:
-    names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (absolute patterns, too)
-    found = [Path(one) for one in names if Path(one).is_file()]
-    found = [file for file in found if is_data(file) or suffix_of(file) in SOURCE_SUFFIXES]
-    if not found:
-        raise ConfigError(
-            f"data must match at least one data file, got {pattern} with none. Check the pattern."
-        )
+    found = matched(pattern)
     root = Path(os.path.commonpath([file.parent for file in found]))
     return [_File(file, file.relative_to(root).as_posix()) for file in found]
 

@@ -5,6 +5,9 @@ from pathlib import Path
 DATA_SUFFIXES = frozenset({".arrow", ".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".txt"})
 """Of data files (`rows.formats.READERS`), in small letters."""
 
+SOURCE_SUFFIXES = frozenset({".py", ".txt", ".md"})
+"""Of documents, a file a row."""
+
 COMPRESSED = frozenset({".bz2", ".gz", ".xz", ".zst"})
 """Behind the suffix of a data file."""
 

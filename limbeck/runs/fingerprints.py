@@ -12,7 +12,8 @@ from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.recipes.parts import BYTES, Student
-from limbeck.rows.read import STANDARD_LIBRARY, files_of, hub_commit, is_pattern
+from limbeck.rows.patterns import is_pattern
+from limbeck.rows.read import STANDARD_LIBRARY, files_of, hub_commit
 from limbeck.rows.standard_library import standard_library_files
 from limbeck.runs.models import located, tokenizer_of
 from limbeck.runs.steps import build, capture, compare, evaluate, generate, load, train
@@ -93,6 +94,6 @@ def _data(path: str) -> str:
     if path == STANDARD_LIBRARY:
         return fingerprint([[file.name, file.text] for file in standard_library_files()])
     place = Path(path).expanduser()
-    if not place.exists() and is_pattern(path):
+    if is_pattern(path):
         return fingerprint([[str(file), fingerprint_path(file)] for file in files_of(path)])
     return fingerprint_path(place) if place.exists() else fingerprint({"hub": path, "at": hub_commit(path)})

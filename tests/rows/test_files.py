@@ -248,3 +248,13 @@ def test_shards_of_two_kinds_are_named(tmp_path):
         RowError, match=r"one kind of rows, got prompt\+completion in a.jsonl:1; text in b.jsonl:1"
     ):
         load_rows(str(tmp_path))
+
+
+def test_addresses_of_other_file_systems_are_refused_as_such():
+    with pytest.raises(ConfigError, match=r"on this machine or on the hub, got zip://a.jsonl::b.zip"):
+        load_rows("zip://a.jsonl::b.zip")
+
+
+def test_half_of_a_surrogate_pair_is_a_bad_row_among_good_ones(tmp_path):
+    (tmp_path / "s.jsonl").write_bytes(b'{"text": "a"}\n{"text": "b\\ud83d"}\n{"text": "c"}\n')
+    assert load_rows(str(tmp_path / "s.jsonl"), bad_rows="drop")["id"][:] == ["s.jsonl:1", "s.jsonl:3"]
