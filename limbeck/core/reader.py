@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from limbeck.core.errors import ModelError
 from limbeck.core.mixture import mixed
@@ -114,8 +115,7 @@ class Reader:
 
     def _backbone(self, inputs: Mapping[str, Tensor], *, output_hidden_states: bool) -> Any:
         if not self.is_seq2seq:
-            body = self.plain.base_model
-            return body(**inputs, output_hidden_states=output_hidden_states, **self._no_cache())
+            return self._body(**inputs, output_hidden_states=output_hidden_states, **self._no_cache())
         mask = inputs.get("attention_mask")
         encoded = self.plain.get_encoder()(input_ids=inputs["input_ids"], attention_mask=mask)
         return self.plain.get_decoder()(
@@ -125,6 +125,18 @@ class Reader:
             output_hidden_states=output_hidden_states,
             use_cache=False,
         )
+
+    @property
+    def _body(self) -> Any:
+        """What gives the last hidden states: the model without its head."""
+        if self.is_seq2seq:
+            return self.plain.get_decoder()
+        body = self.plain.base_model
+        if body is self.plain and self.plain.get_output_embeddings() is not None:
+            # Llama 4 calls its body by another name than its prefix.
+            parts = (part for part in self.plain.children() if isinstance(part, PreTrainedModel))
+            return next(parts, body)
+        return body
 
     def _no_cache(self) -> dict[str, bool]:
         # With the default cache, rows of a pack see each other (transformers 5.23); encoders know no cache.
@@ -213,8 +225,7 @@ def _enlarged(reader: Reader, factor: float) -> Iterator[list[None]]:
         output.last_hidden_state = output.last_hidden_state * factor
         return output
 
-    body = reader.plain.get_decoder() if reader.is_seq2seq else reader.plain.base_model
-    hook = body.register_forward_hook(enlarge)
+    hook = reader._body.register_forward_hook(enlarge)
     try:
         yield calls
     finally:

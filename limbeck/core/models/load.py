@@ -65,6 +65,9 @@ def load_model(
         log.info("%s: initialised afresh, to be trained: %s", word.said, name)
     if word.gguf_file:
         _forget_gguf(model)
+    if renamed:
+        # transformers would save the weights under the names they had in the whole.
+        model._weight_conversions = None
     if kind == "classifier":
         pad = _own_pad(word) if pad is None else pad
         if pad is not None:

@@ -13,9 +13,10 @@ _OF_TWINS = ("rope_parameters", "rope_scaling")
 _PLAIN_ROPE = ("rope_theta", "rope_type", "partial_rotary_factor", "factor")
 
 WHERE: Mapping[str, str] = {
-    r"^(model\.)?language_model\.lm_head\.": "lm_head.",
-    r"^(model\.)?language_model\.model\.": "model.",
-    r"^(model\.)?(language_model|text_model)\.": "model.",
+    r"^language_model\.lm_head\.": "lm_head.",
+    r"^language_model\.model\.": "model.",
+    r"^model\.language_model\.": "model.",
+    r"^model\.text_model\.": "model.",
 }
 """Where the weights of the language part lie in the whole -> where they lie in a model of text."""
 
@@ -36,8 +37,7 @@ def text_part(config: PreTrainedConfig) -> PreTrainedConfig | None:
     name = causal[part.model_type]
     part.architectures = [name if isinstance(name, str) else name[0]]
     part.dtype = text.dtype or config.dtype
-    if "tie_word_embeddings" not in text.to_diff_dict():
-        part.tie_word_embeddings = config.tie_word_embeddings
+    part.tie_word_embeddings = config.tie_word_embeddings  # the head is the whole's
     for end in ("bos_token_id", "eos_token_id", "pad_token_id"):
         if getattr(part, end, None) is None:
             setattr(part, end, getattr(config, end, None))
