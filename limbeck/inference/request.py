@@ -8,6 +8,7 @@ from torch import nn
 
 from limbeck.core.decoder_start import decoder_start
 from limbeck.core.errors import ConfigError, ModelError
+from limbeck.core.positions import positions_of
 from limbeck.core.stops import stop_ids
 from limbeck.core.targets import target_language
 from limbeck.inference.steppers import plain_model
@@ -97,7 +98,7 @@ def check_request(
             f"prompts must hold at least one token, got none in prompt {empty[0]}"
             f" ({len(empty)} such in all). Start them with the tokenizer's first token."
         )
-    context, longest = _context(model), max(map(len, prompts), default=0)
+    context, longest = positions_of(model.config), max(map(len, prompts), default=0)
     needed = max(longest, max_new_tokens) if is_seq2seq(model) else longest + max_new_tokens
     if context is not None and needed > context:
         raise ModelError(
@@ -109,10 +110,3 @@ def check_request(
 def is_seq2seq(model: Any) -> bool:
     """Whether the model has an encoder apart."""
     return bool(getattr(model.config, "is_encoder_decoder", False))
-
-
-def _context(model: Any) -> int | None:
-    # T5's relative positions have no end, and its configuration no such field.
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    named = getattr(config, "max_position_embeddings", None)
-    return named if named is not None and named > 0 else None  # XLNet says -1

@@ -14,7 +14,7 @@ from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
 from limbeck.runs.fields import nested_fields
 from limbeck.runs.loading import loaded
-from limbeck.runs.models import located
+from limbeck.runs.models import default_length, located
 from limbeck.runs.sources import rendering_of
 from limbeck.signals.payload import Payload
 from limbeck.signals.rehearse import CHOICES, Rehearsed, rehearse, sample_of
@@ -46,6 +46,7 @@ def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) 
     fields = nested_fields(inputs, allowed)
     load = {name: fields.pop(name) for name in _LOADED if name in fields}
     load |= {"out": _ROWS, "path": data, "heldout": 0}
+    fields.setdefault("max_length", default_length(teacher))
     capture = {"out": _OUT, "teacher": teacher, "rows": f"{_ROWS}.train", "folder": str(folder), **fields}
     steps = [{Load.kind: load}, {Capture.kind: capture}]
     return Recipe.from_data({"limbeck": 1, "name": "capture", "steps": steps})

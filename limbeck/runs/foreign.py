@@ -8,13 +8,13 @@ from datasets import Dataset
 
 from limbeck.core.files import cache_folder
 from limbeck.core.models import read_config
+from limbeck.core.positions import positions_of
 from limbeck.core.token_bytes import token_bytes
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.model import Train
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
-from limbeck.runs.models import positions_of
 from limbeck.runs.steps.work import Work
 from limbeck.teachers.chunks import ChunkRules
 from limbeck.teachers.edit_map import edit_map

@@ -7,7 +7,7 @@ from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.model import METRICS as METRIC_NAMES
 from limbeck.recipes.model import Evaluate, Load, Recipe
 from limbeck.runs.fields import nested_fields
-from limbeck.runs.models import read_shape
+from limbeck.runs.models import default_length, read_shape
 
 _ROWS = "rows"
 _LOADED = (
@@ -43,6 +43,8 @@ def measuring(
         **{key: fields.pop(key) for key in _LOADED if key in fields},
     }
     kind = fields.get("model_kind") or read_shape(model).kind or "encoder"
+    read = [word for word in (model, teacher, baseline) if word is not None]
+    fields.setdefault("max_length", default_length(*read))
     fields.setdefault(
         "metrics",
         [

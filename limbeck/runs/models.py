@@ -22,6 +22,7 @@ from limbeck.core.models import (
     read_config,
     saved_dtype,
 )
+from limbeck.core.positions import positions_of
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.parts import BYTES, Student
 from limbeck.students import (
@@ -37,6 +38,7 @@ from limbeck.students import (
 )
 
 _ASSETS = "assets/"
+_LENGTH = 1024  # as the steps have it
 _DEPTH, _ENCODER_DEPTH = "num_hidden_layers", "encoder_layers"
 _DECODER_DEPTHS = ("num_decoder_layers", "decoder_layers")
 
@@ -87,9 +89,10 @@ class Shape:
         return int(self.config.get_text_config().vocab_size)
 
 
-def positions_of(config: PreTrainedConfig) -> int | None:
-    """Longest row a model was made for; None where its configuration does not say."""
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+def default_length(*words: str) -> int:
+    """Tokens of a row where nobody says it: `_LENGTH`, or what the shortest of these models can read."""
+    limits = [positions_of(read_config(located(word))) for word in words]
+    return min([_LENGTH, *(limit for limit in limits if limit is not None)])
 
 
 def located(word: str) -> str:

@@ -15,6 +15,7 @@ from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.outputs import Outputs
+from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import hf_trainer
@@ -26,7 +27,6 @@ from limbeck.rows.load import load_rows
 from limbeck.rows.render import notes_of, render
 from limbeck.rows.rendering import LossOn
 from limbeck.runs.given import kept_rows, tokenizer_of
-from limbeck.runs.models import positions_of
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.terms import build_terms
 from limbeck.teachers import LocalTeacher, shared_vocabulary

@@ -14,6 +14,7 @@ from limbeck.core.files import write_json
 from limbeck.core.model_words import model_word, place_of
 from limbeck.core.models import ModelKind
 from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
@@ -24,7 +25,6 @@ from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
 from limbeck.runs.loading import said_of_overlap
-from limbeck.runs.models import positions_of
 from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
 from limbeck.runs.steps.work import Made, Work

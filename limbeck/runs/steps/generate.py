@@ -12,6 +12,7 @@ from limbeck.core.errors import RowError
 from limbeck.core.examples import data_row
 from limbeck.core.files import write_text
 from limbeck.core.models import ModelKind, read_config
+from limbeck.core.positions import positions_of
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.inference import generate as inference
 from limbeck.recipes.model import Generate
@@ -152,7 +153,7 @@ def _write_part(
 
 
 def _prompts(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, config: Any) -> list[list[int]]:
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or _NO_LIMIT
+    positions = positions_of(config) or _NO_LIMIT
     room = positions if kind == "seq2seq" else positions - step.max_new_tokens
     rendered = render_prompts(rows, tokenizer, Rendering(model_kind=kind, max_length=room))
     return [list(ids) for ids in rendered["input_ids"]]
