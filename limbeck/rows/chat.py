@@ -1,12 +1,13 @@
 """Conversations as text, cut where the assistant begins and ends."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from limbeck.core.template import Messages, TemplateError, applied
 from limbeck.rows import plain
 from limbeck.rows.answers import Answer, Answers
-from limbeck.rows.marks import Marks, marks_of
+from limbeck.rows.marks import THOUGHT_BEGINS, Marks, marks_of
 from limbeck.rows.proof import check_written
 from limbeck.rows.rendering import LossOn
 from limbeck.rows.segments import Segment
@@ -14,6 +15,9 @@ from limbeck.rows.turns import TRAIN, is_empty, seen_by_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_KEPT = 8  # tokenizers that are remembered
+_QUESTION = ({"role": "user", "content": "a"},)
 
 __all__ = ["Messages", "Segment", "TemplateError", "View", "chat_prompt", "chat_views"]
 
@@ -186,14 +190,16 @@ def _shown(view: View, marks: Marks) -> View:
     return view._replace(segments=[one.shown(marks) for one in view.segments])
 
 
-_QUESTION = ({"role": "user", "content": "a"},)
-
-
 def _opens_thoughts(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the generation prompt begins a thought, so that answers do not."""
-    if tokenizer.chat_template is None or "<think>" not in str(tokenizer.chat_template):
-        return False
+    template = str(tokenizer.chat_template)
+    return THOUGHT_BEGINS in template and _ends_in_thought(tokenizer, template)
+
+
+@lru_cache(maxsize=_KEPT)
+def _ends_in_thought(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
+    """`template` is part of the key, because it may change."""
     try:
-        return applied(_QUESTION, tokenizer, add_generation_prompt=True).rstrip().endswith("<think>")
+        return applied(_QUESTION, tokenizer, add_generation_prompt=True).rstrip().endswith(THOUGHT_BEGINS)
     except TemplateError:
         return False

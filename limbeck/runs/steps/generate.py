@@ -18,6 +18,7 @@ from limbeck.inference import generate as inference
 from limbeck.recipes.model import Generate
 from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.marks import THOUGHT_TAGS
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.turns import TRAIN
@@ -74,14 +75,14 @@ def _write(step: Generate, work: Work) -> Made:
             )
         answers = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
         for (one, sample), answer in zip(chosen, answers, strict=True):
-            text = tokenizer.decode(answer["ids"], skip_special_tokens=True)
+            text = _text_of(answer["ids"], tokenizer)
             count.tokens += len(answer["ids"])
             if not text.strip():
                 count.empty += 1
                 continue
             count.kept, count.cut = count.kept + 1, count.cut + (not answer["stopped"])
             if row_kind is Kind.TEXT:
-                text = tokenizer.decode([*one.prompt, *answer["ids"]], skip_special_tokens=True)
+                text = _text_of([*one.prompt, *answer["ids"]], tokenizer)
             row_id = one.row_id + (f"~{sample}" if step.samples > 1 else "")
             row = _answered(rows[one.place], row_kind, text)
             written.append({**row, "id": row_id, FINISHED: answer["stopped"]})
@@ -175,6 +176,14 @@ def _answered(row: Mapping[str, Any], kind: Kind, text: str) -> dict[str, Any]:
         **{name: value for name, value in row.items() if name != "prompt"},
         "messages": [*map(_given, row["prompt"]), turn],
     }
+
+
+def _text_of(ids: Sequence[int], tokenizer: Any) -> str:
+    """What a model wrote, without control tokens, but with the tags that bound its thoughts."""
+    added = tokenizer.added_tokens_decoder
+    unseen = {*tokenizer.all_special_ids, *(one for one, token in added.items() if token.special)}
+    unseen -= {one for one, token in added.items() if str(token) in THOUGHT_TAGS}
+    return str(tokenizer.decode([one for one in ids if one not in unseen]))
 
 
 def _given(turn: Mapping[str, Any]) -> dict[str, Any]:
