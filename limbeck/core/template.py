@@ -5,9 +5,11 @@ import datetime
 import json
 import resource
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,32 +151,67 @@ class _TooLong(BaseException):
     """Thrown into a template that does not end; not an Exception, which a template's code could catch."""
 
 
+class _Watch:
+    """A thread that throws `_TooLong` into another one that has not left a template in time.
+
+    One thread watches all templates: to start one for each takes longer than most of them.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.ends: dict[int, float] = {}  # thread -> when it must have left
+        self.thrown: set[int] = set()
+        self.thread: threading.Thread | None = None
+
+    def enter(self) -> None:
+        """This thread runs a template now."""
+        with self.lock:
+            self.ends[threading.get_ident()] = time.monotonic() + MOST_SECONDS
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self._look, name="templates", daemon=True)
+                self.thread.start()
+
+    def leave(self) -> None:
+        """It has ended; what was thrown and has not arrived is taken back."""
+        me = threading.get_ident()
+        with self.lock:
+            self.ends.pop(me, None)
+            if me in self.thrown:
+                self.thrown.discard(me)
+                _raise_in(me, None)
+
+    def _look(self) -> None:
+        idle = 0.0
+        while idle < _IDLE_SECONDS:
+            pause = min(_LONGEST_PAUSE, MOST_SECONDS / 4)
+            time.sleep(pause)
+            with self.lock:
+                idle = 0.0 if self.ends else idle + pause
+                now = time.monotonic()
+                for thread in [one for one, end in self.ends.items() if end < now]:
+                    del self.ends[thread]
+                    self.thrown.add(thread)
+                    _raise_in(thread, _TooLong)
+                if idle >= _IDLE_SECONDS:
+                    self.thread = None
+
+
+_IDLE_SECONDS, _LONGEST_PAUSE = 5.0, 0.25
+_WATCH = _Watch()
+
+
 @contextmanager
 def _limited() -> Iterator[None]:
     """Limit what is done inside in time and memory."""
-    target, lock, state = threading.get_ident(), threading.Lock(), {"done": False, "thrown": False}
-
-    def throw() -> None:
-        with lock:
-            if not state["done"]:
-                state["thrown"] = True
-                _raise_in(target, _TooLong)
-
-    timer = threading.Timer(MOST_SECONDS, throw)
-    timer.daemon = True
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     try:
-        timer.start()
+        _WATCH.enter()
         resource.setrlimit(resource.RLIMIT_AS, (_allowed(soft, hard), hard))
         yield
-        with lock:
-            state["done"] = True
-            if state["thrown"]:
-                _raise_in(target, None)  # it has not arrived: the template came to its end meanwhile
+        _WATCH.leave()
     finally:
-        state["done"] = True
-        timer.cancel()
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        _WATCH.leave()
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
@@ -185,9 +222,17 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
 
 def _allowed(soft: int, hard: int) -> int:
     """Bytes of address space that this process may have."""
+    held = _held(int(time.monotonic() / _LONGEST_PAUSE))
+    if held is None:  # another system: only time is limited there
+        return soft
+    return min([held + _MOST_BYTES, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)])
+
+
+@lru_cache(maxsize=1)
+def _held(moment: int) -> int | None:
+    """Bytes of address space of this process; looked at once a `moment`, as it takes a tenth of a ms."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except OSError:  # another system: only time is limited there
-        return soft
-    most = pages * resource.getpagesize() + _MOST_BYTES
-    return min([most, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
+    except OSError:
+        return None
+    return pages * resource.getpagesize()
