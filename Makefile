@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1
 
-.PHONY: install quickstart test lint studies benchmarks clean
+.PHONY: install quickstart test lint studies torture benchmarks clean
 
 install: .venv/.installed
 
@@ -31,6 +31,9 @@ lint: install
 
 studies: install
 	$(OFFLINE) $(BIN)/python -m pytest -m study -s
+
+torture: install
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

@@ -115,9 +115,9 @@ def is_leftover(name: str) -> bool:
     return _LEFTOVER.fullmatch(name) is not None
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Remove what killed processes left below a folder that this process alone writes to."""
-    for path in [path for path in folder.rglob(".*") if is_leftover(path.name)]:
+def clear_leftovers(folder: Path, *, below: bool = True) -> None:
+    """Remove what killed processes left in a folder that this process alone writes to, and `below`."""
+    for path in [path for path in folder.glob("**/.*" if below else ".*") if is_leftover(path.name)]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

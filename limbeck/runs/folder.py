@@ -176,9 +176,7 @@ class RunFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            for path in self.path.glob(".*"):
-                if _is_own_leftover(path.name):
-                    path.unlink(missing_ok=True)
+            clear_leftovers(self.path, below=False)
             yield
 
     def _lock(self, file: TextIO) -> None:
@@ -212,10 +210,11 @@ class RunFolder:
                 waiting = parent / f".moving-{target.name}"
                 source.rename(waiting)
                 moving.append((waiting, target))
+        waits = {waiting for waiting, _ in moving}  # others that are called so are of a move that was killed
         for folder in list(parent.iterdir()):
-            begun = _read_begun(folder / BEGUN)
-            is_wanted = begun is not None and wanted.get(folder) == begun["fingerprint"]
-            if not folder.name.startswith(".moving-") and not is_wanted:
+            there = _read_done(folder / DONE) or _read_begun(folder / BEGUN)
+            is_wanted = there is not None and wanted.get(folder) == there["fingerprint"]
+            if folder not in waits and not is_wanted:
                 shutil.rmtree(folder)
         for waiting, target in moving:
             waiting.rename(target)
@@ -243,6 +242,7 @@ class RunFolder:
         folder = self.step(place, step)
         for name in _UNFINISHED:
             shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / BEGUN).unlink(missing_ok=True)
         clear_leftovers(folder)
 
     def done(self, place: int, step: Step) -> Done:

@@ -275,6 +275,7 @@ def test_what_a_kill_left_is_ours_and_is_removed(start):
     step = start.folder / "steps" / "2-train-student"
     before = sorted(path for path in step.rglob("*"))
     (start.folder / ".recipe.yaml.2.part").write_text("lim")
+    (start.folder / ".student.2.part").mkdir()
     (step / ".done.json.2.part").write_text("")
     for name in ("checkpoint", "checkpoint.part", "rollouts", ".model.2.part"):
         (step / name).mkdir()

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from limbeck.core.errors import RowError
 from limbeck.core.examples import data_row
-from limbeck.core.files import write_text
+from limbeck.core.files import read_checked, write_checked
 from limbeck.core.models import ModelKind, read_config
 from limbeck.core.positions import positions_of
 from limbeck.core.seeds import derived_seed, generator
@@ -68,12 +68,12 @@ def _write(step: Generate, work: Work) -> Made:
     for start in range(0, len(jobs), _ROWS_PER_PART):
         chosen = jobs[start : start + _ROWS_PER_PART]
         part = parts / f"{start:08d}.jsonl"
-        if not part.is_file():
+        kept = read_checked(part)
+        if kept is None:  # not written yet, or damaged
             model = model if model is not None else work.load_model(step.teacher.model, kind)
-            _write_part(
-                part, model, [one.prompt for one, _ in chosen], start, len(jobs), step, tokenizer, work
-            )
-        answers = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+            prompts = [one.prompt for one, _ in chosen]
+            kept = _write_part(part, model, prompts, start, len(jobs), step, tokenizer, work)
+        answers = [json.loads(line) for line in kept.splitlines()]
         for (one, sample), answer in zip(chosen, answers, strict=True):
             text = _text_of(answer["ids"], tokenizer)
             count.tokens += len(answer["ids"])
@@ -137,7 +137,7 @@ def _write_part(
     step: Generate,
     tokenizer: Any,
     work: Work,
-) -> None:
+) -> bytes:
     completions = inference.generate(
         model,
         prompts,
@@ -150,7 +150,9 @@ def _write_part(
         progress=lambda share: work.advance((start + share * len(prompts)) / total, "writing"),
     )
     lines = [json.dumps({"ids": one.content, "stopped": one.stopped}) for one in completions]
-    write_text(part, "".join(f"{line}\n" for line in lines))
+    written = "".join(f"{line}\n" for line in lines).encode()
+    write_checked(part, written)
+    return written
 
 
 def _prompts(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, config: Any) -> list[list[int]]:
