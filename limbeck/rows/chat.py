@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _KEPT = 8  # tokenizers that are remembered
 _QUESTION = ({"role": "user", "content": "a"},)
 
-__all__ = ["Messages", "Segment", "TemplateError", "View", "chat_prompt", "chat_views"]
+__all__ = ["Messages", "Segment", "TemplateError", "View", "chat_prompt", "chat_views", "learnt_turns"]
 
 
 class View(NamedTuple):
@@ -72,7 +72,7 @@ def chat_views(
     marks = marks_of(tokenizer)
     turns = seen_by_template(messages, marks if hides else None, opens=_opens_thoughts(tokenizer))
     tools = marks.hide(tools) if tools and hides else tools
-    learnt = _learnt(messages, loss_on, empty_too=empty_too)
+    learnt = learnt_turns(messages, loss_on, empty_too=empty_too)
     if tokenizer.chat_template is None:
         segments = plain.segments_of(turns, set(learnt), tools=tools, finished=finished)
         if loss_on == "all":
@@ -106,7 +106,7 @@ def chat_prompt(
     return [Segment(text, False).shown(marks)]
 
 
-def _learnt(messages: Messages, loss_on: LossOn, *, empty_too: bool) -> list[int]:
+def learnt_turns(messages: Messages, loss_on: LossOn, *, empty_too: bool = False) -> list[int]:
     """Places of the turns to be learnt.
 
     Raises:

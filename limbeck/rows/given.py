@@ -83,6 +83,13 @@ def text_of_row(row: Row, tokenizer: "PreTrainedTokenizerBase") -> Given:
     return Given([one.shown(marks) for one in segments], keeps)
 
 
+def target_of(text: str, row: Row, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """An answer that gets its end elsewhere: without an end of its own, marks within it hidden."""
+    marks, means = marks_of(tokenizer), reads_marks(row)
+    words, _, _ = _closed(text, tokenizer, marks, means)
+    return words if means == "parse" else marks.hide(words, but=THOUGHT_TAGS)
+
+
 def exchanges_of(
     row: Row, kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
 ) -> list[tuple[Exchange, Given]]:

@@ -29,15 +29,16 @@ def segments_of(
         ends = is_answer and (finished or place != spoken[-1])
         content = str(turn.get("content") or "")
         segments.append(Segment(_header(turn["role"]), False))
-        said = _said(turn, content, is_cut=is_answer and not ends)
+        said = said_by(turn, is_cut=is_answer and not ends)
         segments.append(Segment(said, place in learnt, ends, content.strip(), is_answer=is_answer))
         if place + 1 < len(turns):
             segments.append(Segment("\n\n", False))
     return _merged(segments)
 
 
-def _said(turn: Turn, content: str, *, is_cut: bool) -> str:
-    reasoning = reasoning_of(turn)
+def said_by(turn: Turn, *, is_cut: bool = False) -> str:
+    """What a turn says: its thought, its content and its calls; a thought that `is_cut` stays open."""
+    content, reasoning = str(turn.get("content") or ""), reasoning_of(turn)
     closed = "" if is_cut and not content else f"\n{THOUGHT_ENDS}\n\n"
     thought = f"{THOUGHT_BEGINS}\n{reasoning}{closed}" if reasoning else ""
     calls = [call.get("function", call) for call in turn.get("tool_calls") or ()]

@@ -9,12 +9,16 @@ import numpy as np
 from limbeck.core.errors import Problem
 from limbeck.core.targets import encode_targets, target_marks
 from limbeck.rows.causal import messages_of
-from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt
+from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt, learnt_turns
 from limbeck.rows.exchange import Exchange, exchanges
-from limbeck.rows.given import is_finished
+from limbeck.rows.given import is_finished, target_of
 from limbeck.rows.kinds import Kind
+from limbeck.rows.marks import marks_of
+from limbeck.rows.plain import said_by
+from limbeck.rows.problems import Unrendered
 from limbeck.rows.rendering import GROUPS, INPUTS_CUT, Rendering, example_suffix
-from limbeck.rows.tokens import Ids, encode_whole, end_id
+from limbeck.rows.tokens import Ids, encode, encode_whole, end_id
+from limbeck.rows.turns import seen_by_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,7 +58,7 @@ def seq2seq_examples(
         try:
             pairs += _pairs(row, kind, tokenizer, rendering)
         except TemplateError as error:
-            problems.append(Problem(f"row {row['id']}", f"{error}. Use rows with prompt and completion."))
+            problems.append(Unrendered.of(row["id"], str(error), error.advice))
         finished += [is_finished(row)] * (len(pairs) - len(finished))
     prompts = [pair.prompt for pair in pairs]
     sources, _, cut = encode_whole(tokenizer, prompts, max_length=rendering.max_length)
@@ -72,11 +76,15 @@ def _targets(
     texts: Sequence[str], finished: Sequence[bool], tokenizer: "PreTrainedTokenizerBase"
 ) -> list[Ids]:
     """Ids of the targets; of one that is not finished without what the tokenizer puts behind it."""
-    _, behind = target_marks(tokenizer)
+    before, behind = target_marks(tokenizer)
+    marks = marks_of(tokenizer)
     # Some tokenizers mark no targets, and some models know no other end than their separator (ProphetNet).
     end = [] if behind else [end_id(tokenizer)]
     found = []
-    for ids, ends in zip(encode_targets(tokenizer, texts), finished, strict=True):
+    plain = encode_targets(tokenizer, [marks.show(text) for text in texts])
+    for text, ids, ends in zip(texts, plain, finished, strict=True):
+        if marks.hidden.search(text):
+            ids = [*before, *encode(tokenizer, [text])[0].tolist(), *behind]
         whole = ids + end if ends else ids[: len(ids) - len(behind)]
         found.append(np.asarray(whole, dtype=np.int32))
     return found
@@ -91,17 +99,21 @@ def _pairs(
     row: Row, kind: Kind, tokenizer: "PreTrainedTokenizerBase", rendering: Rendering
 ) -> list[Exchange]:
     if messages_of(row, kind) is None:
-        return exchanges(row, kind, rendering, tokenizer.eos_token or "")
+        found = exchanges(row, kind, rendering, tokenizer.eos_token or "")
+        return [one._replace(target=target_of(one.target, row, tokenizer)) for one in found]
     return [
-        _last_exchange(row, messages_of(row, kind, answer) or [], group, tokenizer)
+        _last_exchange(row, kind, messages_of(row, kind, answer) or [], group, tokenizer)
         for group, answer in enumerate(rendering.answers)
     ]
 
 
 def _last_exchange(
-    row: Row, messages: Messages, group: int, tokenizer: "PreTrainedTokenizerBase"
+    row: Row, kind: Kind, messages: Messages, group: int, tokenizer: "PreTrainedTokenizerBase"
 ) -> Exchange:
     last = max(k for k, turn in enumerate(messages) if turn["role"] == "assistant")
+    learnt_turns(messages[last : last + 1], "all_assistant", empty_too=kind is Kind.PREFERENCE)
     segments = chat_prompt(messages[:last], tokenizer, tools=row.get("tools"))
     row_id = row["id"] + example_suffix(GROUPS["preference"][group]) if group else row["id"]
-    return Exchange(row_id, text_of(segments, tokenizer), str(messages[last].get("content") or ""), group)
+    (turn,) = seen_by_template(messages[last : last + 1], None)
+    target = target_of(said_by(turn, is_cut=not is_finished(row)), row, tokenizer)
+    return Exchange(row_id, text_of(segments, tokenizer), target, group)

@@ -7,7 +7,7 @@ from limbeck.core.errors import ConfigError, RowError
 from limbeck.rows.classes import label_names
 from limbeck.rows.render import Rendering, notes_of, render, render_prompts
 from tests.rows.letters import ids_of, letter_tokenizer
-from tests.tiny import tiny_encoder_tokenizer
+from tests.tiny import tiny_encoder_tokenizer, tiny_seq2seq_tokenizer
 
 END = 2
 
@@ -155,3 +155,30 @@ def test_no_rows_render_to_no_rows(closing):
 def test_choices_that_cannot_be_are_refused(choices, message):
     with pytest.raises(ConfigError, match=message):
         Rendering(**{"model_kind": "causal", "max_length": 8, **choices})
+
+
+def test_seq2seq_targets_hold_thoughts_and_calls_and_end_once(closing):
+    tokenizer = tiny_seq2seq_tokenizer()
+
+    def target(**turn):
+        row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", **turn}]}
+        return tokenizer.decode(render(rows_of(row), tokenizer, Rendering("seq2seq", 64))[0]["target_ids"])
+
+    call = {"function": {"name": "f", "arguments": '{"c": 1}'}}
+    assert target(content="c", reasoning_content="b") == "<think>\nb\n</think>\n\nc</s>"
+    called = '<tool_call>\n{"name": "f", "arguments": {"c": 1}}\n</tool_call></s>'
+    assert target(content="", tool_calls=[call]) == called
+    (row,) = render(rows_of({"prompt": "a", "completion": "b</s>"}), closing, Rendering("seq2seq", 64))
+    assert row["target_ids"] == [8, END]
+    (row,) = render(rows_of({"prompt": "a", "completion": "b</s>c"}), closing, Rendering("seq2seq", 64))
+    assert row["target_ids"].count(END) == 1 and row["target_ids"][-2:] == [9, END]
+
+
+def test_seq2seq_conversations_without_a_last_answer_are_refused_in_one_line(closing):
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]
+    with pytest.raises(RowError) as error:
+        render(rows_of({"messages": turns}, {"messages": turns}), closing, Rendering("seq2seq", 64))
+    assert str(error.value) == (
+        "2 rows (r0, r1): an assistant turn must have something to learn, got none with a text. "
+        "Take these rows out."
+    )
