@@ -60,7 +60,12 @@ class RolloutSettings(Config):
     max_new_tokens: int = Field(default=128, ge=1)
     prompt_tokens: int = Field(default=16, ge=1, description="of plain text rows")
     sampling_temperature: float = Field(default=1.0, ge=0, description="0: greedy")
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_p: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="below 1, the policy is that of the tokens it could draw",
+    )
     replay: Replay | None = None
     round: Round | None = None
     corrections: int = Field(

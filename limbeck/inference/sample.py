@@ -34,7 +34,7 @@ def sample(
     prompts: Sequence[Sequence[int]],
     *,
     tokenizer_or_ids: Any,
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     sampling_temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
@@ -54,7 +54,7 @@ def sample(
         prompts: token ids of each prompt, without padding.
         tokenizer_or_ids: a tokenizer, or `TokenIds`; without an end token, completions always run to
             `max_new_tokens`.
-        max_new_tokens: at most this many new tokens, the end token included.
+        max_new_tokens: at most this many new tokens, the end token included; or for each prompt its own.
         sampling_temperature: divides both models' logits; 0 takes the likeliest token.
         top_p: draws from the smallest set of tokens with this probability.
         seed: of the draws.
@@ -80,7 +80,9 @@ def sample(
         if isinstance(tokenizer_or_ids, TokenIds)
         else TokenIds.of(tokenizer_or_ids, *writing)
     )
-    check_request(model, prompts, max_new_tokens, sampling_temperature, top_p)
+    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+    check_request(model, prompts, limits, sampling_temperature, top_p)
+    new = max(limits, default=1)
     if not 0 <= guide_share <= 1 or (guide_share > 0 and guide is None):
         raise ConfigError(f"guide_share must lie in [0, 1], and be 0 without a guide, got {guide_share}.")
     models = [(model, 1 - guide_share)] + (
@@ -93,21 +95,21 @@ def sample(
         ways = [stepping(one) for one, _ in models]
         lengths = [len(prompt) for prompt in prompts]
         turn = min(filter(None, (long_rope_start(one) for one, _ in models)), default=None)
-        turns = turn is not None and max(lengths, default=0) + max_new_tokens > turn
+        turns = turn is not None and max(lengths, default=0) + new > turn
         equal = turns or not all(way.padded for way in ways)
-        for batch in length_batches(lengths, max_new_tokens, batch_tokens, equal=equal):
+        for batch in length_batches(lengths, new, batch_tokens, equal=equal):
             device = next(model.parameters()).device
             random = torch.Generator(device=device)
             random.manual_seed(derived_seed(seed, "sample", len(completions)))
             # Keys that were kept before other rotary factors set in would not fit those behind.
-            anew = turn is not None and lengths[batch[0]] <= turn < lengths[batch[0]] + max_new_tokens
+            anew = turn is not None and lengths[batch[0]] <= turn < lengths[batch[0]] + new
             writers = [
                 _Writer((Anew if anew else way.stepper)(one, vocabulary), share)
                 for way, (one, share) in zip(ways, models, strict=True)
             ]
             draw = _Draw(sampling_temperature, top_p, random)
             inputs = pad_rows([prompts[place] for place in batch], ids.pad, device)
-            rows = _write(writers, inputs, ids.eos, max_new_tokens, draw)
+            rows = _write(writers, inputs, ids.eos, [limits[place] for place in batch], draw)
             completions.update(zip(batch, rows, strict=True))
             if progress is not None:
                 progress(len(completions) / len(prompts))
@@ -118,23 +120,24 @@ def _write(
     writers: Sequence["_Writer"],
     inputs: dict[str, Tensor],
     eos: tuple[int, ...],
-    max_new_tokens: int,
+    limits: Sequence[int],
     draw: "_Draw",
 ) -> list[Completion]:
     tokens, mask = inputs["input_ids"], inputs["attention_mask"]
     rows: list[list[int]] = [[] for _ in range(len(tokens))]
     stopped = [False] * len(tokens)
-    held = list(range(len(tokens)))  # the rows that the cache still has, stopped ones among them
+    full = [False] * len(tokens)
+    held = list(range(len(tokens)))  # the rows that the cache still has, those that are done among them
     ends = torch.tensor(eos, device=tokens.device, dtype=torch.long)
     # Rows of one length need no mask, and attention is faster without.
     padded = bool((mask == 0).any())
-    for _ in range(max_new_tokens):
+    for _ in range(max(limits)):
         tokens = draw(writers, tokens, mask, padded=padded)
         for place, token, ended in zip(held, tokens.tolist(), torch.isin(tokens, ends).tolist(), strict=True):
-            if not stopped[place]:
+            if not (stopped[place] or full[place]):
                 rows[place].append(token)
-                stopped[place] = ended
-        kept = [number for number, place in enumerate(held) if not stopped[place]]
+                stopped[place], full[place] = ended, len(rows[place]) == limits[place]
+        kept = [number for number, place in enumerate(held) if not (stopped[place] or full[place])]
         if not kept:
             break
         if len(kept) <= (1 - _STOPPED_SHARE) * len(held):
@@ -172,7 +175,7 @@ class _Draw:
         if not self.sampling_temperature:
             return probabilities.argmax(-1)
         if self.top_p < 1:
-            probabilities = _nucleus(probabilities, self.top_p)
+            probabilities = nucleus(probabilities, self.top_p)
         return _drawn(probabilities, self.random)
 
 
@@ -192,7 +195,7 @@ def _drawn(probabilities: Tensor, random: torch.Generator) -> Tensor:
     return torch.searchsorted(below, places, right=True).squeeze(-1)
 
 
-def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """Without the tokens outside the smallest set of probability `top_p`; not normalised."""
     ordered, order = probabilities.sort(-1, descending=True)
     before = ordered.cumsum(-1) - ordered

@@ -179,3 +179,9 @@ def _rollout_problems(step: Train, where: str) -> Iterator[Problem]:
         yield Problem(where, "lets a teacher write or judge: give the step a teacher.")
     if step.task != "default":
         yield Problem(where, f"goes with task: default, got {step.task}.")
+    if rollouts.sampling_temperature == 0 and any(map(reads_numbers, step.objective)):
+        yield Problem(
+            f"{where}.sampling_temperature",
+            "must be above 0 where sampled tokens are judged, got 0: a greedy completion was not drawn. "
+            "Set it to 1, as in the papers.",
+        )

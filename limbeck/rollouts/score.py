@@ -8,6 +8,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.outputs import Outputs
 from limbeck.core.rollouts import RolloutSettings
+from limbeck.inference.sample import nucleus
 from limbeck.rollouts.logits import logit_chunks
 from limbeck.rollouts.returns import advantages
 
@@ -21,7 +22,8 @@ def scores(
 
     Returns:
         advantages: before whitening.
-        sampled_log_probs: log-probability under the policy that wrote, at its sampling temperature.
+        sampled_log_probs: log-probability under the policy that wrote, at its sampling temperature and,
+            with `top_p` below 1, among the tokens it could draw.
         importance: student over that policy, for each token alone (MiniLLM's w).
     """
     assert batch.groups is not None
@@ -30,11 +32,13 @@ def scores(
     assert labels is not None
     asked = student(batch), teacher(batch)
     q, p = (label_log_probs(one, chosen, labels) for one in asked)
-    warmth = settings.sampling_temperature or 1.0
+    warmth = settings.sampling_temperature  # above 0 wherever tokens are judged
     by_student, by_teacher = q, p
     if warmth != 1:
         by_student, by_teacher = (label_log_probs(one, chosen, labels, warmth) for one in asked)
     written = _mixed(by_student, by_teacher, settings.guide_share)
+    if settings.top_p < 1:
+        written = written - _log_nucleus(*asked, chosen, settings)
     found = {
         "sampled_log_probs": _spread(written, chosen),
         "importance": _spread((q - written).exp(), chosen),
@@ -53,6 +57,19 @@ def label_log_probs(outputs: Outputs, chosen: Tensor, labels: Tensor, temperatur
         scores, here = logits / temperature, labels[start : start + len(logits), None]
         found.append(scores.gather(-1, here).squeeze(-1) - scores.logsumexp(-1))
         start += len(logits)
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def _log_nucleus(student: Outputs, teacher: Outputs, chosen: Tensor, settings: RolloutSettings) -> Tensor:
+    """[N] log of the probability of all tokens that could be drawn at the `chosen` positions."""
+    found = []
+    warmth, share = settings.sampling_temperature, settings.guide_share
+    for z, u in zip(logit_chunks(student, chosen), logit_chunks(teacher, chosen), strict=True):
+        policy = (z / warmth).softmax(-1)
+        if share:
+            policy = (1 - share) * policy + share * (u / warmth).softmax(-1)
+        found.append(nucleus(policy, settings.top_p).sum(-1).log())
     return torch.cat(found)
 
 

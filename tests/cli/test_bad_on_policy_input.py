@@ -195,3 +195,11 @@ def test_a_domain_that_no_one_watches(errors, world):
 def test_a_student_that_is_no_causal_model(errors):
     said = errors("gkd", teacher="bert", student="bert", data="texts.jsonl")
     assert "error: steps.2.train.rollouts: needs a causal student, got encoder. Leave it out." in said
+
+
+def test_greedy_completions_are_not_judged_as_if_they_were_drawn(errors):
+    said = errors("on_policy", "sampling_temperature=0")
+    assert any(
+        "rollouts.sampling_temperature must be above 0 where sampled tokens are judged, got 0" in line
+        for line in said
+    )

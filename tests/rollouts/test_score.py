@@ -7,13 +7,15 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
-from limbeck.core.rollouts import Advantages
+from limbeck.core.rollouts import SOURCES, Advantages, RolloutSettings
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
 from limbeck.objectives import policy_gradient
 from limbeck.objectives.criterion import Criterion
+from limbeck.rollouts.score import scores
 from tests.engine.world import VOCABULARY, Rows
 from tests.rollouts.world import make_rollouts, tiny_student, tiny_teacher, window
 from tests.tiny import tiny_llama
@@ -123,3 +125,31 @@ def test_at_the_first_pass_the_ratio_of_the_engine_is_one(tmp_path: Path, bf16: 
     learnt = seen[0].targets != IGNORE
     expected = -seen[0].signals["advantages"][learnt].mean()
     assert reports[0].loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def judged(student, teacher, **settings):
+    """Numbers of one sampled token, 1, with these probabilities of the models."""
+    inputs = {name: torch.ones(1, 2, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+    targets = torch.tensor([[1, IGNORE]])
+    batch = Batch(
+        inputs, targets, [["a"]], groups=torch.where(targets == IGNORE, IGNORE, 1), group_names=SOURCES
+    )
+    models = [Outputs(logits=torch.tensor(p).log().expand(1, 2, -1)) for p in (student, teacher)]
+    chosen = RolloutSettings(advantages=Advantages(), **settings)
+    found = scores(batch, chosen, student=lambda _: models[0], teacher=lambda _: models[1])
+    return found["sampled_log_probs"][0, 0].exp().item(), found["importance"][0, 0].item()
+
+
+def test_with_top_p_the_policy_is_that_of_the_tokens_it_could_draw():
+    # Of (0.5, 0.3, 0.15, 0.05) the first two reach 0.6: token 1 was drawn with 0.3 / 0.8.
+    found = judged([0.5, 0.3, 0.15, 0.05], [0.25] * 4, top_p=0.6)
+    assert found == pytest.approx((0.375, 0.3 / 0.375))
+    # Squared and normalised at temperature 1/2: (25, 9, 2.25, 0.25) / 36.5; again two reach 0.9.
+    found = judged([0.5, 0.3, 0.15, 0.05], [0.25] * 4, top_p=0.9, sampling_temperature=0.5)
+    assert found == pytest.approx((9 / 34, 0.3 / (9 / 34)))
+
+
+def test_with_a_guide_the_tokens_that_could_be_drawn_are_those_of_the_mixture():
+    # (0.6, 0.3, 0.1) and (0.1, 0.5, 0.4) make (0.35, 0.4, 0.25): token 1 and 0 reach 0.7.
+    found = judged([0.6, 0.3, 0.1], [0.1, 0.5, 0.4], top_p=0.7, guide_share=0.5)
+    assert found == pytest.approx((0.4 / 0.75, 0.3 / (0.4 / 0.75)))
