@@ -58,7 +58,7 @@ def generate(
         ModelError: a prompt and its completion do not fit the context of the model.
     """
     ids = tokenizer_or_ids if isinstance(tokenizer_or_ids, TokenIds) else TokenIds.of(tokenizer_or_ids, model)
-    check_request(model, prompts, max_new_tokens, sampling_temperature, top_p)
+    check_request(model, prompts, [max_new_tokens] * len(prompts), sampling_temperature, top_p)
     config = _clean_config(ids, max_new_tokens, sampling_temperature, top_p)
     processors = LogitsProcessorList([] if vocabulary is None else [_OnlyFirst(vocabulary)])
     completions: dict[int, Completion] = {}

@@ -1,6 +1,6 @@
 """What is asked of a model that writes, and what it gives: ids that steer it, bounds, completions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,16 @@ class Completion:
 def check_request(
     model: nn.Module,
     prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
+    limits: Sequence[int],
     sampling_temperature: float,
     top_p: float,
 ) -> None:
-    """Refuse settings out of range, empty prompts, and prompts whose completion leaves the context."""
-    if max_new_tokens < 1:
-        raise ConfigError(f"max_new_tokens must be at least 1, got {max_new_tokens}.")
+    """Refuse settings out of range, empty prompts, and prompts whose completion leaves the context.
+
+    `limits` are the most new tokens of each prompt.
+    """
+    if min(limits, default=1) < 1:
+        raise ConfigError(f"max_new_tokens must be at least 1, got {min(limits)}.")
     if not 0 <= sampling_temperature < float("inf"):
         raise ConfigError(
             f"sampling_temperature must be 0 or above, got {sampling_temperature}. Use 0 for greedy."
@@ -98,12 +101,15 @@ def check_request(
             f"prompts must hold at least one token, got none in prompt {empty[0]}"
             f" ({len(empty)} such in all). Start them with the tokenizer's first token."
         )
-    context, longest = positions_of(model.config), max(map(len, prompts), default=0)
-    needed = max(longest, max_new_tokens) if is_seq2seq(model) else longest + max_new_tokens
-    if context is not None and needed > context:
+    context = positions_of(model.config)
+    sizes = [(len(prompt), limit) for prompt, limit in zip(prompts, limits, strict=True)]
+    # Encoder and decoder of a seq2seq model have positions of their own.
+    count: Callable[[tuple[int, int]], int] = max if is_seq2seq(model) else sum
+    read, new = max(sizes, key=count, default=(0, 0))
+    if context is not None and count((read, new)) > context:
         raise ModelError(
-            f"prompt and new tokens must fit the context of {context} tokens, got {longest} + "
-            f"{max_new_tokens}. Shorten the prompts or ask for fewer new tokens."
+            f"prompt and new tokens must fit the context of {context} tokens, got {read} + "
+            f"{new}. Shorten the prompts or ask for fewer new tokens."
         )
 
 

@@ -54,12 +54,11 @@ def revise(
             starts.append((line, prefix))
     if starts:
         left = [room - (len(prefix) - prompt_lengths[line]) for line, prefix in starts]
-        rest = sample(
-            writers.student, [prefix for _, prefix in starts], max_new_tokens=max(left), seed=seed, **options
-        )
-        for (line, prefix), more, limit in zip(starts, rest, left, strict=True):
+        prefixes = [prefix for _, prefix in starts]
+        rest = sample(writers.student, prefixes, max_new_tokens=left, seed=seed, **options)
+        for (line, prefix), more in zip(starts, rest, strict=True):
             prompt = prefix[: prompt_lengths[line]]
-            answer = (*prefix[len(prompt) :], *more.ids[:limit])
+            answer = (*prefix[len(prompt) :], *more.ids)
             kept[line] = written[line].answered(prompt, answer, written[line].source)
     return kept
 

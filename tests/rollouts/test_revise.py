@@ -3,10 +3,12 @@
 import torch
 
 from limbeck.inference.request import TokenIds
+from limbeck.inference.sample import sample
 from limbeck.rollouts import Writers
 from limbeck.rollouts.revise import revise
 from limbeck.rollouts.written import Written
-from tests.rollouts.world import Script, chain
+from tests.rollouts.world import Script, chain, reads
+from tests.tiny import tiny_llama
 
 SIZE = 16
 IDS = TokenIds((2,), 0)
@@ -71,3 +73,27 @@ def test_answers_of_a_batch_have_room_of_their_own():
     assert found[0] == (5, 6, 10, 11, 12, 13, 14, 15)
     assert len(found[1]) <= 8
     assert found == [all_revised(chain(SIZE), chain(SIZE, t6=10), [answer], 8)[0] for answer in answers]
+
+
+def test_a_long_row_that_is_corrected_late_and_a_short_one_early_both_fit_the_context():
+    # 64 positions; 40 + 20 tokens and 4 + 20. The short one has 18 tokens to go, which the long one has not.
+    student, teacher = (tiny_llama(seed=seed, max_position_embeddings=64) for seed in (0, 1))
+    writers = Writers(student, reads(student), teacher, reads(teacher), TokenIds((), 0), 320)
+    rows = []
+    for name, size in (("long", 40), ("short", 4)):
+        prompt = tuple(range(10, 10 + size))
+        answer = tuple(range(60, 80))
+        rows.append(Written(name, prompt, (False,) * size).answered(prompt, answer, "student"))
+    options = {"tokenizer_or_ids": writers.ids, "sampling_temperature": 1.0, "top_p": 1.0, "vocabulary": 320}
+    found = revise(rows, [40, 4], writers=writers, room=20, seed=0, options=options)
+    assert [len(row.ids) for row in found] == [60, 24]
+
+
+def test_prompts_have_limits_of_their_own():
+    model = tiny_llama()
+    options = {"tokenizer_or_ids": TokenIds((), 0), "sampling_temperature": 0.0}
+    prompts, limits = [[5, 9, 20], [7], [40, 41]], [2, 6, 1]
+    free = sample(model, prompts, max_new_tokens=6, **options)
+    found = sample(model, prompts, max_new_tokens=limits, **options)
+    assert [one.ids for one in found] == [one.ids[:limit] for one, limit in zip(free, limits, strict=True)]
+    assert not any(one.stopped for one in found)
