@@ -21,6 +21,7 @@ from transformers import (
 from limbeck.core.errors import ModelError
 from limbeck.core.model_words import ModelWord, model_word
 from limbeck.core.models import (
+    check_config,
     check_weights,
     count_parameters,
     estimate_parameters,
@@ -355,3 +356,9 @@ def test_a_classifier_pads_as_its_tokenizer_does(pad_in_config, tmp_path):
 def test_an_encoder_that_finds_its_class_without_padding_keeps_its_configuration(tmp_path):
     save_model(tiny_classifier(pad_token_id=7), tiny_encoder_tokenizer(), tmp_path / "model")
     assert load_model(tmp_path / "model", "classifier").config.pad_token_id == 7
+
+
+def test_a_model_without_experts_or_attention_and_with_endless_positions_is_no_mistake():
+    check_config(LlamaConfig(num_experts=0, max_position_embeddings=-1), "model")
+    with pytest.raises(ModelError, match="num_experts must be at least 0, got -1"):
+        check_config(LlamaConfig(num_experts=-1), "model")

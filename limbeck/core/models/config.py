@@ -40,9 +40,11 @@ AUTO: dict[str, Any] = {
 }
 _MOST_LAYERS = 2000  # the deepest published have 1,000 (DeepNet); building 2,000 without memory takes 3 s
 _LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
-_SIZES = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads"),
-    *("max_position_embeddings", "head_dim", "num_experts", "num_local_experts", "num_experts_per_tok"),
+_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers")
+# None at all is right for some (a model without experts, or without attention).
+_COUNTS = (
+    *("intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim", *_LAYERS),
+    *("num_experts", "num_local_experts", "num_experts_per_tok"),
 )
 
 
@@ -72,6 +74,8 @@ def raw_config(path_or_id: str | Path) -> PreTrainedConfig:
         raise
     except Exception as error:  # whatever a library says of a file that a user gave
         raise ModelError(unreadable(word, error)) from error
+    if word.gguf_file and not config.architectures:
+        config.architectures = _writers(config.model_type)
     check_config(config, word.said)
     return config
 
@@ -84,13 +88,13 @@ def check_config(config: PreTrainedConfig, name: str) -> None:
     """
     text = config.get_text_config()
     problems = []
-    for field in dict.fromkeys((*_SIZES, *_LAYERS)):
+    for field in dict.fromkeys((*_SIZES, *_COUNTS)):
         value = getattr(text, field, None)
         if isinstance(value, bool) or not isinstance(value, int):
             continue
-        most = _MOST_LAYERS if field in _LAYERS else None
-        if value < 1 or (most is not None and value > most):
-            allowed = "at least 1" if most is None else f"from 1 to {most:,}"
+        least, most = int(field in _SIZES), _MOST_LAYERS if field in _LAYERS else None
+        if value < least or (most is not None and value > most):
+            allowed = f"at least {least}" if most is None else f"from {least} to {most:,}"
             problems.append(f"{field} must be {allowed}, got {value:,}")
     if problems:
         raise ModelError(
@@ -187,6 +191,15 @@ def check_kind(kind: str) -> None:
 def _named(task: str) -> set[str]:
     names = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").values()
     return {name for one in names for name in ([one] if isinstance(one, str) else one)}
+
+
+def _writers(model_type: str) -> list[str]:
+    """The class of this type that writes text: GGUF holds no other, and does not name it."""
+    for task in ("CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM"):
+        name = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").get(model_type)
+        if name is not None:
+            return [name if isinstance(name, str) else name[0]]
+    return []
 
 
 def _writes(name: str) -> bool:
