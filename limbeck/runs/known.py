@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as compute
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, ModelError, Problem
@@ -117,8 +118,16 @@ def kind_used(wanted: str, shape: Shape) -> ModelKind:
 
 
 def check_positions(rendered: Dataset, *shapes: Shape | None) -> None:
-    """Refuse rendered rows that are longer than one of the models can read."""
-    check_longest(max((len(ids) for ids in rendered["input_ids"]), default=0), *shapes)
+    """Refuse rendered rows that are longer, or hold higher token ids, than one of the models can read."""
+    ids = rendered.with_format("arrow")[:]["input_ids"]
+    check_longest(compute.max(compute.list_value_length(ids)).as_py() or 0, *shapes)
+    highest = compute.max(compute.list_flatten(ids)).as_py() or 0
+    for shape in shapes:
+        if shape is not None and highest >= shape.vocabulary:
+            raise ConfigError(
+                f"rows must hold ids below {shape.vocabulary:,}, the embedding of {shape.name}, got "
+                f"{highest:,}. Its tokenizer has more tokens than it: take the one it was saved with."
+            )
 
 
 def check_longest(longest: int, *shapes: Shape | None) -> None:

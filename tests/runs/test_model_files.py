@@ -167,3 +167,15 @@ def test_new_weights_need_a_configuration_and_no_weights(world, tmp_path):
     (folder / "model.safetensors").unlink()
     student = {"fresh": str(folder), "sizes": {"num_hidden_layers": 1}}
     assert planned(world, tmp_path, teacher=str(world / "teacher"), student=student).steps
+
+
+def test_tokens_beyond_the_embedding_are_refused_by_the_plan(world, tmp_path):
+    folder = broken(world, tmp_path)
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["cat"])  # a word of the rows
+    save_model(tiny_llama(vocab=len(tokenizer) - 1), tokenizer, folder)
+    with pytest.raises(UserError, match=r"rows must hold ids below .* got"):
+        make_plan(
+            resolve("sft", {"data": str(world / "texts.jsonl"), "student": str(folder), "max_length": 48}),
+            tmp_path / "run",
+        )
