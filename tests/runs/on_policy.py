@@ -17,7 +17,7 @@ INPUTS: Mapping[str, Mapping[str, Any]] = {
     "semantic_revision": WRITING | {"validation": 4, "validate_every": 1, "capacity": 8, "tolerance": -1.0},
     "taid": {},
     "ctkd": {},
-    "ddk": {"validation": 6, "update_every": 1},
+    "ddk": {"validation": 9, "update_every": 1},
 }
 """What makes every part of a recipe happen within a few steps."""
 

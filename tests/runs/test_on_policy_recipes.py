@@ -93,6 +93,6 @@ def test_a_plan_counts_what_is_written(world, tmp_path, name):
         else []
     )
     if name == "ddk":
-        assert "rows, 6 to watch, 4 held out" in plan.steps[0].what
+        assert "rows, 9 to watch, 4 held out" in plan.steps[0].what
     more, _ = make_plan(tiny_recipe(name, world), tmp_path)
     assert more.memory == plan.memory
