@@ -14,7 +14,9 @@ from limbeck.core.batch import Batch
 from limbeck.core.errors import Interrupted, NotFiniteError, RowError
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
+from limbeck.core.reader import Reader
 from limbeck.engine import Party, StepReport, train
+from limbeck.students import add_lora
 from tests.engine.world import Rows, student_party, teacher_answer
 
 
@@ -182,3 +184,32 @@ def test_parties_that_learn_side_by_side_ask_the_teacher_once(tmp_path):
     for party in (first, second):
         for one, other in zip(alone.model.parameters(), party.model.parameters(), strict=True):
             assert torch.equal(one, other)
+
+
+def adapted_party(**settings: object) -> Party:
+    """Adapters on a frozen model: nothing below the first one takes a gradient."""
+    party = student_party(max_steps=2, **settings)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = add_lora(party.model, r=2, alpha=4, dropout=0.0, target_modules="all-linear")
+    return replace(party, model=model, reader=Reader(model).probe())
+
+
+def test_recomputed_activations_give_adapters_on_frozen_embeddings_the_same_gradients(tmp_path):
+    parties = [adapted_party(gradient_checkpointing=recompute) for recompute in (False, True)]
+    for place, party in enumerate(parties):
+        train([party], Rows(), answer=teacher_answer, folder=tmp_path / str(place))
+    plain, recomputed = (dict(party.model.named_parameters()) for party in parties)
+    adapters = [name for name, weight in plain.items() if weight.requires_grad]
+    assert any("layers.0" in name for name in adapters)
+    for name in adapters:
+        torch.testing.assert_close(recomputed[name], plain[name], atol=1e-6, rtol=1e-5, msg=name)
+        assert "lora_B" not in name or plain[name].any(), name
+
+
+def test_mixed_precision_leaves_the_weights_and_moments_in_float32(tmp_path):
+    party, _ = trained(tmp_path / "mixed", bf16=True, max_steps=2)
+    plain, _ = trained(tmp_path / "plain", max_steps=2)
+    assert {weight.dtype for weight in party.model.parameters()} == {torch.float32}
+    difference = (weights(party) - weights(plain)).abs().max()
+    assert 0 < difference < 0.02  # two steps of at most 0.01
