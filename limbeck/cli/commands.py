@@ -11,6 +11,7 @@ from limbeck.cli.bars import Bars
 from limbeck.cli.consoles import plain_console
 from limbeck.cli.plans import plan_table, plan_totals
 from limbeck.cli.quiet import silence
+from limbeck.cli.rendering import preview_text
 from limbeck.cli.tables import comparison_table, result_table
 from limbeck.core.errors import RunFolderError
 from limbeck.runs.outset import Outset
@@ -34,8 +35,10 @@ def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
         from limbeck.runs.launch import finished_steps
         from limbeck.runs.plan import make_plan
 
-        made, _ = make_plan(resolved, folder.path, done=finished_steps(resolved, folder))
+        made, seen = make_plan(resolved, folder.path, done=finished_steps(resolved, folder))
     console.print(plan_table(made, console))
+    for one in next(iter(seen.samples.values()), ()):
+        console.print(preview_text(one, coloured=console.is_terminal, short=True), soft_wrap=True)
     console.print(plan_totals(made))
     try:
         folder.check(resolved.to_data(), overwrite=False)

@@ -4,15 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
+from limbeck.cli.consoles import plain_console
 from limbeck.cli.quiet import silence
 
 if TYPE_CHECKING:
     from limbeck.rows.preview import Preview
 
 _LEARNT = "bold green"
+_EDGE = 80  # characters shown of the beginning and the end of a long stretch
 
 
 def render_command(
@@ -51,22 +53,30 @@ def render_command(
     if as_json:
         print(json.dumps(_plain(shown, counts, notes), indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = plain_console()
     for one in shown:
         console.print(preview_text(one, coloured=console.is_terminal), soft_wrap=True)
-    said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if name != "learnt")
+    said = ", ".join(
+        f"{count:,} {name if count != 1 else name[:-1]}" for name, count in counts.items() if name != "learnt"
+    )
     console.print(f"{said}, {counts['learnt']:,} of them in the loss.", highlight=False)
     for note in notes:
-        console.print(note[:1].upper() + note[1:], highlight=False, markup=False, soft_wrap=True)
+        console.print(note[:1].upper() + note[1:], highlight=False, soft_wrap=True)
 
 
-def preview_text(one: "Preview", *, coloured: bool) -> RenderableType:
-    """An example under its name: what is in the loss in colour, or between marks."""
+def preview_text(one: "Preview", *, coloured: bool, short: bool = False) -> RenderableType:
+    """An example under its name: what is in the loss in colour, or between marks; `short`: not all of it."""
+    if short:
+        one = one._replace(stretches=[part._replace(text=_cropped(part.text)) for part in one.stretches])
     head = Text(f"{one.row_id}: {one.tokens:,} tokens, {one.learnt:,} in the loss\n", style="dim")
     if not coloured:
         return Text.assemble(head, one.marked, "\n")
     parts = [(part.text, _LEARNT if part.learnt else "") for part in one.stretches]
     return Text.assemble(head, *parts, "\n")
+
+
+def _cropped(text: str) -> str:
+    return text if len(text) <= 3 * _EDGE else f"{text[:_EDGE]} ... {text[-_EDGE:]}"
 
 
 def _plain(shown: "Sequence[Preview]", counts: Mapping[str, int], notes: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datasets import Dataset
 
 from limbeck.core.class_names import agreed_classes
 from limbeck.core.errors import ConfigError, ModelError, Problem
+from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_alignment import reads_foreign
@@ -19,8 +20,7 @@ from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.rows.aligned.pairs import Pair
-from limbeck.rows.forms import said_of_form
-from limbeck.rows.render import notes_of
+from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
 from limbeck.runs.collect import Problems
@@ -34,6 +34,7 @@ from limbeck.runs.measured_teachers import said_of_store
 from limbeck.runs.model_files import check_lora, check_models, notes_on_models
 from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
+from limbeck.runs.reading_notes import said_of_rows
 from limbeck.runs.readings import notes_on_reading
 from limbeck.runs.rollouts import check_rollouts
 from limbeck.runs.sources import (
@@ -74,6 +75,7 @@ class Survey:
         positions: of a capture, by its place: how many it keeps.
         ends: of a step that lets models write, by its place: sentence on the tokens that end an answer.
         notes: of a step, by its place: sentences on what it will do.
+        samples: of a step, by its place: the first rows as its model reads them.
         problems: all that is wrong.
         renderer: keeps what was rendered, for the steps.
     """
@@ -86,6 +88,7 @@ class Survey:
     positions: dict[int, int] = field(default_factory=dict)
     ends: dict[int, str] = field(default_factory=dict)
     notes: dict[int, list[str]] = field(default_factory=dict)
+    samples: dict[int, list[Preview]] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     renderer: Renderer = field(default_factory=Renderer)
 
@@ -396,13 +399,11 @@ class _Surveyor:
                 f"{len(rendered):,} rows ({other[0]}). Give both the same max_length and loss_on."
             )
 
-    def _note_form(self, place: int, rows: str, kind: str, shape: Shape, rendered: Dataset) -> None:
-        """Say in which form the rows are read, and what was cut, added or left out."""
-        notes = self.seen.notes.setdefault(place, [])
-        if kind in ("causal", "seq2seq"):
-            form = said_of_form(self.seen.rows[rows], self.known.tokenizer(shape))
-            notes += [form] if form else []
-        notes += [note[:1].upper() + note[1:] for note in notes_of(rendered)]
+    def _note_form(self, place: int, rows: str, kind: ModelKind, shape: Shape, rendered: Dataset) -> None:
+        notes, self.seen.samples[place] = said_of_rows(
+            self.seen.rows[rows], rendered, self.known.tokenizer(shape), kind
+        )
+        self.seen.notes.setdefault(place, []).extend(notes)
 
     def _check_vocabulary(self, place: int, student: Shape, teacher: Shape) -> None:
         note = self.known.shared(student, teacher)

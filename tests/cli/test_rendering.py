@@ -85,3 +85,5 @@ def test_the_plan_says_how_rows_are_read_and_what_is_cut(folder):
     assert any("chat: true in the load step writes them as two turns" in note for note in said)
     assert any(note.startswith("Answers cut at max_length") for note in said)
     assert any(note.startswith("Prompts given the separator") for note in said)
+    (first, _) = seen.samples[1]
+    assert first.marked.startswith("what ") and "⟦th" in first.marked
