@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.config import validate
-from limbeck.core.errors import ConfigError
+from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.outputs import Outputs
 from limbeck.core.positions import positions_of
@@ -21,14 +22,18 @@ from limbeck.core.training import TrainingSettings
 from limbeck.engine import hf_trainer
 from limbeck.engine.party import Party
 from limbeck.objectives.criterion import Criterion
+from limbeck.recipes.check import reads_teacher
+from limbeck.recipes.check_training import training_problems
 from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Term
+from limbeck.rows.aligned.views import writes_alike
 from limbeck.rows.load import load_rows
+from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of, render
 from limbeck.rows.rendering import LossOn
 from limbeck.runs.given import kept_rows, tokenizer_of
 from limbeck.runs.sources import rendering_of, training_source
-from limbeck.runs.terms import build_terms
+from limbeck.runs.terms import build_terms, try_term
 from limbeck.teachers import LocalTeacher, shared_vocabulary
 
 log = logging.getLogger("limbeck")
@@ -95,6 +100,7 @@ class DistilTrainer(hf_trainer.DistilTrainer):
             seed=args.seed,
         )
         self._rendering = rendering_of(self._step, _kind(student), task="default", label_names=())
+        self._teachers = own
         party, answer = _party(self._step, student, taught, (self._tokenizer, own), args)
         held_out = (
             {name: self._source_of(one) for name, one in eval_dataset.items()}
@@ -124,7 +130,16 @@ class DistilTrainer(hf_trainer.DistilTrainer):
 
     def _source_of(self, data: Any) -> Source:
         path = str(data) if isinstance(data, str | Path) else str(kept_rows(data, "train_dataset"))
-        rendered = render(load_rows(path), self._tokenizer, self._rendering)
+        rows = load_rows(path)
+        rendered = render(rows, self._tokenizer, self._rendering)
+        if self._teachers is not None and not writes_alike(self._tokenizer, self._teachers):
+            own = render(rows, self._teachers, self._rendering)
+            if own["input_ids"] != rendered["input_ids"]:
+                raise ConfigError(
+                    "teacher_processing_class must write rows as processing_class does, got another chat "
+                    "template: the teacher would read the student's format. Let each read its own with "
+                    "limbeck.run, or give the student's tokenizer for both."
+                )
         for note in notes_of(rendered):
             log.warning(note)
         return training_source(rendered, self._rendering, self._step, self._tokenizer, self._config)
@@ -146,7 +161,17 @@ def _step(student: Any, teacher: Any, objective: Any, **fields: Any) -> Train:
         "model_kind": kind,
         **fields,
     }
-    return validate(Train, {**given, "max_length": fields["max_length"] or _length(student, teacher)})
+    longest = _length(student, teacher)
+    step = validate(Train, {**given, "max_length": fields["max_length"] or min(_LONGEST, longest)})
+    problems = list(training_problems(step, "objective"))
+    if step.max_length > longest:
+        message = f"must be at most {longest}, the positions of the models, got {step.max_length}."
+        problems.append(Problem("max_length", message))
+    if teacher is None and reads_teacher(step):
+        problems.append(Problem("teacher", f"must be given, {', '.join(reads_teacher(step))} reads it."))
+    if problems:
+        raise ConfigError(problems)
+    return step
 
 
 def _party(
@@ -158,7 +183,14 @@ def _party(
         sizes = [one.config.get_text_config().vocab_size for one in (student, teacher)]
         vocabulary = shared_vocabulary(*tokenizers, *sizes).size
     widths = [one and one.config.get_text_config().hidden_size for one in (student, teacher)]
-    criterion = Criterion(build_terms(step.objective, student_width=widths[0], teacher_width=widths[1]))
+    terms = build_terms(step.objective, student_width=widths[0], teacher_width=widths[1], seed=step.seed)
+    for term in terms:
+        try_term(term, student_width=widths[0], teacher_width=widths[1] or widths[0])
+    criterion = Criterion(terms)
+    for model in (student, teacher) if step.packing and step.model_kind == "causal" else ():
+        if model is not None and not reads_packs(model, len(tokenizers[0])):
+            name = type(model).__name__
+            raise ConfigError(f"packing must be False: a {name} lets the rows of a pack see each other.")
     party = Party("student", student, Reader(student, vocabulary).probe(), criterion, TrainingSettings())
     if teacher is None:
         return party, None
@@ -188,5 +220,6 @@ def _kind(model: Any) -> ModelKind:
 
 
 def _length(*models: Any) -> int:
+    """The longest row that all can read."""
     limits = [positions_of(model.config) for model in models if model is not None]
-    return min([_LONGEST, *(limit for limit in limits if limit)])
+    return min([limit for limit in limits if limit], default=sys.maxsize)

@@ -82,7 +82,10 @@ def test_models_may_be_paths_and_a_saved_student_has_its_tokenizer(tmp_path: Pat
     ("changed", "message"),
     [
         ({"train_dataset": None}, "train_dataset must be given"),
-        ({"teacher": None}, "reads teacher_logits|answer must be given"),
+        ({"teacher": None}, "teacher: must be given, forward_kl reads it"),
+        ({"max_length": 4096}, "max_length: must be at most 256, the positions of the models, got 4096"),
+        ({"objective": {"name": "jsd", "beta": 2.0}}, "beta must lie"),
+        ({"objective": {"name": "forward_kl", "on": "student"}}, "on: "),
         ({"objective": "forward_lk"}, "forward_kl"),
         ({"model": tiny.tiny_bert(), "processing_class": TOKENIZER}, "must be causal or seq2seq"),
         ({"model": tiny.tiny_llama(seed=2), "processing_class": None}, "must come with its tokenizer"),
@@ -92,3 +95,23 @@ def test_models_may_be_paths_and_a_saved_student_has_its_tokenizer(tmp_path: Pat
 def test_what_does_not_go_together_is_refused(tmp_path: Path, changed, message: str) -> None:
     with pytest.raises(UserError, match=message):
         trainer(tmp_path, **changed)
+
+
+def test_a_teacher_with_another_chat_template_is_refused_where_it_would_read_the_students(
+    tmp_path: Path,
+) -> None:
+    turns = [{"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}]}
+             for text in tiny.TEXTS]  # fmt: skip
+    other = tiny.tiny_tokenizer()
+    other.chat_template = tiny.CHAT_TEMPLATE.replace("<|", "[").replace("|>", "]")
+    with pytest.raises(ConfigError, match="got another chat template"):
+        trainer(tmp_path, train_dataset=turns, teacher_processing_class=other)
+    trainer(tmp_path, train_dataset=ROWS, teacher_processing_class=other)  # plain text has no format
+    trainer(tmp_path, train_dataset=turns, teacher_processing_class=TOKENIZER)
+
+
+def test_packs_are_refused_for_models_that_let_their_rows_see_each_other(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("limbeck.runs.trainer.reads_packs", lambda model, vocabulary: False)
+    with pytest.raises(ConfigError, match="packing must be False: a LlamaForCausalLM lets the rows"):
+        trainer(tmp_path, packing=True)
+    trainer(tmp_path)
