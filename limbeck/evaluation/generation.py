@@ -1,6 +1,6 @@
 """What each subject writes when it continues held-out prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -162,7 +162,12 @@ def _judged(
     task = evidence.settings.task
     assert task is not None
     judge = TASKS[task]
-    prompts = [""] * len(texts.prompts) if evidence.settings.kind == "seq2seq" else texts.prompts
+    prompts = [""] * len(texts.prompts)
+    if evidence.settings.kind != "seq2seq":
+        prompts = [
+            _with_what_precedes(prompt, evidence.rows.get(evidence.row_id(row), {}))
+            for prompt, row in zip(texts.prompts, texts.rows, strict=True)
+        ]
     passed = {
         name: np.array(
             [
@@ -204,6 +209,13 @@ def _judged(
         ]
         told["null"] = {"text": judge.null, "passed": rows.mean(passes)}
     return {"task": told, "comparisons": comparisons}
+
+
+def _with_what_precedes(prompt: str, row: Mapping[str, Any]) -> str:
+    """A window's prompt with the text before it: a judge of a text must not take a window for its start."""
+    text = row.get("text")
+    place = text.find(prompt) if isinstance(text, str) else -1
+    return prompt if place < 0 else str(text)[:place] + prompt
 
 
 def _hold_against_teacher(

@@ -20,7 +20,7 @@ class Prompt:
     """One held-out prompt.
 
     Attributes:
-        row: id of its row.
+        row: id of its row, or `id#k` of a later window of it.
         ids: tokens the models read.
         reference: tokens that follow in the held-out row.
         is_cut: whether it is the beginning of a row that is learnt whole.
@@ -37,20 +37,21 @@ def held_out_prompts(evidence: Evidence) -> list[Prompt]:
 
     A causal row's prompt is what comes before its first learnt token. A row that is learnt whole
     (plain text) is cut after `prompt_tokens` tokens, or in the middle if it is shorter than twice
-    that. A seq2seq row's prompt is the encoder's input. Only the start of a long text is used.
+    that. Of a long text one of its windows is drawn, so that prompts are of all its parts and not of
+    beginnings alone. A seq2seq row's prompt is the encoder's input.
     """
     settings = evidence.settings
     order = generator(settings.seed, "prompts").permutation(len(evidence.source)).tolist()
-    found: list[Prompt] = []
+    found: dict[str, Prompt] = {}
     for start in range(0, len(order), _READ_AT_ONCE):
         batch = evidence.source.batch(order[start : start + _READ_AT_ONCE])
-        if settings.kind == "seq2seq":
-            found += _of_encoder(batch)
-        else:
-            found += _of_text(batch, evidence)
+        read = _of_encoder(batch) if settings.kind == "seq2seq" else _of_text(batch, evidence)
+        for prompt in read:
+            # Windows come in random order: the first of a row is a random one of them.
+            found.setdefault(evidence.row_id(prompt.row), prompt)
         if len(found) >= settings.prompts:
             break
-    return found[: settings.prompts]
+    return list(found.values())[: settings.prompts]
 
 
 def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Evidence) -> list[Prompt]:
@@ -99,7 +100,8 @@ def _of_text(batch: Batch, evidence: Evidence) -> list[Prompt]:
     found = []
     for row, names in enumerate(batch.row_ids):
         for part, name in enumerate(names):
-            if name not in evidence.rows:  # `id#k`: a later window of a long text
+            is_window = name not in evidence.rows  # `id#k`
+            if is_window and "text" not in evidence.rows.get(evidence.row_id(name), {}):
                 continue
             inside = np.flatnonzero(segment[row] == part)
             learnt = inside[targets[row][inside] != IGNORE]

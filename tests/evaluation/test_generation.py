@@ -32,7 +32,19 @@ def test_plain_text_is_cut_after_the_prompt_tokens_or_in_the_middle():
     assert (short.ids, short.reference) == ([2, 3, 4, 5, 6], [7, 8, 9, 10, 11])
 
 
-def test_later_windows_of_a_text_are_no_prompts():
+def test_one_window_of_a_long_text_is_drawn_as_its_prompt():
+    source = Texts(texts(4))
+    source.ids = ["a", "a#1", "a#2", "a#3"]
+    rows = {"a": {"id": "a", "text": "x"}}
+    drawn = set()
+    for seed in range(12):
+        found = held_out_prompts(Evidence([], source, rows, settings("causal", "generation", seed=seed)))
+        assert len(found) == 1
+        drawn.add(found[0].row)
+    assert drawn == {"a", "a#1", "a#2", "a#3"}
+
+
+def test_later_windows_of_anything_but_text_are_no_prompts():
     source = Texts(texts(2))
     source.ids = ["a", "a#1"]
     found = held_out_prompts(Evidence([], source, {"a": {"id": "a"}}, settings("causal", "generation")))
