@@ -21,6 +21,11 @@ LEVEL = 0.95
 
 _TAIL = (1 - LEVEL) / 2
 _FEWER = 5  # the studentised tails are taken at (1 - 5 / rows) of 2.5 %: quantiles of few rows are too near
+_FEW_ROWS = 10
+_FARTHEST = {
+    True: 2.0,
+    False: 4.0,
+}  # times t, of the tails: over few rows a draw's own error can be next to 0
 _FEWEST_DRAWS = 400  # below, the tail of the studentised draws is noise, and with so many rows t is enough
 _NO_SCATTER = 1e-9
 
@@ -67,11 +72,13 @@ def studentised(
     error = max(math.sqrt((rows - 1) / rows * float(((without - without.mean()) ** 2).sum())), linear)
     effective = float(weights.sum() ** 2 / (weights**2).sum())
     freedom = max(1.0, min(effective - 1, informative - 1))
-    half = float(t.ppf(1 - _TAIL, freedom)) * error
-    low, high = value - half, value + half
+    quantile = float(t.ppf(1 - _TAIL, freedom))
+    low, high = value - quantile * error, value + quantile * error
     tails = _studentised_tails(parts, statistic, gradient, draws, value, linear, rows, effective)
     if tails is not None:
-        low, high = min(low, value - tails[1] * error), max(high, value - tails[0] * error)
+        farthest = _FARTHEST[effective < _FEW_ROWS] * quantile
+        low = min(low, value - min(tails[1], farthest) * error)
+        high = max(high, value - max(tails[0], -farthest) * error)
     return [low, high]
 
 
