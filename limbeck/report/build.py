@@ -9,17 +9,19 @@ from markupsafe import Markup, escape
 
 from limbeck.core.files import write_text
 from limbeck.report.comparison import comparison_section
-from limbeck.report.headline import comparisons, gap_closed, headline, how_many
+from limbeck.report.headline import comparisons, how_many
 from limbeck.report.loyalty import loyalty
 from limbeck.report.plots import calibration_figure, loss_figure, slice_figure
 from limbeck.report.record import Record, read_run
+from limbeck.report.samples import samples
 from limbeck.report.story import limits, story
 from limbeck.report.table import main_table
+from limbeck.report.training import environment, objective, steps_table
+from limbeck.report.verdict import facts, findings, lead, next_steps
 from limbeck.report.watched import watched_figures, watched_verdicts
-from limbeck.report.words import count, duration, listed, percent
+from limbeck.report.words import count, listed, percent
 
 _HERE = Path(__file__).parent
-_TITLE_LENGTH = 70
 _AUTO = {
     "causal": ("AutoModelForCausalLM", "text-generation"),
     "seq2seq": ("AutoModelForSeq2SeqLM", "text2text-generation"),
@@ -29,7 +31,7 @@ _AUTO = {
 _SLICE_NAMES = {
     "position": "position in the row, tokens",
     "teacher_entropy": "entropy of the teacher, nats",
-    "row_length": "learnt tokens of the row",
+    "row_length": "tokens of the row in the loss",
 }
 
 
@@ -49,6 +51,7 @@ def build_report(run_folder: Path) -> Path:
     pages = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
     pages.filters["code"] = _code
     pages.filters["breaks"] = _breaks
+    pages.filters["unbroken"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     page = pages.get_template("page.html").render(**shared, **_page(record))
     cards = Environment(loader=FileSystemLoader(_HERE), trim_blocks=True)  # Markdown: nothing to escape
     card = cards.get_template("card.md").render(**shared, **_card(record))
@@ -62,7 +65,10 @@ def _shared(record: Record) -> dict[str, Any]:
     compared = comparisons(record)
     return {
         "name": record.name,
-        "headline": headline(record),
+        "lead": lead(record),
+        "facts": facts(record),
+        "findings": findings(record),
+        "next_steps": next_steps(record),
         "comparisons": compared,
         "how_many": how_many(compared),
         "subjects": record.subjects,
@@ -74,10 +80,8 @@ def _shared(record: Record) -> dict[str, Any]:
 
 def _page(record: Record) -> dict[str, Any]:
     generation, machine = record.metric("generation"), record.metric("speed").get("machine", {})
-    steps = record.steps
     return {
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        "gap": gap_closed(record),
         "comparison": comparison_section(record.comparison),
         "last": _last_evaluation(record),
         "unit": "examples" if record.evaluation.get("kind") == "classifier" else "tokens",
@@ -93,32 +97,26 @@ def _page(record: Record) -> dict[str, Any]:
         "slices": _slices(record),
         "follows": _follows(record),
         "calibration": _calibration(record),
-        "samples": [sample | {"title": _title(sample["prompt"])} for sample in generation.get("samples", [])],
+        "samples": samples(generation.get("samples", [])),
         "max_new_tokens": generation.get("max_new_tokens"),
         "watched": watched_figures(record.watched),
         "hacking": watched_verdicts(record.watched),
         "losses": [
-            {"svg": Markup(loss_figure(lines, name)), "caption": _loss_caption(name, lines)}
+            {
+                "svg": Markup(loss_figure(lines, name, objective(record, name))),
+                "caption": _loss_caption(name, lines, objective(record, name)),
+            }
             for name, lines in record.curves.items()
             if any(line.get("loss") is not None for line in lines)
         ],
-        "steps": [
-            {
-                "kind": step.get("kind", ""),
-                "out": step.get("out", ""),
-                "time": duration(step["seconds"]) if step.get("seconds") is not None else "",
-                "tokens": count(step["tokens"]) if step.get("tokens") else "",
-            }
-            for step in steps
-        ],
-        "total": duration(sum(step.get("seconds") or 0 for step in steps)) if steps else "",
-        "notes": [f"{step.get('out')}: {note}" for step in steps for note in step.get("notes") or []],
+        "steps": steps_table(record),
+        "notes": [f"{step.get('out')}: {note}" for step in record.steps for note in step.get("notes") or []],
         "definitions": [
             (name, metric["definition"])
             for name, metric in record.evaluation.get("metrics", {}).items()
             if metric.get("definition")
         ],
-        "versions": _flat(record.versions),
+        "versions": environment(record.versions),
         "recipe": record.recipe_text,
     }
 
@@ -163,7 +161,7 @@ def _slices(record: Record) -> list[dict[str, Any]]:
         sizes = ", ".join(f"{entry['slice']}: {entry['top1_agreement']['n']:,}" for entry in entries)
         name = _SLICE_NAMES.get(what, what)
         agreement = slice_figure(
-            of_subject, "top1_agreement", xlabel=name, ylabel="same likeliest token, %", scale=100
+            of_subject, "top1_agreement", xlabel=name, ylabel="top-1 agreement, %", scale=100
         )
         divergence = slice_figure(
             of_subject, "forward_kl", xlabel=name, ylabel="KL(teacher ‖ model), nats", scale=1
@@ -185,8 +183,8 @@ def _follows(record: Record) -> str:
     if right is None or wrong is None:
         return ""
     return (
-        f"Where the teacher's likeliest token is the right one, the student has the same in {percent(right)} "
-        f"of positions; where it is wrong, in {percent(wrong)}."
+        f"Where the teacher's top-1 prediction is right, the student's matches it on {percent(right)} of "
+        f"tokens; where it is wrong, on {percent(wrong)}."
     )
 
 
@@ -197,25 +195,20 @@ def _calibration(record: Record) -> dict[str, Any] | None:
         return None
     errors = listed([f"{name} {percent(subjects[name]['ece']['value'])}" for name in curves])
     caption = (
-        "Share right by confidence, in 15 bins. On the dotted line, confidence is what it says; below it, "
+        "Accuracy by confidence, in 15 bins. On the dotted line, confidence is what it says; below it, "
         f"the model is too sure of itself. Mean distance from the line (ECE): {errors}."
     )
     return {"svg": Markup(calibration_figure(curves)), "caption": caption}
 
 
-def _loss_caption(name: str, lines: list[dict[str, Any]]) -> str:
+def _loss_caption(name: str, lines: list[dict[str, Any]], minimised: str) -> str:
     first, last = lines[0], lines[-1]
     speed = f", {count(last['tokens_per_second'])} tokens/s" if last.get("tokens_per_second") else ""
     tokens = f", {count(last['tokens'])} tokens" if last.get("tokens") else ""
     return (
-        f"{name}: loss {first['loss']:.3g} at step {first['step']}, {last['loss']:.3g} at step "
-        f"{last['step']} of {last.get('of', last['step'])}{tokens}{speed}. Strong line: running mean."
+        f"{name}: {minimised or 'loss'} {first['loss']:.3g} at step {first['step']}, {last['loss']:.3g} at "
+        f"step {last['step']} of {last.get('of', last['step'])}{tokens}{speed}. Strong line: running mean."
     )
-
-
-def _title(prompt: str) -> str:
-    line = " ".join(prompt.split())
-    return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1] + "…"
 
 
 def _code(sentence: str) -> Markup:
@@ -238,14 +231,3 @@ def _machine(machine: dict[str, Any]) -> str:
         if machine.get("device") == "CPU"
         else ""
     )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{name} ")
-        elif value not in (None, [], ""):
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found.append((f"{prefix}{name}", text))
-    return found

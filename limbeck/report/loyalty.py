@@ -10,7 +10,7 @@ from limbeck.report.words import between, number, percent
 _Show = Callable[[float], str]
 
 _OF_TOKENS: tuple[tuple[str, str, _Show], ...] = (
-    ("Same likeliest token ↑", "top1_agreement", percent),
+    ("Top-1 agreement ↑", "top1_agreement", percent),
     ("KL(teacher ‖ model), nats ↓", "forward_kl", number),
     ("Jensen-Shannon distance, 0 to 1 ↓", "js_distance", number),
 )

@@ -8,8 +8,8 @@ from limbeck.report.drawing import COLOURS, INK, MARKS, figure, labelled, legend
 _MOST_POINTS = 200
 
 
-def loss_figure(lines: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Loss by optimizer step of one train step: every logged value faint, their running mean strong."""
+def loss_figure(lines: Sequence[Mapping[str, Any]], name: str, minimised: str) -> str:
+    """Loss by optimizer step of one train step: logged values faint, their running mean strong."""
     steps = [line["step"] for line in lines if line.get("loss") is not None]
     losses = [float(line["loss"]) for line in lines if line.get("loss") is not None]
     every = max(1, len(steps) // _MOST_POINTS)
@@ -19,8 +19,13 @@ def loss_figure(lines: Sequence[Mapping[str, Any]], name: str) -> str:
         axes.plot(steps[::every], losses[::every], color=COLOURS[1], alpha=0.3, linewidth=1)
         axes.plot(steps[::every], smooth[::every], color=COLOURS[1], linewidth=2)
         axes.set_xlabel("optimizer step")
-        axes.set_ylabel("loss")
-    return labelled(done, f"Loss of {name} by optimizer step")
+        axes.set_ylabel(minimised or "loss")
+    return labelled(
+        done,
+        f"Loss of {name} ({minimised}) by optimizer step"
+        if minimised
+        else f"Loss of {name} by optimizer step",
+    )
 
 
 def slice_figure(
@@ -57,7 +62,7 @@ def slice_figure(
 
 
 def calibration_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Share right by confidence, one line a subject, against the diagonal of perfect calibration."""
+    """Accuracy by confidence, one line a subject, against the diagonal of perfect calibration."""
     with figure("calibration") as (axes, done):
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         for place, (name, curve) in enumerate(curves.items()):
@@ -72,6 +77,6 @@ def calibration_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_xlabel("confidence")
-        axes.set_ylabel("share right")
+        axes.set_ylabel("accuracy")
         legend_above(axes, len(curves))
-    return labelled(done, "Share right by confidence")
+    return labelled(done, "Accuracy by confidence")

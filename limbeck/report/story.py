@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from limbeck.core.measures import MEASURES
 from limbeck.report.record import Record
+from limbeck.report.verdict import findings, gap_closed, leading_measure
 from limbeck.report.words import count, duration, listed
 
 LIMITS = {
-    "causal": "It writes text that reads well and may be false; check what it says before you rely on it.",
-    "seq2seq": "It writes text that reads well and may be false; check what it says before you rely on it.",
-    "classifier": "It knows the classes it was trained on, and gives one of them to any text.",
+    "causal": "Whether what it writes is true was not measured.",
+    "seq2seq": "Whether what it writes is true was not measured.",
+    "classifier": "It gives one of its classes to any text, also to one that belongs to none.",
     "encoder": "Its embeddings are compared with the teacher's only on text like the held-out rows.",
 }
 
@@ -30,18 +32,22 @@ def story(record: Record) -> list[str]:
 
 
 def limits(record: Record) -> list[str]:
-    """What the numbers do not show."""
-    found = [LIMITS[record.evaluation["kind"]]] if record.evaluation.get("kind") in LIMITS else []
+    """What was measured against the student, and what the numbers do not show."""
+    found = [entry["text"] for entry in findings(record)]
+    measure = leading_measure(record)
+    gap = None if measure is None else gap_closed(record, measure)
+    if measure is not None and gap is not None and gap < 1:
+        left = f"{100 * (1 - max(gap, 0)):.0f} % of the gap to its teacher is left"
+        found.append(f"{left} in {MEASURES[measure].label}.")
+    found += [LIMITS[record.evaluation["kind"]]] if record.evaluation.get("kind") in LIMITS else []
     if record.evaluation:
         rows = record.evaluation["data"]["rows"]
         found.append(f"The numbers are for {rows} held-out rows of the same source as the training rows.")
-        found.append(
-            "The intervals show which rows were held out by chance; they do not show the training seed."
-        )
+        found.append("The intervals are over rows; how much another training seed changes is not in them.")
     if record.named("teacher") is not None:
-        found.append("It learnt from its teacher, errors and leanings included.")
+        found.append("It was trained on its teacher's output, errors and biases included.")
     if record.evaluation and record.named("baseline") is None:
-        found.append("No baseline was trained, so the gain over training without a teacher is not known.")
+        found.append("No baseline was trained, so what the teacher contributed is not known.")
     return found
 
 

@@ -37,6 +37,11 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def gigabytes(value: float) -> str:
+    """Bytes as GB or MB."""
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
 def duration(seconds: float) -> str:
     """1 h 5 min, 3 min 12 s, 4.2 s."""
     if seconds >= _HOUR:

@@ -1,11 +1,14 @@
 """Runs the steps of a recipe in order: a finished one is reused, an unfinished one goes on."""
 
+import resource
 import shutil
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from datasets import Dataset
 
 from limbeck.core.errors import Interrupted
@@ -49,8 +52,11 @@ def execute(
     rows: Mapping[str, Dataset],
     progress: Progress,
     renderer: Renderer | None = None,
+    planned: Sequence[float | None] = (),
 ) -> None:
     """Bring every step to its end, then write what belongs to the whole run.
+
+    `planned`: seconds of each step by the plan, for the report.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the same call goes on where it stopped.
@@ -68,26 +74,52 @@ def execute(
                 write_versions(run.path, recipe)
             worked = True
             folder = run.step(place, step)
-            _work(place, step, mark, Work(recipe, place, run, folder, progress, stage, rows, renderer))
+            _work(
+                place,
+                step,
+                mark,
+                Work(recipe, place, run, folder, progress, stage, rows, renderer),
+                planned[place] if planned else None,
+            )
         if ranks.is_main() and (worked or not _is_complete(recipe, run)):
             _complete(recipe, run)
         ranks.wait()
 
 
-def _work(place: int, step: Step, mark: Mark, work: Work) -> None:
+def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None) -> None:
     if ranks.is_main():
         work.run.begin(place, step, mark)
         work.progress.begun(work.stage)
     ranks.wait()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     made = _STEPS[type(step)](step, work)
     seconds = time.perf_counter() - started if made.seconds is None else made.seconds
     if ranks.is_main():
-        done = Done(mark.value, mark.reads, step.kind, step.out, round(seconds, 3), made.tokens, made.notes)
+        done = Done(
+            mark.value,
+            mark.reads,
+            step.kind,
+            step.out,
+            round(seconds, 3),
+            made.tokens,
+            made.notes,
+            planned=None if planned is None else round(planned, 1),
+            peak_memory=_peak_memory(),
+        )
         work.run.finish(place, step, done)
         work.run.tidy(place, step)
         work.progress.finished(work.stage, seconds)
     ranks.wait()
+
+
+def _peak_memory() -> int:
+    """Bytes at most: on a GPU of this step, else of the process so far."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)  # macOS counts bytes, Linux KiB
 
 
 def _complete(recipe: Recipe, run: RunFolder) -> None:

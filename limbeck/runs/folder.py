@@ -48,6 +48,9 @@ class Done:
         seconds: it took, interruptions left out.
         tokens: read in training, or written by a teacher.
         notes: sentences for the report (what was cut, left out, initialised).
+        planned: seconds that the plan gave it; None where it could not say.
+        peak_memory: bytes that the process held at most up to the end of the step (on a GPU: that the step
+            held there).
     """
 
     fingerprint: str
@@ -57,6 +60,8 @@ class Done:
     seconds: float
     tokens: int = 0
     notes: tuple[str, ...] = ()
+    planned: float | None = None
+    peak_memory: int = 0
 
 
 class RunFolder:

@@ -111,7 +111,15 @@ def run(
             folder.write_template_date(day)
             progress.planned(plan)
         ranks.wait()
-        execute(resolved, folder, marks, rows=seen.rows, progress=progress, renderer=seen.renderer)
+        execute(
+            resolved,
+            folder,
+            marks,
+            rows=seen.rows,
+            progress=progress,
+            renderer=seen.renderer,
+            planned=[step.seconds for step in plan.steps],
+        )
     return Run(folder.path, resolved)
 
 

@@ -159,27 +159,136 @@ def test_what_models_wrote_is_escaped(run):
     assert "&lt;/pre&gt;x" in page and "a &amp; b" in page
 
 
-def test_the_best_of_student_and_baseline_is_marked_and_the_teacher_never(run):
+def test_the_winner_is_marked_where_its_comparison_is_decided_and_the_teacher_never(run):
+    # Bits per byte: the student won; agreement: it lost.
     page = build_report(run).read_text()
-    assert re.findall(r'class="best">([\d.]+ ?%?)', page)[:2] == ["1.25", "62.5 %"]
+    assert re.findall(r'class="best">([\d.]+ ?%?)', page)[:2] == ["1.25", "60.0 %"]
 
 
 def test_wins_losses_and_the_gap_are_all_said(run):
-    page = build_report(run).read_text()
-    assert "With 25.0 % of the teacher&#39;s parameters" in page
-    assert "The student is better than the baseline in bits per byte" in page
-    assert "The student is worse than the baseline in agreement" in page
-    assert "closes 50.0 % of the gap" in page
+    page = build_report(run).read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "closes 50 % of the gap between the baseline (no teacher) and the teacher" in page
+    assert "25.0 % of the teacher&#39;s parameters (1 M of 4 M)" in page
+    assert '<li class="better">The student beats the baseline on bits per byte' in page
+    assert '<li class="worse">The student is worse than the baseline on top-1 agreement' in page
+    assert "2 comparisons at 95 %, not corrected for their number" in page
+
+
+def with_bits(student, verdict):
+    changed = copy.deepcopy(EVALUATION)
+    changed["metrics"]["perplexity"]["subjects"]["student"]["bits_per_byte"] = estimate(student)
+    changed["metrics"]["perplexity"]["comparisons"] = [comparison("bits_per_byte", student - 1.5, verdict)]
+    return changed
 
 
 def test_a_student_behind_its_baseline_is_called_so(run):
-    lost = copy.deepcopy(EVALUATION)
-    lost["metrics"]["perplexity"]["subjects"]["student"]["bits_per_byte"] = estimate(1.75)
-    lost["metrics"]["perplexity"]["comparisons"] = [comparison("bits_per_byte", 0.25, "worse")]
-    (run / "evaluation.json").write_text(json.dumps(lost))
+    (run / "evaluation.json").write_text(json.dumps(with_bits(1.75, "worse")))
     page = build_report(run).read_text()
-    assert "The student is worse than the baseline in bits per byte" in page
-    assert "it lies 50.0 % of the gap to the teacher behind the baseline" in page
+    assert "The student is worse than the baseline (no teacher) (bits per byte: student 1.75" in page
+
+
+def test_a_difference_too_small_to_matter_is_grey_however_sure_it_is(run):
+    # 1.49 of a way from 1.5 to 1.0 is 2 % of it.
+    (run / "evaluation.json").write_text(json.dumps(with_bits(1.49, "better")))
+    page = build_report(run).read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "the teacher made no difference that matters" in page
+    assert '<li class="undecided">The student is ahead of the baseline by too little to matter (2.0 %' in page
+    assert 'class="best">1.49' not in page
+
+
+def test_too_few_rows_are_called_too_few(run):
+    few = with_bits(1.25, "undecided")
+    few["metrics"]["perplexity"]["comparisons"][0]["difference"]["rows"] = 5
+    (run / "evaluation.json").write_text(json.dumps(few))
+    page = build_report(run).read_text()
+    assert "5 rows are too few to tell the student from the baseline on bits per byte" in page
+    assert "Hold out more rows: 7 are too few for any verdict." in page
+
+
+def generation(repetition, *, passed=0.5):
+    return {
+        "max_new_tokens": 9,
+        "reference_repetition": estimate(0.05),
+        "task": {"name": "python_syntax", "rule": "R.", "null": {"text": "x", "passed": estimate(0.25)}},
+        "subjects": {
+            name: {
+                "repetition": estimate(repetition, repetition - 0.1, repetition + 0.1),
+                "task": estimate(passed), "stopped": estimate(0.0), "length": estimate(96.0),
+            }
+            for name in ("teacher", "student", "baseline")
+        },
+        "samples": [],
+        "comparisons": [],
+    }  # fmt: skip
+
+
+def test_a_student_that_repeats_itself_is_red_and_rows_that_say_nothing_are_left_out(run):
+    looping = copy.deepcopy(EVALUATION)
+    looping["metrics"]["generation"] = generation(0.8)
+    (run / "evaluation.json").write_text(json.dumps(looping))
+    page = build_report(run).read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert '<li class="worse">The student repeats itself: 80.0 % of the four-token sequences' in page
+    assert 'class="bad">80.0 %' in page and "The same by a constant text" in page and "25.0 %" in page
+    assert "Stopped at EOS" not in page and "Length, tokens" not in page
+    card = (run / "README.md").read_text()
+    assert "repeats itself" in card.split("## Limits")[1] and "50 % of the gap to its teacher is left" in card
+    looping["metrics"]["generation"] = generation(0.1)
+    (run / "evaluation.json").write_text(json.dumps(looping))
+    assert "repeats itself" not in build_report(run).read_text()
+
+
+def test_a_teacher_below_chance_is_red(tmp_path):
+    classes = [{"class": name, "n": 4, "precision": 0.0, "recall": 0.0, "f1": 0.0} for name in "abc"]
+    subjects = {
+        "teacher": {"accuracy": estimate(0.02), "classes": classes},
+        "student": {"accuracy": estimate(0.5)},
+    }
+    metrics = {"classification": {"subjects": subjects}}
+    (tmp_path / "evaluation.json").write_text(
+        json.dumps(EVALUATION | {"kind": "classifier", "metrics": metrics})
+    )
+    page = build_report(tmp_path).read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert '<li class="worse">The teacher is below chance: accuracy 2.0 % over 3 classes' in page
+    assert 'class="bad">2.0 %' in page and "in the order of the labels" in page
+
+
+def test_a_loss_that_falls_at_the_end_asks_for_more_training(run):
+    def page(losses):
+        lines = (json.dumps(LINE | {"step": at, "loss": loss}) for at, loss in enumerate(losses, 1))
+        (run / "metrics.jsonl").write_text("\n".join(lines))
+        return build_report(run).read_text()
+
+    noise = [0.01 * (-1) ** at for at in range(100)]
+    assert "The loss was still falling" in page([5 - 0.02 * at + noise[at] for at in range(100)])
+    assert "The loss was still falling" not in page([2 + noise[at] for at in range(100)])
+
+
+def test_the_run_is_told_in_words(run):
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["steps"][0]["train"]["objective"] = [
+        {"name": "forward_kl", "weight": 0.5}, {"name": "cross_entropy", "weight": 0.5},
+    ]  # fmt: skip
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (run / "metrics.jsonl").write_text(json.dumps(LINE | {"learning_rate": 0.001}))
+    (run / "versions.json").write_text(
+        json.dumps({
+            "limbeck": "0.1.0", "python": "3.11.7", "packages": {"torch": "2.13.0"},
+            "machine": {"processor": "P", "cores": 2, "memory": 25_276_502_016},
+            "command": ["/x/limbeck", "run", "word_kd"], "seeds": {"a": 0, "b": 0},
+            "started": "2026-11-28T09:00:00+00:00",
+        })
+    )  # fmt: skip
+    done = run / "steps" / "0-train-student" / "done.json"
+    done.write_text(
+        json.dumps(json.loads(done.read_text()) | {"planned": 50.0, "peak_memory": 1_500_000_000})
+    )
+    page = build_report(run).read_text()
+    for text in (
+        "0.5 forward_kl + 0.5 cross_entropy 2.5 at step 1", "limbeck 0.1.0, Python 3.11.7, torch 2.13.0",
+        "P, 2 cores, 25.3 GB of memory", "limbeck run word_kd", "2026-11-28 09:00:00 UTC",
+        "<td>1 min 12 s</td><td>50.0 s</td><td>1</td><td>640</td><td>0.001</td><td>1.5 GB</td>",
+    ):  # fmt: skip
+        assert text in page
 
 
 def test_sections_without_data_are_left_out(tmp_path):
@@ -219,6 +328,7 @@ def test_other_kinds_of_model_have_their_own_lines(tmp_path, kind, metrics, show
     (tmp_path / "evaluation.json").write_text(json.dumps(EVALUATION | {"kind": kind, "metrics": metrics}))
     page = build_report(tmp_path).read_text()
     parsed(page)
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
     assert all(text in page for text in shown), shown
 
 
