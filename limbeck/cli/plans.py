@@ -36,7 +36,8 @@ def plan_totals(plan: "Plan") -> Text:
     return Text(
         f"\nneeds {size_of(plan.disk) or 'no'} disk at most ({size_of(plan.free_disk)} free), "
         f"{size_of(plan.memory) or 'little'} memory ({size_of(plan.free_memory)} free on {plan.device}), "
-        f"about {time}; memory and time are rough estimates.\nDry run: nothing was executed."
+        f"about {time} if nothing else runs here; memory and time are rough estimates.\n"
+        "Dry run: nothing was executed."
     )
 
 

@@ -1,10 +1,10 @@
 """What a run will do and need: computed from configurations and data alone, nothing is spent."""
 
+import math
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 
 import psutil
 import torch
@@ -18,6 +18,7 @@ from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
+from limbeck.runs.rates import Rates, machine_rates
 from limbeck.runs.rollouts import written_by
 from limbeck.runs.sources import ENTRIES
 from limbeck.runs.stores import predicted_bytes
@@ -30,8 +31,7 @@ _ACTIVATIONS = 24  # numbers a token, layer and width unit keeps for the backwar
 _FORWARD, _BACKWARD = 2, 4  # floating point operations a weight and token
 # Writing is bound by reading the weights once a token and batch, several times slower than a product.
 _WRITING = 4 * _FORWARD
-_EFFICIENCY = 0.4  # of a large matrix product, which small models and everything around it reach
-_PRODUCT = 512  # width of the matrices that are timed
+_BESIDE = 2.0  # seconds an evaluated model costs beside that: loading, timing, intervals
 _SPARE = 0.05  # of the disk, left free
 
 
@@ -99,8 +99,8 @@ def make_plan(
         UserError: all that is wrong, in one go.
     """
     seen = survey(recipe, tell)
-    speed = _operations_per_second()
-    planned = (_planned(place, step, seen, speed) for place, step in enumerate(recipe.steps))
+    rates = machine_rates()
+    planned = (_planned(place, step, seen, rates) for place, step in enumerate(recipe.steps))
     steps = tuple(_finished(step) if step.place in done else step for step in planned)
     device, free_memory = _device()
     free_disk = _free(out)
@@ -160,7 +160,7 @@ def _finished(step: PlannedStep) -> PlannedStep:
     return replace(step, memory=None, disk=0, seconds=0.0, is_done=True)
 
 
-def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
+def _planned(place: int, step: Step, seen: Survey, rates: Rates) -> PlannedStep:
     if isinstance(step, Load):
         parts = [seen.rows.get(f"{step.out}.{part}") for part in PARTS]
         sizes = [0 if part is None else len(part) for part in parts]
@@ -171,16 +171,16 @@ def _planned(place: int, step: Step, seen: Survey, speed: float) -> PlannedStep:
             place, "load", step.out, what, rows=sum(sizes), disk=stored, notes=_notes(place, seen)
         )
     if isinstance(step, Build):
-        return _planned_build(place, step, seen, speed)
+        return _planned_build(place, step, seen, rates)
     if isinstance(step, Generate):
-        return _planned_generation(place, step, seen, speed)
+        return _planned_generation(place, step, seen, rates)
     if isinstance(step, Capture):
-        return _planned_capture(place, step, seen, speed)
+        return _planned_capture(place, step, seen, rates)
     if isinstance(step, Train):
-        return _planned_training(place, step, seen, speed)
+        return _planned_training(place, step, seen, rates)
     if isinstance(step, Compare):
         return PlannedStep(place, "compare", step.out, " and ".join(step.evaluations), seconds=0.0)
-    return _planned_evaluation(place, step, seen, speed)
+    return _planned_evaluation(place, step, seen, rates)
 
 
 def _notes(place: int, seen: Survey) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ def _notes(place: int, seen: Survey) -> tuple[str, ...]:
     return tuple(one for one in said if one is not None)
 
 
-def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> PlannedStep:
+def _planned_build(place: int, step: Build, seen: Survey, rates: Rates) -> PlannedStep:
     shape, origin = seen.models.get(step.out), seen.models.get(step.student.origin)
     size = shape.parameters if shape else 0
     memory, seconds, tokens = size * _FLOAT, None, None
@@ -197,7 +197,14 @@ def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> Plann
         # The whole model is read forwards and, for gradients of activations only, half backwards.
         tokens = seen.entries.get(place, (0, 0))[1] or None
         memory += _FLOAT * (origin.parameters + _kept(origin, ENTRIES * step.max_length))
-        seconds = None if tokens is None else (_FORWARD + _BACKWARD / 2) * origin.parameters * tokens / speed
+        seconds = (
+            None
+            if tokens is None
+            else (_FORWARD + _BACKWARD / 2)
+            * rates.effective(origin, step.max_length)
+            * tokens
+            / rates.operations
+        )
     return PlannedStep(
         place,
         "build",
@@ -212,7 +219,7 @@ def _planned_build(place: int, step: Build, seen: Survey, speed: float) -> Plann
     )
 
 
-def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) -> PlannedStep:
+def _planned_generation(place: int, step: Generate, seen: Survey, rates: Rates) -> PlannedStep:
     teacher, rows = seen.models.get(step.teacher.model), seen.rows.get(step.rows)
     count = 0 if rows is None else len(rows) * step.samples
     tokens = count * step.max_new_tokens
@@ -227,12 +234,12 @@ def _planned_generation(place: int, step: Generate, seen: Survey, speed: float) 
         tokens=tokens,
         memory=_read_bytes([step.teacher.model], seen),
         disk=tokens * _FLOAT,
-        seconds=_WRITING * size * tokens / speed,
+        seconds=_written_seconds(teacher, tokens, rates),
         notes=_notes(place, seen),
     )
 
 
-def _planned_capture(place: int, step: Capture, seen: Survey, speed: float) -> PlannedStep:
+def _planned_capture(place: int, step: Capture, seen: Survey, rates: Rates) -> PlannedStep:
     teacher = seen.models.get(step.teacher.model)
     rows, tokens = seen.entries.get(place, (0, 0))
     positions = seen.positions.get(place, 0)
@@ -254,12 +261,12 @@ def _planned_capture(place: int, step: Capture, seen: Survey, speed: float) -> P
         tokens=tokens or None,
         memory=_read_bytes([step.teacher.model], seen),
         disk=stored,
-        seconds=_FORWARD * size * tokens / speed,
+        seconds=_read_seconds(teacher, tokens, step.max_length, rates),
         notes=(*notes, *_notes(place, seen)),
     )
 
 
-def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> PlannedStep:
+def _planned_training(place: int, step: Train, seen: Survey, rates: Rates) -> PlannedStep:
     student = seen.models.get(step.out)
     teachers = [seen.models.get(word) for word in _taught_by(step)]
     objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
@@ -277,12 +284,15 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         sides = 2 if step.corpus or (step.rollouts and step.rollouts.beside) else 1
         tokens = round(steps * in_one * tokens_once / entries) * sides
     size, taught = student.parameters, sum(shape.parameters for shape in teachers if shape)
+    length = step.max_length
+    learning = rates.effective(student, length)
+    teaching = sum(rates.effective(shape, length) for shape in teachers if shape)
     work: float | None = None
     if tokens is not None:
-        work = ((_FORWARD + _BACKWARD) * size + _FORWARD * taught) * tokens
+        work = ((_FORWARD + _BACKWARD) * learning + _FORWARD * teaching) * tokens
     if step.rollouts is not None and steps is not None:
         written = written_by(step.rollouts, steps=steps, rows=in_one)
-        work = (work or 0.0) + _rollout_work(step.rollouts, written, size, taught)
+        work = (work or 0.0) + _rollout_work(step.rollouts, written, learning, teaching)
         notes += (_rollout_note(written),)
     batch = step.per_device_train_batch_size * step.max_length
     trained = trained_dtype(step.student, student)
@@ -297,12 +307,12 @@ def _planned_training(place: int, step: Train, seen: Survey, speed: float) -> Pl
         tokens=tokens,
         memory=training_memory(student, trained, batch) + _read_bytes(_taught_by(step), seen),
         disk=exported_dtype(step.student, student.saved).itemsize * size,
-        seconds=None if work is None else work / (speed * count),
+        seconds=None if work is None else work / (rates.operations * count),
         notes=notes,
     )
 
 
-def _rollout_work(rollouts: RolloutSettings, written: Mapping[str, int], size: int, taught: int) -> float:
+def _rollout_work(rollouts: RolloutSettings, written: Mapping[str, int], size: float, taught: float) -> float:
     """Operations beyond the step's own: completions as long as they may be, and passes that judge them."""
     writer = size + (taught if rollouts.guide_share else 0)
     work = float(_WRITING * (writer * written["student"] + taught * written["teacher"]))
@@ -318,13 +328,17 @@ def _rollout_note(written: Mapping[str, int]) -> str:
     return f"Rollouts write at most {' and '.join(parts)}; this is part of the time."
 
 
-def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) -> PlannedStep:
+def _planned_evaluation(place: int, step: Evaluate, seen: Survey, rates: Rates) -> PlannedStep:
     words = [step.model, step.baseline, *_taught_by(step)]
-    sizes = [seen.models[word].parameters for word in words if word in seen.models and word is not None]
+    shapes = [seen.models[word] for word in words if word is not None and word in seen.models]
     rows = seen.rows.get(step.rows)
     _, tokens = seen.entries.get(place, (0, 0))
     tokens = min(tokens, step.max_positions or tokens)
-    written = step.prompts * step.max_new_tokens if "generation" in step.metrics else 0
+    turns = math.ceil(step.prompts / step.batch_size) * step.max_new_tokens
+    turns = turns if "generation" in step.metrics else 0
+    seconds = sum(
+        _read_seconds(shape, tokens, step.max_length, rates) + rates.calls(shape, turns) for shape in shapes
+    )
     return PlannedStep(
         place,
         "evaluate",
@@ -333,9 +347,21 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, speed: float) 
         rows=None if rows is None else len(rows),
         tokens=tokens or None,
         memory=_read_bytes([word for word in words if word is not None], seen),
-        seconds=_FORWARD * sum(sizes) * (tokens + 4 * written) / speed,
+        seconds=seconds + _BESIDE * len(shapes),
         notes=_notes(place, seen),
     )
+
+
+def _read_seconds(shape: Shape | None, tokens: int, length: int, rates: Rates) -> float:
+    """Seconds in which a model reads so many tokens, in rows of a length."""
+    cost = 0.0 if shape is None else rates.effective(shape, length)
+    return _FORWARD * cost * tokens / rates.operations
+
+
+def _written_seconds(shape: Shape | None, tokens: int, rates: Rates) -> float:
+    """Seconds in which a model generates so many tokens, many prompts at a time."""
+    cost = 0.0 if shape is None else rates.effective(shape, 1)
+    return _WRITING * cost * tokens / rates.operations
 
 
 def _read_bytes(words: list[str], seen: Survey) -> int:
@@ -401,15 +427,3 @@ def _free(out: Path) -> int:
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free
-
-
-def _operations_per_second() -> float:
-    """Floating point operations a second that training reaches here, from one timed matrix product."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    matrix = torch.ones(_PRODUCT, _PRODUCT, device=device)
-    best = float("inf")
-    for _ in range(4):  # the first one warms up
-        start = perf_counter()
-        float((matrix @ matrix)[0, 0])
-        best = min(best, perf_counter() - start)
-    return _EFFICIENCY * 2 * _PRODUCT**3 / best
