@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.core.errors import ConfigError
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.positions import positions_of
 from limbeck.evaluation.answers import final_answer, same_answer
 from limbeck.evaluation.evidence import Evidence
-from limbeck.evaluation.prompts import Prompt, held_out_prompts, same_prompts
+from limbeck.evaluation.prompts import Prompt, fitting_prompts, prompt_room, same_prompts
 from limbeck.evaluation.settings import Subject
 from limbeck.evaluation.statistics import Estimate, Rows, verdict
 from limbeck.evaluation.study import rationale_bleu
@@ -35,17 +36,21 @@ _SEVERAL = (
 def generation(evidence: Evidence) -> dict[str, Any]:
     """Greedy completions of held-out prompts: length, stop rate, task share, samples side by side."""
     settings = evidence.settings
-    prompts = held_out_prompts(evidence)
-    if not prompts:
-        raise ConfigError(
-            "generation must have a held-out row with a prompt, or with at least three tokens, got none. "
-            "Hold out longer rows, or leave generation out."
-        )
-    texts = _Texts(evidence, prompts)
-    read = [(evidence, prompts, texts)]
-    for other in (*_own_formats(evidence), *evidence.others):
-        own = same_prompts(prompts, texts.prompts, other)
-        read.append((other, own, _Texts(other, own)))
+    drawn, passed_over = fitting_prompts(evidence, _room(evidence))
+    check_prompts(drawn, passed_over, settings.max_new_tokens)
+    others = [*_own_formats(evidence), *evidence.others]
+    given = _Texts(evidence, drawn).prompts
+    prompts_of = [drawn, *(same_prompts(drawn, given, other) for other in others)]
+    rooms = [_room(one) for one in (evidence, *others)]
+    # In other tokens or another chat format a prompt may be longer.
+    kept = [k for k, same in enumerate(zip(*prompts_of, strict=True)) if all(map(_fits, same, rooms))]
+    passed_over += len(drawn) - len(kept)
+    check_prompts(kept, passed_over, settings.max_new_tokens)
+    read = []
+    for group, own in zip((evidence, *others), prompts_of, strict=True):
+        chosen = [own[k] for k in kept]
+        read.append((group, chosen, _Texts(group, chosen)))
+    _, prompts, texts = read[0]
     written: dict[str, list[Completion]] = {}
     said: dict[str, list[str]] = {}
     for group, asked, around in read:
@@ -68,9 +73,11 @@ def generation(evidence: Evidence) -> dict[str, Any]:
             del subjects[subject.name]["length"]  # its tokens are others
     shown = range(min(settings.n_samples, len(prompts)))
     cut = texts.after_prompts([prompt.reference[: settings.max_new_tokens] for prompt in prompts])
+    over = [f"{passed_over:,} prompts left no room in a context and were passed over."] if passed_over else []
     result: dict[str, Any] = {
-        "definition": f"{DEFINITION} {_SEVERAL}" if evidence.others else DEFINITION,
+        "definition": " ".join([DEFINITION, *([_SEVERAL] if evidence.others else []), *over]),
         "prompts": len(prompts),
+        "passed_over": passed_over,
         "max_new_tokens": settings.max_new_tokens,
         "reference_repetition": repetition(
             rows, [prompt.reference[: settings.max_new_tokens] for prompt in prompts]
@@ -108,6 +115,37 @@ def repetition(rows: Rows, texts: Sequence[Sequence[int]]) -> Estimate:
     ]
     totals = rows.sums([len(found) - len(set(found)) for found in sequences])
     return rows.ratio(totals, rows.sums([len(found) for found in sequences]))
+
+
+def check_prompts(prompts: Sequence[object], passed_over: int, max_new_tokens: int) -> None:
+    """Refuse an evaluation in which nothing can be completed.
+
+    Raises:
+        ConfigError: no prompt, or none that leaves room for the completion.
+    """
+    if prompts:
+        return
+    if passed_over:
+        raise ConfigError(
+            Problem(
+                "max_new_tokens",
+                f"must leave room for a held-out prompt in the context of every model, got {max_new_tokens}, "
+                f"for which all {passed_over} are too long. Set fewer, or leave generation out of metrics.",
+            )
+        )
+    raise ConfigError(
+        "generation must have a held-out row with a prompt, or with at least three tokens, got none. "
+        "Hold out longer rows, or leave generation out."
+    )
+
+
+def _room(evidence: Evidence) -> int | None:
+    positions = (positions_of(subject.model.config) for subject in evidence.writers)
+    return prompt_room(evidence.settings, positions)
+
+
+def _fits(prompt: Prompt, room: int | None) -> bool:
+    return room is None or len(prompt.ids) <= room
 
 
 def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:

@@ -1,6 +1,6 @@
 """Held-out prompts: where a row's prompt ends and what should follow it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -10,6 +10,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.core.seeds import generator
 from limbeck.evaluation.evidence import Evidence, segments
+from limbeck.evaluation.settings import EvaluationSettings
 
 _READ_AT_ONCE = 32
 _SHORTEST_PROMPT = 2  # one token is only the start of every text
@@ -33,25 +34,49 @@ class Prompt:
 
 
 def held_out_prompts(evidence: Evidence) -> list[Prompt]:
-    """The prompts of randomly drawn rows, the same for every subject.
+    """The prompts of randomly drawn rows, the same for every subject, however long; see `fitting_prompts`."""
+    return fitting_prompts(evidence, None)[0]
+
+
+def fitting_prompts(evidence: Evidence, room: int | None) -> tuple[list[Prompt], int]:
+    """The prompts of randomly drawn rows, the same for every subject, and how many were too long.
 
     A causal row's prompt is what comes before its first learnt token. A row that is learnt whole
     (plain text) is cut after `prompt_tokens` tokens, or in the middle if it is shorter than twice
     that. Of a long text one of its windows is drawn, so that prompts are of all its parts and not of
     beginnings alone. A seq2seq row's prompt is the encoder's input.
+
+    Args:
+        evidence: whose rows are drawn.
+        room: most tokens of a prompt, so that what follows fits the context; None: any.
     """
     settings = evidence.settings
     order = generator(settings.seed, "prompts").permutation(len(evidence.source)).tolist()
     found: dict[str, Prompt] = {}
+    too_long: set[str] = set()
     for start in range(0, len(order), _READ_AT_ONCE):
         batch = evidence.source.batch(order[start : start + _READ_AT_ONCE])
-        read = _of_encoder(batch) if settings.kind == "seq2seq" else _of_text(batch, evidence)
-        for prompt in read:
-            # Windows come in random order: the first of a row is a random one of them.
-            found.setdefault(evidence.row_id(prompt.row), prompt)
-        if len(found) >= settings.prompts:
-            break
-    return list(found.values())[: settings.prompts]
+        for prompt in _of_encoder(batch) if settings.kind == "seq2seq" else _of_text(batch, evidence):
+            row = evidence.row_id(prompt.row)
+            if room is not None and len(prompt.ids) > room:
+                too_long.add(row)
+            else:
+                # Windows come in random order: the first of a row is a random one of them.
+                found.setdefault(row, prompt)
+            if len(found) == settings.prompts:
+                return list(found.values()), len(too_long - set(found))
+    return list(found.values()), len(too_long - set(found))
+
+
+def prompt_room(settings: EvaluationSettings, positions: Iterable[int | None]) -> int | None:
+    """Most tokens of a prompt for models with these positions; None where no end is known.
+
+    Encoder and decoder of a seq2seq model have positions of their own.
+    """
+    least = min((known for known in positions if known is not None), default=None)
+    if least is None or (settings.kind == "seq2seq" and settings.max_new_tokens <= least):
+        return least
+    return least - settings.max_new_tokens
 
 
 def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Evidence) -> list[Prompt]:

@@ -131,16 +131,34 @@ def check_rollouts(step: Train, kind: ModelKind, rendered: Dataset, *positions: 
     least = min((known for known in positions if known), default=None)
     if step.rollouts is None or least is None:
         return
-    longest = max(
-        (prompt_length(is_target, step.rollouts.prompt_tokens) for is_target in rendered["is_target"]),
-        default=0,
-    )
-    room = least - longest
-    if room < step.rollouts.max_new_tokens:
+    _check_room("rollouts", step.rollouts.max_new_tokens, rendered, step.rollouts.prompt_tokens, least)
+
+
+def check_watched_answers(step: Train, rendered: Dataset, positions: int | None) -> None:
+    """Refuse a watch on the student's own answers that leave its context; `rendered` are the rows watched.
+
+    Raises:
+        ConfigError: the longest prompt and the watch's `max_new_tokens` do not fit.
+    """
+    watch = step.watch
+    if watch is None or positions is None or not watch.distances or watch.written_by != "student":
+        return
+    prompt_tokens = step.rollouts.prompt_tokens if step.rollouts else PROMPT_TOKENS
+    _check_room("watch", watch.max_new_tokens, rendered, prompt_tokens, positions)
+
+
+def _check_room(where: str, new: int, rendered: Dataset, prompt_tokens: int, positions: int) -> None:
+    longest = max((prompt_length(flags, prompt_tokens) for flags in rendered["is_target"]), default=0)
+    room = positions - longest
+    if room < new:
         raise ConfigError(
             Problem(
-                "rollouts.max_new_tokens",
+                f"{where}.max_new_tokens",
                 f"must be at most {max(room, 0)}: prompts have up to {longest} tokens and the models "
-                f"{least} positions, got {step.rollouts.max_new_tokens}. Shorten completions or prompts.",
+                f"{positions} positions, got {new}. Shorten completions or prompts.",
             )
         )
+
+
+PROMPT_TOKENS = 16
+"""Of plain text rows, where no rollouts say how long a prompt is."""

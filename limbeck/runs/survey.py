@@ -22,7 +22,7 @@ from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Reci
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
-from limbeck.runs.answers import said_of_ends
+from limbeck.runs.answers import prompts_to_answer, said_of_ends, said_of_prompts
 from limbeck.runs.collect import Problems
 from limbeck.runs.domains import domain_problems
 from limbeck.runs.ensembles import check_route, check_topk
@@ -36,7 +36,7 @@ from limbeck.runs.models import Shape, made_shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.reading_notes import said_of_rows
 from limbeck.runs.readings import notes_on_reading
-from limbeck.runs.rollouts import check_rollouts
+from limbeck.runs.rollouts import check_rollouts, check_watched_answers
 from limbeck.runs.sources import (
     Renderer,
     calibration_source,
@@ -160,6 +160,12 @@ class _Surveyor:
             check_longest(max((source.lengths[entry] for entry in entries), default=0), origin)
             self.seen.entries[place] = len(entries), sum(source.lengths[entry] for entry in entries)
 
+    def _check_watch(self, step: Train, where: str, student: Shape, rendering: Rendering) -> None:
+        if step.watch is None or step.watch.rows not in self.seen.rows:
+            return
+        with self.seen.problems.at(where):
+            check_watched_answers(step, self._render(step.watch.rows, student, rendering), student.positions)
+
     def _generate(self, place: int, step: Generate) -> None:
         where = path_of(place, step)
         teacher = self.known.shape(step.teacher.model, f"{where}.teacher.model")
@@ -180,6 +186,9 @@ class _Surveyor:
                 )
             )
         self.seen.ends[place] = said_of_ends(self.known.tokenizer(teacher), teacher)
+        if step.rows in self.seen.rows:
+            tokenizer = self.known.tokenizer(teacher)
+            prompts_to_answer(self.seen.rows[step.rows], step, teacher.kind, tokenizer, teacher.positions)
 
     def _capture(self, place: int, step: Capture) -> None:
         teacher = self.known.shape(step.teacher.model, f"{path_of(place, step)}.teacher.model")
@@ -234,6 +243,7 @@ class _Surveyor:
                 check_rollouts(
                     step, kind, rendered, *(one.positions for one in (student, *teachers.values()))
                 )
+            self._check_watch(step, where, student, rendering)
             self._note_form(place, step.rows, kind, student, rendered)
             source = training_source(rendered, rendering, step, self.known.tokenizer(student), student.config)
             self.seen.entries[place] = size_of(source)
@@ -314,9 +324,13 @@ class _Surveyor:
             self.seen.notes.setdefault(place, []).extend(view.note for view in views.values())
             with self.seen.problems.at(f"{where}.teacher.route"):
                 check_route(step.teacher, self.seen.rows[step.rows])
-            self.seen.entries[place] = size_of(
-                heldout_source(rendered, rendering, self.known.tokenizer(model), model.config)
-            )
+            source = heldout_source(rendered, rendering, self.known.tokenizer(model), model.config)
+            self.seen.entries[place] = size_of(source)
+            if "generation" in step.metrics and kind in ("causal", "seq2seq"):
+                with self.seen.problems.at(where):
+                    ids = self.seen.rows[step.rows]["id"]
+                    said = said_of_prompts(step, kind, source, ids, model, *others.values())
+                    self.seen.notes.setdefault(place, []).extend(said)
 
     def _compare(self, place: int, step: Compare) -> None:
         """Reads results alone; between the steps it is checked with the recipe."""

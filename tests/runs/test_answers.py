@@ -8,13 +8,14 @@ from datasets import load_from_disk
 from transformers import AutoModelForCausalLM
 
 import limbeck
+from limbeck.core.errors import UserError
 from limbeck.core.models import save_model
-from limbeck.recipes import gkd, seq_kd
+from limbeck.recipes import gkd, seq_kd, sft
 from limbeck.runs.plan import make_plan
 from limbeck.runs.progress import Silent
 from tests.runs.on_policy import changed
 from tests.runs.world import write_rows
-from tests.tiny import EOS, tiny_chain, tiny_tokenizer
+from tests.tiny import EOS, tiny_chain, tiny_llama, tiny_tokenizer
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<end_of_turn>{% endfor %}"
@@ -93,3 +94,45 @@ def test_a_plan_says_where_answers_end(chat, tmp_path):
         sentence = f"Answers end at </s> ({EOS}) or <end_of_turn> ({answer[-1]})."
         writing = "generate" if recipe.name == "seq_kd" else "train"
         assert sentence in said[writing] and sentence in said["evaluate"]
+
+
+def made(folder, *, words, positions=32):
+    """A model with few positions, and rows whose prompts have these many words."""
+    model = tiny_llama(layers=1, max_position_embeddings=positions)
+    save_model(model, tiny_tokenizer(), folder / "small")
+    prompts = ["the cat " * count for count in words]
+    rows = [{"prompt": one, "completion": " sat", "heldout": n % 2 == 0} for n, one in enumerate(prompts)]
+    write_rows(folder / "rows.jsonl", rows)
+    return {"student": str(folder / "small"), "data": str(folder / "rows.jsonl")}
+
+
+def problems_of(recipe, folder):
+    with pytest.raises(UserError) as refused:
+        make_plan(recipe, folder)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_an_evaluation_passes_over_prompts_that_leave_no_room_and_says_so(tmp_path):
+    places = made(tmp_path, words=[1, 1, 11, 1, 2, 1])
+    recipe = sft(**places, max_steps=1, max_length=32, learning_rate=1e-6)
+    recipe = changed(recipe, "evaluation", metrics=("generation",), max_new_tokens=12)
+    plan, _ = make_plan(recipe, tmp_path)
+    sentence = "1 held-out prompts of more than 20 tokens are passed over"
+    assert any(note.startswith(sentence) for note in plan.steps[-1].notes)
+    done = limbeck.run(recipe, tmp_path / "run", progress=Silent())
+    found = done.evaluation["metrics"]["generation"]
+    assert (found["prompts"], found["passed_over"]) == (2, 1)
+
+
+def test_an_evaluation_in_which_no_prompt_leaves_room_is_refused_before_anything_starts(tmp_path):
+    places = made(tmp_path, words=[11, 1, 11, 1])
+    recipe = changed(sft(**places, max_steps=1, max_length=32), "evaluation", max_new_tokens=20)
+    (said,) = problems_of(recipe, tmp_path)
+    assert "max_new_tokens: must leave room for a held-out prompt" in said and "got 20" in said
+
+
+def test_prompts_that_a_teacher_cannot_answer_are_refused_before_anything_starts(tmp_path):
+    places = made(tmp_path, words=[1, 11, 1, 1])
+    recipe = seq_kd(teacher=places["student"], **places, max_steps=1, max_length=32, max_new_tokens=20)
+    said = problems_of(recipe, tmp_path)
+    assert any("its prompt must be shorter than max_length 12" in one for one in said)

@@ -21,7 +21,7 @@ from limbeck.rollouts import Rollouts
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
 from limbeck.runs.domains import DomainRows
-from limbeck.runs.rollouts import make_rollouts, read_at_rest
+from limbeck.runs.rollouts import PROMPT_TOKENS, make_rollouts, read_at_rest
 from limbeck.runs.selection import Selector
 from limbeck.runs.sources import entries_of
 from limbeck.runs.spans import SpanMarker
@@ -118,7 +118,7 @@ class Beside:
             others={name: partial(model.answer, needs=_DISTRIBUTION) for name, model in others.items()},
             ids=TokenIds.of(self.tokenizer, self.student),
             vocabulary=self.reader.vocabulary or len(self.tokenizer),
-            prompt_tokens=rollouts.prompt_tokens if rollouts else _PROMPT_TOKENS,
+            prompt_tokens=rollouts.prompt_tokens if rollouts else PROMPT_TOKENS,
         )
 
     def order(self, domains: Sequence[str] | None, source: Source) -> DomainRows | None:
@@ -153,6 +153,3 @@ def domains_of(rows: Dataset, rendered: Dataset, column: str) -> list[str]:
     """The domain of each rendered row, by the id of the row it was made of."""
     known = dict(zip(rows["id"], rows[column], strict=True))
     return [str(known[data_row(example, known)]) for example in rendered["row_id"]]
-
-
-_PROMPT_TOKENS = 16  # of plain text rows, where no rollouts say it

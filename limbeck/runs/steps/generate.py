@@ -19,16 +19,15 @@ from limbeck.recipes.model import Generate
 from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.marks import THOUGHT_TAGS
-from limbeck.rows.prompts import render_prompts
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
+from limbeck.runs.answers import prompts_to_answer
 from limbeck.runs.steps.work import Made, Work
 
 VERSION = 2
 """Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""
 _ROWS_PER_PART = 256  # written between two saves: minutes at most, and full batches
-_NO_LIMIT = 1_000_000  # positions, for models that name none
 _ANSWERS = {
     Kind.COMPLETION: "completion",
     Kind.QUESTION: "answer",
@@ -102,11 +101,11 @@ class _Asked:
 
 
 def _asked(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, work: Work) -> list[_Asked]:
-    if kind_of(rows.column_names) is Kind.TEXT and kind == "causal":
+    positions = positions_of(read_config(work.model_place(step.teacher.model)))
+    prompts = prompts_to_answer(rows, step, kind, tokenizer, positions)
+    if prompts is None:
         found = _windows(rows, step, tokenizer, work)
     else:
-        config = read_config(work.model_place(step.teacher.model))
-        prompts = _prompts(rows, step, kind, tokenizer, config)
         ids = zip(rows["id"], prompts, strict=True)
         found = [_Asked(row_id, place, prompt) for place, (row_id, prompt) in enumerate(ids)]
     if step.limit is None or step.limit >= len(found):
@@ -153,13 +152,6 @@ def _write_part(
     written = "".join(f"{line}\n" for line in lines).encode()
     write_checked(part, written)
     return written
-
-
-def _prompts(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, config: Any) -> list[list[int]]:
-    positions = positions_of(config) or _NO_LIMIT
-    room = positions if kind == "seq2seq" else positions - step.max_new_tokens
-    rendered = render_prompts(rows, tokenizer, Rendering(model_kind=kind, max_length=room))
-    return [list(ids) for ids in rendered["input_ids"]]
 
 
 def _answered(row: Mapping[str, Any], kind: Kind, text: str) -> dict[str, Any]:
