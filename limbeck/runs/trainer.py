@@ -203,7 +203,8 @@ def _model(given: Any, tokenizer: Any, *, instead: Any = None) -> tuple[Any, Any
     model = given
     if isinstance(given, str | Path):
         tokenizer = tokenizer or load_tokenizer(given)
-        model = load_model(given, kind_of(read_config(given)))
+        # A teacher is read as it was saved; what is trained is float32.
+        model = load_model(given, kind_of(read_config(given)), dtype="float32" if instead is None else "auto")
     if tokenizer is None:
         tokenizer = tokenizer_of(model, "model" if instead is None else "teacher", instead)
     if tokenizer.pad_token_id is None:
