@@ -1,7 +1,6 @@
 """Runs the steps of a recipe in order: a finished one is reused, an unfinished one goes on."""
 
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.errors import Interrupted
+from limbeck.core.files import write_text
 from limbeck.core.storage import storage_said
 from limbeck.engine.interruption import stopping
 from limbeck.recipes.compare import Compare
@@ -33,6 +33,7 @@ from limbeck.runs.steps.train import train
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.watched import write_watched
 
+_WORKING = ".working"  # there from the first step that works until the run is whole
 _STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
     Load: load,
     Build: build,
@@ -71,7 +72,7 @@ def execute(
                     progress.reused(stage)
                 continue
             if not worked and ranks.is_main():
-                write_versions(run.path, recipe)
+                _start_work(recipe, run, place)
             worked = True
             folder = run.step(place, step)
             _work(
@@ -83,7 +84,17 @@ def execute(
             )
         if ranks.is_main() and (worked or not _is_complete(recipe, run)):
             _complete(recipe, run)
+            (run.path / _WORKING).unlink(missing_ok=True)
         ranks.wait()
+
+
+def _start_work(recipe: Recipe, run: RunFolder, place: int) -> None:
+    """Before the first step that is not finished, which may read what the earlier ones made."""
+    for number, step in enumerate(recipe.steps[:place]):
+        run.check_made(number, step)
+    # What lies at the top is of an earlier recipe, or absent, until all steps are done.
+    write_text(run.path / _WORKING, "")
+    write_versions(run.path, recipe)
 
 
 def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None) -> None:
@@ -132,7 +143,7 @@ def _complete(recipe: Recipe, run: RunFolder) -> None:
         copy_student(run.path, trained[-1] / MODEL)
     evaluated = [folder for step, folder in steps if isinstance(step, Evaluate)]
     if evaluated:
-        shutil.copyfile(evaluated[-1] / EVALUATION, run.path / EVALUATION)
+        write_text(run.path / EVALUATION, (evaluated[-1] / EVALUATION).read_text(encoding="utf-8"))
         write_comparison(run.path, steps)
         write_report(run)
 
@@ -148,7 +159,7 @@ def _is_complete(recipe: Recipe, run: RunFolder) -> bool:
     kinds = {step.kind for step in recipe.steps}
     wanted = [run.path / "student"] if "train" in kinds else []
     wanted += [run.path / EVALUATION, run.path / "report.html"] if "evaluate" in kinds else []
-    return all(path.exists() for path in wanted)
+    return all(path.exists() for path in wanted) and not (run.path / _WORKING).exists()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,6 +23,7 @@ from limbeck.core.template import today
 from limbeck.core.training import WITHOUT_EFFECT
 from limbeck.recipes.model import Recipe, Step
 from limbeck.recipes.text import read_yaml, write_yaml
+from limbeck.runs.artefacts import UNFINISHED, check_unchanged, checksums
 from limbeck.runs.collect import merged
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
 DATE = "template_date.txt"
 _WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
 _OTHER = "Choose another folder with --out."
-_UNFINISHED = ("checkpoint", "checkpoint.part", "checkpoint.old", "rollouts")  # of a training
 _NAMED = 8  # differing fields in a message
 
 
@@ -51,6 +51,7 @@ class Done:
         planned: seconds that the plan gave it; None where it could not say.
         peak_memory: bytes that the process held at most up to the end of the step (on a GPU: that the step
             held there).
+        files: checksum of each file it made (`runs.artefacts`).
     """
 
     fingerprint: str
@@ -62,6 +63,7 @@ class Done:
     notes: tuple[str, ...] = ()
     planned: float | None = None
     peak_memory: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -239,13 +241,23 @@ class RunFolder:
     def finish(self, place: int, step: Step, done: Done) -> None:
         """Mark a step as done; the last thing written in its folder, when the rest is on the disk."""
         folder = self.step(place, step)
+        clear_leftovers(folder)
         sync_below(folder)
-        write_json(folder / DONE, asdict(done) | {"notes": list(done.notes)})
+        made = replace(done, files=checksums(folder))
+        write_json(folder / DONE, asdict(made) | {"notes": list(done.notes)})
+
+    def check_made(self, place: int, step: Step) -> None:
+        """Refuse a finished step whose files are not as it made them.
+
+        Raises:
+            RunFolderError: names each file.
+        """
+        check_unchanged(self.step(place, step), self.done(place, step).files)
 
     def tidy(self, place: int, step: Step) -> None:
         """Drop what only an unfinished step needs; a kill right after its end may have left some."""
         folder = self.step(place, step)
-        for name in _UNFINISHED:
+        for name in UNFINISHED:
             shutil.rmtree(folder / name, ignore_errors=True)
         (folder / BEGUN).unlink(missing_ok=True)
         clear_leftovers(folder)

@@ -12,7 +12,7 @@ import pytest
 
 import limbeck
 from limbeck.core.errors import Interrupted, ResourceError, RunFolderError
-from limbeck.runs import fingerprints
+from limbeck.runs import execute, fingerprints
 from limbeck.runs.fingerprints import fingerprint_steps
 from limbeck.runs.folder import RunFolder, differences
 from limbeck.runs.progress import Silent
@@ -265,6 +265,45 @@ def test_a_step_whose_record_is_damaged_is_not_finished(start):
     second = start()
     assert second.worked == ["student"]
     assert (start.folder / "student" / "model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_what_a_finished_step_made_is_not_read_after_it_was_changed(start, name):
+    class Stopped(Seen):
+        def begun(self, stage):
+            if stage.out == "evaluation":
+                raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        start(Stopped())
+    step = start.folder / "steps" / "2-train-student"
+    file = step / "model" / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(RunFolderError, match=rf"{name}: must be as the step made it, got other bytes\."):
+        start()
+    file.unlink()
+    with pytest.raises(RunFolderError, match=rf"{name}: must be as the step made it, got no file"):
+        start()
+    shutil.rmtree(step)
+    assert start().worked == ["student", "evaluation"]
+
+
+def test_a_run_that_is_killed_while_it_is_completed_again_is_completed(start, monkeypatch):
+    start()
+    monkeypatch.setattr(execute, "copy_student", lambda *words: pytest.fail("killed"))
+    given = {"steps.student.learning_rate": 5e-4}
+    with pytest.raises(pytest.fail.Exception):
+        start(overwrite=True, **given)
+    monkeypatch.undo()
+    monkeypatch.setattr(execute, "write_report", lambda run: (run.path / "report.html").touch())
+    assert start(**given).worked == []
+    one, two = (
+        start.folder / name / "model.safetensors" for name in ("student", "steps/2-train-student/model")
+    )
+    assert one.read_bytes() == two.read_bytes()
+    assert not (start.folder / ".working").exists()
 
 
 def test_what_a_kill_left_is_ours_and_is_removed(start):

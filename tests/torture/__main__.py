@@ -1,7 +1,9 @@
 """`python -m tests.torture [--quick] [--only CASE]`: a table with every line right or wrong."""
 
 import argparse
+import importlib
 import os
+import pkgutil
 import random
 import shutil
 import signal
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import limbeck
 from tests.torture import trial
 from tests.torture.cases import Case, cases
 from tests.torture.damage import damages
@@ -66,7 +69,7 @@ class Torture:
     def kills(self) -> Line:
         """SIGKILL before every event."""
         line = Line(self.case.name, "killed at every change of a file")
-        for number in self._some(range(self.events), 6):
+        for number in self._some(range(self.events), 4):
             folder = self._fresh()
             self._run(folder, before=trial.killed_at(folder, number))
             line.note(f"event {number}", self._ends_right(folder))
@@ -75,7 +78,7 @@ class Torture:
     def signals(self) -> Line:
         """SIGKILL, SIGTERM and SIGINT at random moments."""
         line = Line(self.case.name, "killed, ended or interrupted at random")
-        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) * (1 if self.quick else 8):
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) * (1 if self.quick else 6):
             folder = self._fresh()
             send = trial.signalled(number, self.seconds, self.moments)
             ended = self._run(folder, meanwhile=send)
@@ -89,7 +92,7 @@ class Torture:
         line = Line(self.case.name, "disk full at every write")
         tries: list[tuple[str, Callable[[Path], Callable[[], None]]]] = [
             (f"event {number}", lambda folder, number=number: trial.refused_at(folder, number))  # type: ignore[misc]
-            for number in self._some(range(self.events), 4)
+            for number in self._some(range(self.events), 2)
         ]
         tries += [
             (f"files of {size} bytes", lambda folder, size=size: trial.limited_to(size))  # type: ignore[misc]
@@ -118,7 +121,7 @@ class Torture:
 
     def _damaged(self, state: Path, what: str) -> Line:
         line = Line(self.case.name, what)
-        for path, way, damage in self._some(list(damages(state)), 8):
+        for path, way, damage in self._some(list(damages(state)), 5):
             folder = self._fresh()
             shutil.copytree(state, folder)
             name = path.relative_to(state).as_posix()
@@ -175,8 +178,11 @@ def _make_world(base: Path) -> Path:
 
 
 def _import() -> None:
-    """What every trial needs; nothing that starts threads."""
-    import tests.runs.world  # noqa: F401
+    """All that a trial can need: imported once, and as the files are now."""
+    for module in pkgutil.walk_packages(limbeck.__path__, "limbeck."):
+        if not module.name.endswith(("__main__", "cli.main")):
+            importlib.import_module(module.name)
+    importlib.import_module("tests.runs.world")
 
 
 def main() -> None:
