@@ -9,7 +9,7 @@ from limbeck.rows.kinds import Kind
 ALWAYS = frozenset({"id", "heldout", "finished", "split", "domain", "source", "slice"})
 """Read whatever the kind: by the split, by what appends ends, by slices of the evaluation."""
 
-_CONVERSING = frozenset({"system", "history", "tools", "context", "label"})
+_CONVERSING = frozenset({"system", "history", "tools", "label"})
 _READ: Mapping[Kind, frozenset[str]] = {
     Kind.PREFERENCE: _CONVERSING | {"prompt", "messages"},
     Kind.MESSAGES: frozenset({"system", "tools", "label"}),
@@ -65,5 +65,12 @@ def lost_meaning(part: Part, names: Collection[str], kind: Kind) -> list[Problem
             f"or leave it out on purpose with ignore: [{name}] in the load step.",
         )
         for name in names
-        if name in _ADVICE and not is_empty(part.columns[name])
+        if name in _ADVICE and not is_empty(part.columns[name]) and not _counts_all_rows(part, name)
     ]
+
+
+def _counts_all_rows(part: Part, name: str) -> bool:
+    """Whether a mark of rows that count says that all of them do."""
+    if name not in ("weight", "train"):
+        return False
+    return set(part.columns[name].texts().values.unique().to_pylist()) <= {"1", "1.0", "True", "true"}

@@ -222,7 +222,8 @@ def _refuse_judged_bad(part: Part, kind: Kind, bad: Bad) -> None:
             bad.setdefault(
                 place,
                 "label must be true for an answer to be learnt from, got false: it was judged bad. Pair it "
-                "with a better one as chosen and rejected, or leave such rows out with bad_rows: drop.",
+                "with a better one as chosen and rejected, leave such rows out with bad_rows: drop, or set "
+                "ignore: [label] if it means something else.",
             )
 
 

@@ -252,6 +252,7 @@ def test_answers_that_were_judged_bad_are_not_learnt(write):
         ({"prompt": "p", "completion": "c", "weight": 0.5}, "weight", r"Every row counts alike"),
         ({"messages": TURNS, "history": [["a", "b"]]}, "history", r"Write the earlier turns into `messages`"),
         ({"messages": TURNS, "context": "c"}, "context", r"column context must be read"),
+        ({"question": "q", "answer": "a", "context": ["c", "d"]}, "context", r"column context must be read"),
     ],
 )
 def test_a_column_that_carries_meaning_is_read_or_refused(write, row, name, message):
@@ -261,8 +262,8 @@ def test_a_column_that_carries_meaning_is_read_or_refused(write, row, name, mess
 
 
 def test_other_columns_that_nothing_reads_are_listed(write):
-    rows = load_rows(write([{"prompt": "p", "completion": "c", "stamp": 1, "domain": "d", "system": ""}]))
-    assert facts_of(rows).unread == ["stamp"]
+    rows = load_rows(write([{"prompt": "p", "completion": "c", "stamp": 1, "domain": "d", "weight": 1.0}]))
+    assert facts_of(rows).unread == ["stamp", "weight"]
 
 
 def test_shards_with_and_without_system_prompts_are_one_kind(tmp_path):
