@@ -41,6 +41,9 @@ class Load(Config):
     bad_rows: Literal["refuse", "drop"] = Field(
         default="refuse", description="what to do where a row has nothing to learn from"
     )
+    too_long: Literal["refuse", "drop"] = Field(
+        default="refuse", description="what to do where a prompt leaves no room within max_length"
+    )
     encoding: str | None = Field(default=None, description="of text files that are not UTF-8: latin-1")
     heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
     validation: float = Field(default=0.0, ge=0, description="of the other rows, for what training watches")

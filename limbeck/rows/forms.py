@@ -9,6 +9,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.rows.exchange import answer_of, prompt_of
 from limbeck.rows.given import SPECIAL_TOKENS, TEMPLATE_DATE, SpecialTokens
 from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.too_long import TOO_LONG
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,6 +23,7 @@ def as_read(
     chat: bool = False,
     special_tokens: SpecialTokens = "auto",
     template_date: str | None = None,
+    too_long: str | None = None,
 ) -> Dataset:
     """Rows that say how they are to be read.
 
@@ -31,6 +33,7 @@ def as_read(
             model writes.
         special_tokens: see `rows.given.SPECIAL_TOKENS`.
         template_date: day, YYYY-MM-DD, that chat templates write as today's; None: the day the run began.
+        too_long: `drop` leaves out rows whose prompt leaves no room; None refuses them.
 
     Raises:
         ConfigError: `chat` for rows that have no prompt.
@@ -42,7 +45,11 @@ def as_read(
             message = f"must be false for rows without a prompt, got {kind} rows; it is for {allowed}."
             raise ConfigError(Problem("chat", message))
         rows = _in_turns(rows, kind)
-    for name, value in ((SPECIAL_TOKENS, special_tokens), (TEMPLATE_DATE, template_date)):
+    for name, value in (
+        (SPECIAL_TOKENS, special_tokens),
+        (TEMPLATE_DATE, template_date),
+        (TOO_LONG, too_long),
+    ):
         if value not in ("auto", None):
             rows = _with_column(rows, name, [value] * len(rows))
     return rows

@@ -135,7 +135,8 @@ def _long_prompts(prompts: Mapping[str, int], max_length: int) -> str:
     these = "1 row" if len(longest) == 1 else f"{len(longest)} rows"
     return (
         f"prompts must leave room for an answer within max_length {max_length}, got {these} whose prompt "
-        f"does not: {shown}{more}. Set max_length to at least {longest[0][1] + 1}, or take these rows out."
+        f"does not: {shown}{more}. Set max_length to at least {longest[0][1] + 1}, or "
+        "leave these rows out with too_long: drop in the load step."
     )
 
 

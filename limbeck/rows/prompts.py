@@ -17,6 +17,7 @@ from limbeck.rows.ragged import list_column
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.seq2seq import text_of
 from limbeck.rows.tokens import encode_whole
+from limbeck.rows.too_long import TOO_LONG
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,7 +29,8 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
     A conversation is taken up to its last assistant turn; with `two_task` the prompt is the label's.
 
     Returns:
-        Columns `row_id` and `input_ids` (begin token included), one row a row.
+        Columns `row_id` and `input_ids` (begin token included), one row a row; without those that are too
+        long where the rows say so (`rows.too_long`).
 
     Raises:
         RowError: the rows have no prompts, or prompts of a causal model reach `max_length`.
@@ -45,6 +47,7 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
         except TemplateError as error:
             problems.append(Unrendered.of(row["id"], str(error), error.advice))
     refuse_rendering(problems, rendering.max_length)
+    names = list(rows["id"])
     if rendering.model_kind == "seq2seq":
         texts = [text_of(piece.segments, tokenizer) for piece in pieces]
         ids, _, _ = encode_whole(tokenizer, texts, max_length=rendering.max_length)
@@ -53,11 +56,16 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
         limit = rendering.max_length
         problems = [
             Problem(f"row {row_id}", f"its prompt must be shorter than max_length {limit}, got {len(one)}.")
-            for row_id, one in zip(rows["id"], ids, strict=True)
+            for row_id, one in zip(names, ids, strict=True)
             if len(one) >= limit
         ]
-        refuse_rows(problems, "Raise max_length, or take these rows out.")
-    return Dataset(pa.table({"row_id": pa.array(rows["id"], pa.string()), "input_ids": list_column(ids)}))
+        if TOO_LONG not in rows.column_names or len(problems) == len(rows):
+            advice = "Raise max_length, or leave these rows out with too_long: drop in the load step."
+            refuse_rows(problems, advice)
+        found = zip(names, ids, strict=True)
+        short = [(name, one) for name, one in found if len(one) < limit]
+        names, ids = [name for name, _ in short], [one for _, one in short]
+    return Dataset(pa.table({"row_id": pa.array(names, pa.string()), "input_ids": list_column(ids)}))
 
 
 def _prompt(

@@ -13,11 +13,12 @@ from limbeck.rows.causal import causal_examples
 from limbeck.rows.classes import classifier_examples, encoder_examples
 from limbeck.rows.exchange import has_exchange, without_rationale
 from limbeck.rows.kinds import Kind, kind_of
-from limbeck.rows.problems import refuse_kind, refuse_rendering
+from limbeck.rows.problems import refuse_kind
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.ragged import list_column
 from limbeck.rows.rendering import ModelKind, Rendering, Task
 from limbeck.rows.seq2seq import seq2seq_examples
+from limbeck.rows.too_long import refused_or_left_out, without
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -68,8 +69,8 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
         table_of(make(some, kind, tokenizer, rendering, notes=notes, problems=problems), rendering)
         for some in batches(rows, rendering, problems)
     ]
-    refuse_rendering(problems, rendering.max_length)
-    return rendered_rows(tables or [table_of([], rendering)], notes)
+    gone = refused_or_left_out(rows, problems, rendering.max_length, notes)
+    return rendered_rows(without(tables, gone) or [table_of([], rendering)], notes)
 
 
 def checked_kind(rows: Dataset, rendering: Rendering) -> Kind:

@@ -31,8 +31,10 @@ def said_of_ends(tokenizer: Any, *writers: Shape) -> str:
 
 def prompts_to_answer(
     rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, positions: int | None
-) -> list[list[int]] | None:
-    """Token ids of the prompts that a teacher is to answer; None for texts, which it goes on with.
+) -> dict[str, list[int]] | None:
+    """Prompts that a teacher is to answer, by row, as token ids; None for texts, which it goes on with.
+
+    Rows whose prompt leaves no room are missing where they say so (`rows.too_long`).
 
     Raises:
         ConfigError: a text's prompt and answer do not fit its context.
@@ -50,7 +52,8 @@ def prompts_to_answer(
         return None
     room = (positions or _NO_LIMIT) - (0 if kind == "seq2seq" else step.max_new_tokens)
     rendered = render_prompts(rows, tokenizer, Rendering(model_kind=kind, max_length=room))
-    return [list(ids) for ids in rendered["input_ids"]]
+    found = zip(rendered["row_id"], rendered["input_ids"], strict=True)
+    return {row_id: list(ids) for row_id, ids in found}
 
 
 def said_of_prompts(

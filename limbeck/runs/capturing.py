@@ -23,7 +23,8 @@ from limbeck.teachers import LocalTeacher
 
 _ROWS, _OUT = "rows", "signals"
 _LOADED = (
-    "columns", "ignore", "split", "limit", "bad_rows", "encoding", "chat", "special_tokens", "template_date",
+    "columns", "ignore", "split", "limit", "bad_rows", "too_long", "encoding",
+    "chat", "special_tokens", "template_date",
 )  # fmt: skip
 _SET_HERE = ("out", "teacher", "rows", "folder")
 _NEEDS = Needs(distribution=True)

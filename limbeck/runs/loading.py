@@ -37,7 +37,13 @@ def loaded(step: Load) -> Parts:
     train, validation = split_rows(others, _number_or_share(step.validation), step.seed)
     day = None if step.template_date is None else step.template_date.isoformat()
     first, second, third = (
-        as_read(part, chat=step.chat, special_tokens=step.special_tokens, template_date=day)
+        as_read(
+            part,
+            chat=step.chat,
+            special_tokens=step.special_tokens,
+            template_date=day,
+            too_long=None if step.too_long == "refuse" else step.too_long,
+        )
         for part in (train, validation, heldout)
     )
     return first, second, third

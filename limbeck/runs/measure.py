@@ -11,7 +11,8 @@ from limbeck.runs.models import default_length, read_shape
 
 _ROWS = "rows"
 _LOADED = (
-    "columns", "ignore", "split", "bad_rows", "encoding", "chat", "special_tokens", "template_date",
+    "columns", "ignore", "split", "bad_rows", "too_long", "encoding",
+    "chat", "special_tokens", "template_date",
 )  # fmt: skip
 _NEED_TEACHER = ("fidelity", "similarity")
 

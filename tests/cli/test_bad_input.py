@@ -154,7 +154,9 @@ def test_a_prompt_longer_than_max_length(word_kd, world):
         "error: steps.1.train, steps.2.train, steps.3.evaluate: prompts must leave room for an answer within "
         "max_length 48, got 6 rows whose prompt does not: row long.jsonl:"
     )
-    assert said.endswith(", and 3 more. Set max_length to at least 77, or take these rows out.")
+    assert said.endswith(
+        ", and 3 more. Set max_length to at least 77, or leave these rows out with too_long: drop in the load step."
+    )
 
 
 def test_rows_longer_than_the_model_reads(word_kd, world):

@@ -129,7 +129,8 @@ def test_a_prompt_without_room_for_an_answer_is_refused_by_name(letters):
         render(rows, letters, Rendering("causal", 4))
     assert str(error.value) == (
         "prompts must leave room for an answer within max_length 4, got 1 row whose prompt does not: row r1 "
-        "(5 tokens). Set max_length to at least 6, or take these rows out."
+        "(5 tokens). Set max_length to at least 6, or "
+        "leave these rows out with too_long: drop in the load step."
     )
 
 

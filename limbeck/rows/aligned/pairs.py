@@ -16,10 +16,11 @@ from limbeck.rows.aligned.places import placed, row_chunks
 from limbeck.rows.aligned.stretches import stretches_of
 from limbeck.rows.causal import ANSWERS_CUT, TEXTS_CUT, Piece, pieces_of
 from limbeck.rows.kinds import Kind
-from limbeck.rows.problems import LongPrompt, refuse_rendering
+from limbeck.rows.problems import LongPrompt
 from limbeck.rows.ragged import list_column
 from limbeck.rows.render import batches, checked_kind, rendered_rows, table_of
 from limbeck.rows.rendering import Rendering
+from limbeck.rows.too_long import refused_or_left_out, without
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -107,9 +108,9 @@ def _rendered(
             made += _cut(sides, kind, limits, notes, problems)
         for number, side_tables in enumerate(tables):
             side_tables.append(_table([sides[number] for sides in made], rendering))
-    refuse_rendering(problems, rendering.max_length)
+    gone = refused_or_left_out(rows, problems, rendering.max_length, notes)
     student, teacher = (
-        rendered_rows(side_tables or [_table([], rendering)], notes) for side_tables in tables
+        rendered_rows(without(side_tables, gone) or [_table([], rendering)], notes) for side_tables in tables
     )
     return student, teacher
 

@@ -106,8 +106,8 @@ def _asked(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, work:
     if prompts is None:
         found = _windows(rows, step, tokenizer, work)
     else:
-        ids = zip(rows["id"], prompts, strict=True)
-        found = [_Asked(row_id, place, prompt) for place, (row_id, prompt) in enumerate(ids)]
+        places = {row_id: place for place, row_id in enumerate(rows["id"])}
+        found = [_Asked(row_id, places[row_id], prompt) for row_id, prompt in prompts.items()]
     if step.limit is None or step.limit >= len(found):
         return found
     chosen = generator(step.seed, "prompts").permutation(len(found))[: step.limit]
