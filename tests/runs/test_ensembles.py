@@ -248,7 +248,7 @@ def test_everything_that_is_wrong_with_an_ensemble_is_said_in_one_go(world, seco
     assert told[0].startswith(
         "steps.1.train.teacher.ensemble.1.model: student and teacher must give each token"
     )
-    assert told[1] == "steps.1.train.teacher.route.column: unknown column 'who'. Allowed: id, text."
+    assert "steps.1.train.teacher.route.column: unknown column 'who'. Allowed: id, text." in told
 
 
 def test_what_a_topk_store_cannot_do_is_said_before_anything_starts(world, second, tmp_path):
