@@ -1,6 +1,7 @@
 """Rollouts of a tiny student and a tiny teacher over the engine's rows, and models that are scripts."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ def tiny_student(seed: int = 1) -> nn.Module:
     return tiny_llama(vocab=VOCABULARY, seed=seed, initializer_range=0.1)
 
 
+@cache
 def tiny_teacher() -> nn.Module:
     return tiny_llama(vocab=VOCABULARY, width=48, seed=2, initializer_range=0.1)
 
