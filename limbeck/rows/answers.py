@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.core.template import TemplateError, applied
 from limbeck.rows.marks import THOUGHT_BEGINS, THOUGHT_ENDS, marks_of
-from limbeck.rows.turns import Turn, occurs, reasoning_of, texts_of, thought_of
+from limbeck.rows.turns import Turn, bare, occurs, reasoning_of, texts_of, thought_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -89,7 +89,8 @@ class Answers:
             start = len(prompt)
         else:
             start = len(_common([*self._probed(place), text]))
-        missing = [(what, one) for what, one in self._texts(turn) if not occurs(one, text[start:])]
+        inside = bare(text[start:])
+        missing = [(what, one) for what, one in self._texts(turn) if not occurs(one, inside)]
         if missing:
             text, start = self._with_thought(place, text, prompt, missing[0][0])
         written = text[start : self._end_of_turn(place, text, start)]

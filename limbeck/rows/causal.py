@@ -25,25 +25,31 @@ ANSWERS_CUT = "answers cut at max_length, so that their end is not taught"
 LETTERS = "rows with special tokens in their text, read as letters (special_tokens: parse keeps them)"
 MARKED = "rows that held begin, end or chat marks, kept as tokens and not doubled"
 SPLIT = "conversations with one example per answer, because the chat template rewrites earlier turns"
+BEYOND = "later answers of such conversations left out, because max_length ends before them"
 """Notes of `rows.render.notes_of`."""
 
 
 class Piece(NamedTuple):
-    """A row as text. `joined` texts are tokenised as one, others segment by segment (see `pieces_of`)."""
+    """A row as text. `joined` texts are tokenised as one, others segment by segment (see `pieces_of`).
+
+    `is_later` marks a further example of a conversation, behind the one of its first answer.
+    """
 
     row_id: str
     segments: Sequence[Segment]
     group: int = 0
     joined: bool = False
+    is_later: bool = False
 
 
 class CausalExample(NamedTuple):
-    """One sequence: ids [n] and, [n], whether each token is to be learnt."""
+    """One sequence: ids [n] and, [n], whether each token is to be learnt; `is_later` as of `Piece`."""
 
     row_id: str
     input_ids: Ids
     is_target: NDArray[np.bool_]
     group: int = 0
+    is_later: bool = False
 
 
 def causal_examples(
@@ -71,6 +77,9 @@ def causal_examples(
             continue
         first = int(example.is_target.argmax())
         if first >= rendering.max_length:
+            if example.is_later:
+                notes[BEYOND] += 1
+                continue
             problems.append(LongPrompt.of(example.row_id, first))
         notes[ANSWERS_CUT] += len(example.input_ids) > rendering.max_length
         cut = slice(rendering.max_length)
@@ -158,9 +167,8 @@ def assembled(
                 ids = next(apart)
                 parts += [ids, end] if segment.ends else [ids]
                 flags.append(np.full(len(ids) + segment.ends, segment.learnt))
-        examples.append(
-            CausalExample(piece.row_id, np.concatenate(parts), np.concatenate(flags), piece.group)
-        )
+        ids, targets = np.concatenate(parts), np.concatenate(flags)
+        examples.append(CausalExample(piece.row_id, ids, targets, piece.group, piece.is_later))
     return examples
 
 
@@ -218,7 +226,7 @@ def _of_views(views: Sequence[View], row_id: str, group: int, *, joined: bool) -
     """The last view, of the whole conversation, has the row's id; others are also named by their turn."""
     names = [row_id + example_suffix(f"turn{view.turn}") for view in views[:-1]]
     return [
-        Piece(name, view.segments, group, joined=joined)
+        Piece(name, view.segments, group, joined=joined, is_later=view is not views[0])
         for name, view in zip([*names, row_id], views, strict=True)
     ]
 

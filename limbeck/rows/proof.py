@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.core.template import TemplateError, applied, functions_of
 from limbeck.rows.answers import Answers, left_out
-from limbeck.rows.turns import Turn, occurs, texts_of
+from limbeck.rows.turns import Turn, bare, occurs, texts_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,11 +44,12 @@ def _missing(
     Words of the assistant need not be there if the template wrote them when they were the last: then it
     rewrites earlier turns, and the model is to see them so.
     """
+    inside = bare(text)
     for place, what, one in _said(turns, tools, opens=opens):
-        if occurs(one, text):
+        if occurs(one, inside):
             continue
         is_earlier = 0 <= place < len(turns) - 1 and turns[place]["role"] == "assistant"
-        if not (is_earlier and occurs(one, applied(turns[: place + 1], tokenizer, tools))):
+        if not (is_earlier and occurs(one, bare(applied(turns[: place + 1], tokenizer, tools)))):
             return what
     return ""
 

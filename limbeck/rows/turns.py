@@ -65,10 +65,14 @@ def is_empty(turn: Turn) -> bool:
     return not any(text for _, text in texts_of(turn))
 
 
-def occurs(text: str, rendered: str) -> bool:
-    """Whether a text stands in a rendered one, plain or as JSON or Python has it; case and space aside."""
-    inside = _bare(rendered)
-    return any(_bare(form) in inside for form in _forms(text))
+def occurs(text: str, inside: str) -> bool:
+    """Whether a text, plain or as JSON or Python has it, stands in a `bare` rendered one."""
+    return any(bare(form) in inside for form in _forms(text))
+
+
+def bare(text: str) -> str:
+    """A text without case and space, which templates change."""
+    return "".join(text.split()).casefold()
 
 
 def _forms(text: str) -> Iterator[str]:
@@ -90,10 +94,6 @@ def _leaves(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield json.dumps(value)
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split()).casefold()
 
 
 def _seen(turn: Mapping[str, Any], marks: Marks | None, *, opens: bool) -> Turn:

@@ -112,6 +112,21 @@ def test_the_examples_of_a_conversation_are_named_after_its_row_and_said():
     assert prompts[0]["input_ids"] == whole["input_ids"][: whole["is_target"].index(True)]
 
 
+def test_answers_behind_max_length_are_left_out_and_the_conversation_stays():
+    tokenizer, turns = (
+        tokenizer_with(QWEN3),
+        [user("hi"), assistant("yes"), user("and? " * 20), assistant("no")],
+    )
+    rows = Dataset.from_list([{"messages": turns, "id": "r0"}])
+    found = render(rows, tokenizer, Rendering("causal", 64))
+    assert found["row_id"][:] == ["r0#turn2"]
+    assert notes_of(found)[-1] == (
+        "later answers of such conversations left out, because max_length ends before them: 1."
+    )
+    with pytest.raises(RowError, match="1 row whose prompt does not: row r0#turn2"):
+        render(rows, tokenizer, Rendering("causal", 8))
+
+
 def test_earlier_answers_that_stand_in_the_last_view_unchanged_share_it():
     # Qwen3 keeps thoughts behind the last question: both steps of one answer are in one example.
     step = assistant("", reasoning_content="ask", tool_calls=[call("weather", '{"city": "Oslo"}')])

@@ -14,7 +14,7 @@ from limbeck.rows.aligned.cache import kept
 from limbeck.rows.aligned.cuts import Side, Sides, answer_within, renumbered, windows, without_unpredicted
 from limbeck.rows.aligned.places import placed, row_chunks
 from limbeck.rows.aligned.stretches import stretches_of
-from limbeck.rows.causal import ANSWERS_CUT, TEXTS_CUT, Piece, pieces_of
+from limbeck.rows.causal import ANSWERS_CUT, BEYOND, TEXTS_CUT, Piece, pieces_of
 from limbeck.rows.kinds import Kind
 from limbeck.rows.problems import LongPrompt
 from limbeck.rows.ragged import list_column
@@ -178,7 +178,11 @@ def _cut(
         made = windows(sides, limits)
         notes[TEXTS_CUT] += len(made) > 1
     else:
-        problems += _long_prompts(sides, limits)
+        long = _long_prompts(sides, limits)
+        if long and sides[0].example.is_later:
+            notes[BEYOND] += 1
+            return []
+        problems += long
         made = [answer_within(sides, limits)]
         notes[ANSWERS_CUT] += any(new.size < old.size for new, old in zip(made[0], sides, strict=True))
     notes[NO_CHUNK] += sum(not (student.chunks >= 0).any() for student, _ in made)
