@@ -235,10 +235,12 @@ class _Surveyor:
             rendering = rendering_of(step, kind, task=step.task, label_names=names)
             if is_foreign and teacher is not None:
                 rendered = self._render_pair(step, student, teacher, rendering).student
-                check_positions(rendered, student)
+                readers = [student]
             else:
                 rendered = self._render(step.rows, student, rendering)
-                check_positions(rendered, student, *teachers.values())
+                readers = [student, *teachers.values()]
+            with problems.at(where):
+                check_positions(rendered, *readers)
             with problems.at(where):
                 check_rollouts(
                     step, kind, rendered, *(one.positions for one in (student, *teachers.values()))
