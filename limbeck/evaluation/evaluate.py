@@ -28,15 +28,18 @@ VERSION = 1
 Metric = Callable[[Evidence], dict[str, Any]]
 
 METRICS: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
-    "perplexity": (perplexity, ("causal", "seq2seq", "encoder")),
-    "fidelity": (fidelity, ("causal", "seq2seq", "encoder")),
-    "calibration": (calibration, ("causal", "seq2seq", "encoder", "classifier")),
+    "perplexity": (perplexity, ("causal", "seq2seq")),
+    "fidelity": (fidelity, ("causal", "seq2seq")),
+    "calibration": (calibration, ("causal", "seq2seq", "classifier")),
     "classification": (classification, ("classifier",)),
     "similarity": (similarity, ("encoder",)),
     "generation": (generation, ("causal", "seq2seq")),
     "speed": (speed, ("causal", "seq2seq", "encoder", "classifier")),
 }
-"""Name of a metric -> its function and the kinds of model it is for, in the order they are computed."""
+"""Name of a metric -> its function and the kinds of model it is for, in the order they are computed.
+
+An encoder predicts no token and no class: its rows have no targets, so of it there are embeddings and speed.
+"""
 
 _OF_TOKENS = ("fidelity", "calibration")
 _ROLES = ("teacher", "member", "student", "baseline")
@@ -190,7 +193,8 @@ def _check(
             fitting = ", ".join(other for other, (_, kinds) in METRICS.items() if settings.kind in kinds)
             problems.append(
                 Problem(
-                    "metrics", f"must be {fitting} for a {settings.kind} model, got {name}. Leave {name} out."
+                    "metrics",
+                    f"must be {fitting} for models of kind {settings.kind}, got {name}. Leave {name} out.",
                 )
             )
     if problems:

@@ -41,9 +41,7 @@ def perplexity(evidence: Evidence) -> dict[str, Any]:
     """Nats per token, perplexity and bits per byte of the held-out text, for every subject."""
     units = evidence.units
     rows, ones = units.rows, units.rows.sums(np.ones(len(units)))
-    # The masked tokens of an encoder are no text.
-    is_text = evidence.settings.kind != "encoder"
-    size = learnt_bytes(units, evidence.subjects[0].tokenizer) if is_text else np.zeros(rows.count)
+    size = learnt_bytes(units, evidence.subjects[0].tokenizer)
     texts = {name: _Text(rows.sums(one.nll), size, len(units)) for name, one in units.judged.items()}
     subjects: dict[str, dict[str, Any]] = {}
     for name, text in texts.items():

@@ -7,6 +7,7 @@ from itertools import takewhile
 import numpy as np
 
 from limbeck.core.batch import Batch
+from limbeck.core.errors import ConfigError
 from limbeck.core.masks import IGNORE
 from limbeck.core.seeds import generator
 from limbeck.evaluation.evidence import Evidence, segments
@@ -77,6 +78,19 @@ def prompt_room(settings: EvaluationSettings, positions: Iterable[int | None]) -
     if least is None or (settings.kind == "seq2seq" and settings.max_new_tokens <= least):
         return least
     return least - settings.max_new_tokens
+
+
+def check_prompts(rows: Iterable[Sequence[int]]) -> None:
+    """Refuse rows of which none gives a prompt: two tokens to read and one to follow.
+
+    Raises:
+        ConfigError: no row has so many tokens.
+    """
+    if not any(len(ids) > _SHORTEST_PROMPT for ids in rows):
+        raise ConfigError(
+            "generation must have a held-out row of at least three tokens, got none. Hold out longer "
+            "rows, or leave generation out."
+        )
 
 
 def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Evidence) -> list[Prompt]:

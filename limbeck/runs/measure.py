@@ -51,9 +51,7 @@ def measuring(
         [
             name
             for name in get_args(METRIC_NAMES)
-            if kind in METRICS[name][1]
-            and (teacher is not None or name not in _NEED_TEACHER)
-            and (kind != "encoder" or name in ("similarity", "speed"))
+            if kind in METRICS[name][1] and (teacher is not None or name not in _NEED_TEACHER)
         ],
     )
     named = {"teacher": teacher, "baseline": baseline}

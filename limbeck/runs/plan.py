@@ -166,7 +166,8 @@ def _planned(place: int, step: Step, seen: Survey, rates: Rates) -> PlannedStep:
         sizes = [0 if part is None else len(part) for part in parts]
         stored = sum(int(part.data.nbytes) for part in parts if part is not None)
         watched = f", {sizes[1]:,} to watch" if sizes[1] else ""
-        what = f"{step.path}: {sizes[0]:,} rows{watched}, {sizes[2]:,} held out"
+        apart = f", {sizes[2]:,} held out" if step.heldout else ""
+        what = f"{step.path}: {sizes[0]:,} rows{watched}{apart}"
         return PlannedStep(
             place, "load", step.out, what, rows=sum(sizes), disk=stored, notes=_notes(place, seen)
         )
@@ -343,7 +344,7 @@ def _planned_evaluation(place: int, step: Evaluate, seen: Survey, rates: Rates) 
         place,
         "evaluate",
         step.out,
-        f"{', '.join(step.metrics)} on {step.rows}",
+        f"{', '.join(step.metrics)} on {rows_in_words(step, seen.recipe)}",
         rows=None if rows is None else len(rows),
         tokens=tokens or None,
         memory=_read_bytes([word for word in words if word is not None], seen),
@@ -362,6 +363,15 @@ def _written_seconds(shape: Shape | None, tokens: int, rates: Rates) -> float:
     """Seconds in which a model generates so many tokens, many prompts at a time."""
     cost = 0.0 if shape is None else rates.effective(shape, 1)
     return _WRITING * cost * tokens / rates.operations
+
+
+def rows_in_words(step: Evaluate, recipe: Recipe) -> str:
+    """The rows of an evaluation: their reference, or the data itself where no part of it was held out."""
+    out = step.rows.partition(".")[0]
+    for other in recipe.steps:
+        if isinstance(other, Load) and other.out == out and not other.heldout:
+            return f"all rows of {other.path}"
+    return step.rows
 
 
 def _read_bytes(words: list[str], seen: Survey) -> int:

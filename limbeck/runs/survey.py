@@ -14,6 +14,7 @@ from limbeck.core.class_names import agreed_classes
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
+from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.check import PARTS, measured_task, path_of, rows_of, store_maker
 from limbeck.recipes.check_alignment import reads_foreign
 from limbeck.recipes.check_stores import stores_of
@@ -289,7 +290,7 @@ class _Surveyor:
             if kind not in METRICS[metric][1]:
                 fitting = ", ".join(name for name, (_, kinds) in METRICS.items() if kind in kinds)
                 self.seen.problems.note(
-                    ConfigError(f"must be {fitting} for a {kind} model, got {metric}. Leave it out."),
+                    ConfigError(f"must be {fitting} for models of kind {kind}, got {metric}. Leave it out."),
                     f"{where}.metrics.{number}",
                 )
         if "generation" in step.metrics and kind in ("causal", "seq2seq"):
@@ -324,6 +325,9 @@ class _Surveyor:
             reading = self._reading(step.rows, model, rendering)
             views = views_planned(step, where, reading, self.known, self.seen.recipe.steps[:place])
             self.seen.notes.setdefault(place, []).extend(view.note for view in views.values())
+            if "generation" in step.metrics and kind == "causal":
+                with self.seen.problems.at(f"{where}.metrics"):
+                    check_prompts(rendered["input_ids"])
             with self.seen.problems.at(f"{where}.teacher.route"):
                 check_route(step.teacher, self.seen.rows[step.rows])
             source = heldout_source(rendered, rendering, self.known.tokenizer(model), model.config)

@@ -22,7 +22,8 @@ def load(step: Load, work: Work) -> Made:
             # Without a shard of its own an empty part could be written but not read.
             rows.save_to_disk(str(work.folder / part), num_shards=None if len(rows) else 1)
     ranks.wait()
-    watched = f"{len(parts[1]):,} to watch, " if len(parts[1]) else ""
-    counted = f"{len(parts[0]):,} rows to learn from, {watched}{len(parts[2]):,} held out."
+    watched = f", {len(parts[1]):,} for validation" if len(parts[1]) else ""
+    apart = f" for training{watched}, {len(parts[2]):,} held out" if step.heldout or watched else ""
+    counted = f"{len(parts[0]):,} rows{apart}."
     train, validation, heldout = parts
     return Made(notes=(counted, *notes_on((train, validation, heldout), work.recipe.steps)))
