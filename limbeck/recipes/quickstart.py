@@ -61,7 +61,6 @@ def quickstart(
                 baseline="baseline" if baseline else None,
                 rows="rows.heldout",
                 metrics=("perplexity", "fidelity", "calibration", "generation", "speed"),
-                task="python_syntax",
                 max_length=ROW_TOKENS,
                 max_new_tokens=96,
                 max_positions=MEASURED,
