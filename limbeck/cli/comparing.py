@@ -14,6 +14,8 @@ from limbeck.core.files import write_text
 from limbeck.core.measures import MEASURES
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
+_VERDICTS = ("better", "worse", "undecided")
+_SIGNS = {"better": " ▲", "worse": " ▼"}
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -24,6 +26,7 @@ class Cell:
     mean: str = ""
     interval: str = ""
     difference: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def grid(compared: Mapping[str, Any]) -> Grid:
         ("parameters", lambda group: _whole(group["parameters"])),
         ("steps", lambda group: _whole(group["steps"])),
         ("tokens", lambda group: _whole(group["tokens"])),
-        ("wall-clock", lambda group: _duration(group["seconds"])),
+        ("wall-clock of all steps", lambda group: _duration(group["seconds"])),
     ]
     lines = [
         (
@@ -80,9 +83,16 @@ def grid(compared: Mapping[str, Any]) -> Grid:
         for name in compared["measures"]
     ]
     lines += [(title, [Cell(write(group)) for group in groups]) for title, write in plain]
-    notes = ["In brackets: 95 % interval, Student's t over seeds; nothing where there is one seed."]
-    if any(group["differences"] for group in groups):
-        notes.append(f"Δ: difference to {compared['baseline']}, paired by seed.")
+    changes = [change for group in groups for change in group["differences"].values()]
+    notes = ["In brackets: 95 % interval, Student's t over seeds; of a single seed, over rows."]
+    if changes:
+        alike = "row" if all(change["over"] == "rows" for change in changes) else "seed"
+        notes.append(f"Δ: difference to {compared['baseline']}, paired by {alike}.")
+        wins = [f"{sum(change['verdict'] == said for change in changes)} {said}" for said in _VERDICTS]
+        counted = f"Comparisons at 95 %: {len(changes)}, of these {', '.join(wins)}"
+        notes.append(
+            f"▲ better, ▼ worse; no sign: undecided. {counted}; of 20 between equals, one decides by chance."
+        )
     return Grid(
         f"{compared['data']['rows']:,} held-out rows",
         [group["name"] for group in groups],
@@ -98,9 +108,13 @@ def _cell(name: str, found: Mapping[str, Any] | None, change: Mapping[str, Any] 
     if change is not None:
         bounds = _bounds(change, lambda value: f"{value:+.4f}")
         difference = f"Δ {change['mean']:+.4f}{bounds and f' {bounds}'}"
-    digits = 1 if MEASURES[name].form == "score" else 3
+    digits = 1 if MEASURES[name].form == "score" or name == "length" else 3
+    verdict = "" if change is None else change["verdict"]
     return Cell(
-        f"{found['mean']:.{digits}f}", _bounds(found, lambda value: f"{value:.{digits}f}"), difference
+        f"{found['mean']:.{digits}f}",
+        _bounds(found, lambda value: f"{value:.{digits}f}"),
+        f"{difference}{_SIGNS.get(verdict, '')}",
+        verdict,
     )
 
 
@@ -141,7 +155,9 @@ def _markdown(compared: Mapping[str, Any]) -> str:
     said = grid(compared)
     rows = [[said.corner, *said.columns], ["---", *["---:"] * len(said.columns)]]
     for title, cells in said.lines:
-        rows.append([title, *(" ".join(filter(None, vars(cell).values())) for cell in cells)])
+        rows.append(
+            [title, *(" ".join(filter(None, (cell.mean, cell.interval, cell.difference))) for cell in cells)]
+        )
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in said.notes)]) + "\n"
 
@@ -188,7 +204,8 @@ def _html(compared: Mapping[str, Any]) -> str:
 
 def _html_cell(cell: Cell) -> str:
     small = "".join(f"<small>{escape(part)}</small>" for part in (cell.interval, cell.difference) if part)
-    return f"<td>{escape(cell.mean)}{small}</td>"
+    tone = f' class="{cell.verdict}"' if cell.verdict in _SIGNS else ""
+    return f"<td{tone}>{escape(cell.mean)}{small}</td>"
 
 
 def _whole(value: float | None) -> str:

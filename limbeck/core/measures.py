@@ -77,7 +77,7 @@ MEASURES: Mapping[str, Measure] = {
     "cosine": _one("cosine to the teacher", "similarity", "cosine", better="higher"),
     "human": _one("agreement with human scores", "similarity", "human", better="higher"),
     "ece": _one("calibration error", "calibration", "ece", better="lower", form="share"),
-    "length": _one("tokens written", "generation", "length"),
+    "length": _one("length, tokens", "generation", "length"),
 }
 """Name -> measure, in the order of tables."""
 

@@ -22,7 +22,9 @@ from limbeck.runs.folder import DONE, RECIPE, RunFolder
 FORMAT, VERSION = "limbeck-runs", 1
 LEVEL = 0.95
 
+_ROWS = "rows.json"
 _EVALUATION, _METRICS = "evaluation.json", "metrics.jsonl"
+FEWEST_ROWS = 10  # below, rows give no verdict
 _NAMED = 3  # differing fields in the label of a group
 Values = dict[str, Any]
 
@@ -39,6 +41,7 @@ class FinishedRun:
         steps: optimizer steps of the last train step; None where nothing was trained.
         tokens: read by the last train step.
         seconds: of all steps.
+        by_row: measure -> subject -> row -> value, where the evaluation kept it.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class FinishedRun:
     steps: int | None
     tokens: int | None
     seconds: float
+    by_row: Mapping[str, Any]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,8 +78,9 @@ def compare_runs(folders: Sequence[Path], *, baseline: str | None = None) -> dic
         - format: "limbeck-runs", version: 1; data: rows, fingerprint
         - baseline: name of that group; measures: names that at least one group has
         - groups: list of {name, runs (folders), seeds, steps, tokens, seconds, parameters (means),
-          measures {name: {mean, interval, n}}, differences {name: {mean, interval, n}}}: intervals
-          are Student's t at 95 % over seeds, None with fewer than two; differences are paired by seed
+          measures {name: {mean, interval, n, over}}, differences {name: {mean, interval, n, over,
+          verdict}}}: intervals are at 95 %, Student's t over seeds, of one seed over rows (None below ten
+          rows that both measured); differences are paired by seed or row
         - notes: sentences
 
     Raises:
@@ -146,6 +151,7 @@ def read_finished(folder: Path) -> FinishedRun:
         else _last_step(RunFolder(folder).step(last, recipe.steps[last]) / _METRICS),
         tokens=None if last is None else int(done[last]["tokens"]),
         seconds=sum(float(one["seconds"]) for one in done),
+        by_row=_by_row(folder, recipe),
     )
 
 
@@ -191,6 +197,14 @@ def _done_steps(folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
             )
         done.append(read_json(path))
     return done
+
+
+def _by_row(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """The measures of single rows of the last evaluation; empty where it kept none."""
+    place, step = [(place, step) for place, step in enumerate(recipe.steps) if step.kind == "evaluate"][-1]
+    path = RunFolder(folder).step(place, step) / _ROWS
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return found
 
 
 def _last_step(metrics: Path) -> int | None:
@@ -293,9 +307,14 @@ def _summary(
     differences = {}
     for measure, own in values.items() if baseline is not None else ():
         other = _values(baseline or (), measure)
-        paired = [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
+        seeds = sorted(own.keys() & other.keys())
+        paired = [own[seed] - other[seed] for seed in seeds]
+        if len(paired) > 1:
+            differences[measure] = mean_and_interval(paired) | {"over": "seeds"}
+        elif paired:
+            differences[measure] = _over_rows(measure, seeds[0], group, baseline or (), paired[0])
         if paired:
-            differences[measure] = mean_and_interval(paired)
+            differences[measure]["verdict"] = _verdict(measure, differences[measure])
     subjects = [one for run in group for one in run.evaluation["subjects"] if one["name"] == run.student]
     return {
         "name": name,
@@ -305,9 +324,50 @@ def _summary(
         "tokens": _mean([run.tokens for run in group]),
         "seconds": _mean([run.seconds for run in group]),
         "parameters": _mean([subject.get("parameters") for subject in subjects]),
-        "measures": {measure: mean_and_interval(list(found.values())) for measure, found in values.items()},
+        "measures": {measure: _measured(group, measure, found) for measure, found in values.items()},
         "differences": differences,
     }
+
+
+def _measured(group: Sequence[FinishedRun], measure: str, found: Mapping[int, float]) -> Values:
+    """Mean and interval over seeds; of one seed, the interval over rows that its evaluation holds."""
+    summary = mean_and_interval(list(found.values())) | {"over": "seeds"}
+    if len(found) == 1:
+        (run,) = (one for one in group if one.seed in found)
+        estimate = MEASURES[measure].of(run.evaluation, run.student) or {}
+        summary |= {"interval": estimate.get("interval"), "over": "rows"}
+    return summary
+
+
+def _over_rows(
+    measure: str,
+    seed: int,
+    group: Sequence[FinishedRun],
+    baseline: Sequence[FinishedRun],
+    difference: float,
+) -> Values:
+    """The difference of one seed, with its interval over the rows that both runs kept."""
+    sides = [next(run for run in runs if run.seed == seed) for runs in (group, baseline)]
+    own, other = (run.by_row.get(measure, {}).get(run.student, {}) for run in sides)
+    common = [row for row in own if row in other]
+    found: Values = {"mean": difference, "interval": None, "n": 1, "over": "rows"}
+    if len(common) < FEWEST_ROWS:
+        return found
+    from limbeck.evaluation.study import paired_t_test  # imports scipy
+
+    tested = paired_t_test([own[row] for row in common], [other[row] for row in common])
+    # Rows count alike there; the difference of the whole lies elsewhere where rows are of unequal size.
+    shift = difference - tested["difference"]
+    bounds = tested["interval"]
+    return found | {"interval": bounds and [bound + shift for bound in bounds], "rows": len(common)}
+
+
+def _verdict(measure: str, change: Values) -> str:
+    """`better`, `worse`, or `undecided` where the interval holds 0 or there is none."""
+    better, bounds = MEASURES[measure].better, change["interval"]
+    if bounds is None or not better or bounds[0] <= 0 <= bounds[1]:
+        return "undecided"
+    return "better" if (bounds[0] > 0) == (better == "higher") else "worse"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -76,6 +76,10 @@ def test_the_table_shows_what_matters(limbeck, runs):
     for said in ("31 held-out rows", "bits per byte ↓", "2.100", "Δ +0.2167", "3 (0, 1, 2)", "640", "30.0 s"):
         assert said in ended.out, said
     assert "difference to word_kd, paired by seed" in ended.out
+    # 2.1 against 1.88: worse by 0.2167 +- 0.072.
+    assert "▼" in ended.out and "Comparisons at 95 %: 1, of these 0 better, 1 worse" in " ".join(
+        ended.out.split()
+    )
 
 
 def test_files_hold_the_same_numbers(limbeck, runs, tmp_path):
@@ -97,6 +101,26 @@ def test_one_seed_has_no_interval_and_no_seed_in_common_no_difference(limbeck, t
     assert found["groups"][0]["measures"]["bits_per_byte"]["interval"] is None
     assert found["groups"][1]["differences"] == {}
     assert found["notes"] == ["No difference for sft: no seed in common with word_kd."]
+
+
+def test_one_seed_has_intervals_over_the_rows_that_both_runs_kept(limbeck, tmp_path):
+    for name, recipe, bits in (("a", "sft", 2.0), ("b", "word_kd", 1.75)):
+        folder = write_run(tmp_path / name, name=recipe, bits=bits)
+        found = json.loads((folder / "evaluation.json").read_text())
+        found["metrics"]["perplexity"]["subjects"]["student"]["bits_per_byte"]["interval"] = [1.0, 3.0]
+        (folder / "evaluation.json").write_text(json.dumps(found))
+        # Better by 0.2 or 0.3 in each of twelve rows, however far these lie apart.
+        rows = {f"r{n}": n + (0 if name == "a" else -0.2 - 0.1 * (n % 2)) for n in range(12)}
+        kept = folder / "steps" / "2-evaluate-evaluation" / "rows.json"
+        kept.write_text(json.dumps({"bits_per_byte": {"student": rows}}))
+    found = json.loads(limbeck("compare", "a", "b", "--json").out)
+    sft, kd = found["groups"]
+    assert sft["measures"]["bits_per_byte"]["interval"] == [1.0, 3.0]
+    change = kd["differences"]["bits_per_byte"]
+    low, high = change["interval"]
+    assert change["mean"] == pytest.approx(-0.25) and -0.32 < low < -0.25 < high < -0.18
+    assert (change["verdict"], change["over"], change["rows"]) == ("better", "rows", 12)
+    assert "paired by row" in limbeck("compare", "a", "b").out
 
 
 def test_groups_of_one_recipe_are_named_by_what_differs(limbeck, tmp_path):
