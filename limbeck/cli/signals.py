@@ -85,7 +85,7 @@ def rehearse_command(teacher: str, data: str, pairs: Sequence[str], *, positions
     with plain_console(stderr=True).status("asking the teacher about a sample ..."):
         found = rehearsal(recipe, positions=positions)
     if not found:
-        raise StoreError("sample must have a position that learns something, got none. Look at the rows.")
+        raise StoreError("sample must have target positions, got none. Check the rows.")
     if as_json:
         plain = [{**vars(one), "payload": one.payload.model_dump(mode="json")} for one in found]
         print(json.dumps(plain, indent=2))

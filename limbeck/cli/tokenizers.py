@@ -61,7 +61,7 @@ def say_vocabulary(
             print(f"{'vocabulary':<12} {_overlap(student, teacher)}")
         else:
             print(f"{'vocabulary':<12} the same tokens under other ids: a permutation; {moved:.1%} moved")
-        print(f"{'fitting':<12} {_FITTING}; see limbeck list recipes")
+        print(f"{'applicable':<12} {_FITTING}; see limbeck list recipes")
     _say_coverage(student, teacher, _texts(data))
 
 

@@ -25,7 +25,7 @@ MEANINGS = {
     "data": "training rows: a file, a folder or a hub id",
     "columns": "limbeck's column names and the file's: {prompt: question, completion: reply}",
     "heldout": "rows kept out of training to evaluate on: a share below 1, or a number of rows",
-    "validation": "rows kept out to watch training by: a share below 1, or a number of rows",
+    "validation": "rows kept out for validation during training: a share below 1, or a number of rows",
     "baseline": "also train the same student without the method, to compare with",
     "learning_rate": "peak learning rate",
     "num_train_epochs": "passes over the training rows",

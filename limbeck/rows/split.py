@@ -52,7 +52,7 @@ def split_rows(rows: Dataset, heldout: float | int, seed: int) -> tuple[Dataset,
 
 
 def shared_prompts(train: Dataset, heldout: Dataset) -> tuple[int, int]:
-    """How many of the held-out prompts also occur among the rows to learn from, and how many there are."""
+    """How many of the held-out prompts also occur among the training rows, and how many there are."""
     asked = prompts_of(heldout).unique()
     found = pc.is_in(asked, prompts_of(train).unique()) if len(train) else pa.array([], pa.bool_())
     return int(pc.sum(found).as_py() or 0), len(asked)

@@ -72,7 +72,7 @@ def said_of_overlap(train: Dataset, heldout: Dataset) -> list[str]:
     if not len(heldout) or not len(train):
         return []
     shared, prompts = shared_prompts(train, heldout)
-    return [f"{shared:,} of {prompts:,} held-out prompts also occur among the rows to learn from."]
+    return [f"{shared:,} of {prompts:,} held-out prompts also occur among the training rows."]
 
 
 def _columns_of(steps: Iterable[Step]) -> set[str]:

@@ -13,7 +13,6 @@ from limbeck.core.model_words import model_word
 from limbeck.recipes.check import maker
 from limbeck.recipes.model import Evaluate, Recipe, Step, Train
 from limbeck.recipes.parts import Teacher
-from limbeck.signals.manifest import Manifest
 
 _OF_TEACHERS = ("fidelity",)
 
@@ -67,6 +66,8 @@ def _live(teacher: Teacher) -> Teacher | None:
 
 def _captured(store: str) -> str | None:
     """The model that a store is of; None where the store cannot be read (said where it is trained from)."""
+    from limbeck.signals.manifest import Manifest  # pyarrow takes a quarter of a second to import
+
     try:
         return Manifest.read(Path(store).expanduser()).identity.teacher
     except StoreError:

@@ -165,7 +165,7 @@ def _planned(place: int, step: Step, seen: Survey, rates: Rates) -> PlannedStep:
         parts = [seen.rows.get(f"{step.out}.{part}") for part in PARTS]
         sizes = [0 if part is None else len(part) for part in parts]
         stored = sum(int(part.data.nbytes) for part in parts if part is not None)
-        watched = f", {sizes[1]:,} to watch" if sizes[1] else ""
+        watched = f", {sizes[1]:,} for validation" if sizes[1] else ""
         apart = f", {sizes[2]:,} held out" if step.heldout else ""
         what = f"{step.path}: {sizes[0]:,} rows{watched}{apart}"
         return PlannedStep(
@@ -229,7 +229,7 @@ def _planned_generation(place: int, step: Generate, seen: Survey, rates: Rates) 
         place,
         "generate",
         step.out,
-        f"{model_word(step.teacher.model).said} writes for {step.rows}",
+        f"{model_word(step.teacher.model).said} generates completions for {step.rows}",
         rows=count,
         teacher_parameters=size or None,
         tokens=tokens,
@@ -326,7 +326,7 @@ def _rollout_work(rollouts: RolloutSettings, written: Mapping[str, int], size: f
 
 def _rollout_note(written: Mapping[str, int]) -> str:
     parts = [f"{count:,} tokens by the {name}" for name, count in written.items() if count]
-    return f"Rollouts write at most {' and '.join(parts)}; this is part of the time."
+    return f"Rollouts generate at most {' and '.join(parts)}; this is part of the time."
 
 
 def _planned_evaluation(place: int, step: Evaluate, seen: Survey, rates: Rates) -> PlannedStep:

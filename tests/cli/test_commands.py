@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from limbeck.evaluation.evaluate import METRICS
 from limbeck.runs import launch
 
 LIMBECK = str(Path(sys.executable).parent / "limbeck")
-# The promised times are 0.3 and 1 s on an idle machine; tests share theirs.
-SOON, QUICK = 1.5, 3.0
+# Of process time: the machine may have other work. The promised times are 0.3 and 1 s.
+SOON, QUICK = 0.8, 2.5
 
 
 def test_list_names_every_part(limbeck):
@@ -159,7 +160,7 @@ def test_doctor_shows_how_different_tokenizers_line_up(limbeck, world, tmp_path)
     )
     assert ended.code == 0, ended.err
     said = {line.split()[0]: line for line in ended.out.splitlines()}
-    assert "alm" in said["fitting"]
+    assert "alm" in said["applicable"]
     assert "33 bytes" in said["aligned"] and "0 not covered" in said["aligned"]
 
 
@@ -194,11 +195,12 @@ def test_quick_commands_import_nothing_slow(words, code, bound, absent):
         "import sys, atexit; atexit.register(lambda: print('IMPORTED', *sys.modules)); "
         "from limbeck.cli.main import main; main()"
     )
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run(
         [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
     )
-    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert ended.returncode == code, ended.stderr
     imported = set(ended.stdout.rpartition("IMPORTED")[2].split())
     assert imported.isdisjoint(absent), imported & set(absent)

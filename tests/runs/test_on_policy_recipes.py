@@ -82,17 +82,17 @@ def test_full_signal_and_ratios_of_the_sampled_one_are_there(world, tmp_path):
 def test_a_plan_counts_what_is_written(world, tmp_path, name):
     plan, _ = make_plan(tiny_recipe(name, world), tmp_path)
     (student,) = (step for step in plan.steps if step.out == "student")
-    said = [note for note in student.notes if note.startswith("Rollouts write at most")]
+    said = [note for note in student.notes if note.startswith("Rollouts generate at most")]
     # 5 steps of 4 rows of 5 tokens; half of them in gkd and DistiLLM (its fresh ones get fewer);
     # 2 rounds of 8 rows in MiniLLM; a correction may write an answer twice.
     tokens = {"gkd": 50, "on_policy": 100, "distillm": 50, "distillm2": 100, "minillm": 80}
     tokens["semantic_revision"] = 2 * tokens["distillm"]
     assert said == (
-        [f"Rollouts write at most {tokens[name]} tokens by the student; this is part of the time."]
+        [f"Rollouts generate at most {tokens[name]} tokens by the student; this is part of the time."]
         if name in tokens
         else []
     )
     if name == "ddk":
-        assert "rows, 9 to watch, 4 held out" in plan.steps[0].what
+        assert "rows, 9 for validation, 4 held out" in plan.steps[0].what
     more, _ = make_plan(tiny_recipe(name, world), tmp_path)
     assert more.memory == plan.memory
