@@ -11,6 +11,7 @@ from limbeck.recipes.model import Recipe, Train
 from limbeck.recipes.parts import Student
 from limbeck.rows.kinds import Kind
 from limbeck.runs.findings import Findings
+from limbeck.runs.learning_rates import usual_rate
 from limbeck.runs.models import loaded_dtype, trained_dtype
 from limbeck.runs.plan import device_memory, training_memory
 from limbeck.runs.resolve import resolve
@@ -27,8 +28,7 @@ _STEPS, _MOST_EPOCHS = 300, 10  # optimizer steps of a first run, if the rows al
 _FULL = 0.7  # of the free memory: the estimate is rough
 _HEADS = 12  # relation heads at most
 _HELDOUT = (50, 500)  # rows, where there are enough
-# Peak learning rates by parameters of the student: small models need large ones.
-_RATES = ((3e6, 3e-3), (3e7, 1e-3), (3e8, 3e-4), (1e9, 1e-4), (math.inf, 2e-5))
+_LARGE = 1e9  # parameters of a student that knows much already
 
 # A teacher that shares no tokens with the student is not measured beside it.
 _MEASURED_ALONE = {
@@ -149,10 +149,9 @@ def _sizes(found: Findings) -> tuple[dict[str, Any], dict[str, str]]:
     batch, memory = _batch(found, length, in_all)
     steps = max(1, round(entries / in_all))
     epochs = min(max(1, math.ceil(_STEPS / steps)), _MOST_EPOCHS)
-    rate = next(rate for size, rate in _RATES if parameters < size)
     values: dict[str, Any] = {
         "heldout": heldout,
-        "learning_rate": rate,
+        "learning_rate": usual_rate(parameters),
         "num_train_epochs": float(epochs),
         "per_device_train_batch_size": batch,
         "max_length": length,
@@ -166,7 +165,7 @@ def _sizes(found: Findings) -> tuple[dict[str, Any], dict[str, str]]:
         "max_length": f"max_length: the longest row has about {found.longest} tokens"
         + ("; longer texts are split into windows." if found.kind == Kind.TEXT else "."),
     }
-    if parameters >= _RATES[-2][0]:
+    if parameters >= _LARGE:
         reasons["learning_rate"] = "learning_rate: low, for a large student that knows much already."
     if batch < _BATCHES[0]:
         values["gradient_accumulation_steps"] = _BATCHES[0] // batch

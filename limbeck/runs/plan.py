@@ -17,6 +17,7 @@ from limbeck.recipes.check import PARTS, path_of
 from limbeck.recipes.compare import Compare
 from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
 from limbeck.runs import ranks
+from limbeck.runs.learning_rates import said_of_rate
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
 from limbeck.runs.rates import Rates, machine_rates
 from limbeck.runs.rollouts import written_by
@@ -275,6 +276,7 @@ def _planned_training(place: int, step: Train, seen: Survey, rates: Rates) -> Pl
     notes = _notes(place, seen)
     if student is None:
         return PlannedStep(place, "train", step.out, what, notes=notes)
+    notes += tuple(filter(None, [said_of_rate(step, student)]))
     entries, tokens_once = seen.entries.get(place, (0, 0))
     count = ranks.count()
     steps = steps_of(step, entries, count) if entries or step.max_steps > 0 else None
