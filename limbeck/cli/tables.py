@@ -68,7 +68,7 @@ def result_table(evaluation: Mapping[str, Any]) -> RenderableType:
             cells = [_cell(value, column) for value in values]
             table.add_row(_title(column, metrics), *cells, f"{known[0]['n']:,}")
     lines = [_comparison(item) for metric in metrics.values() for item in metric.get("comparisons", [])]
-    note = "In brackets: 95 % intervals, rows resampled (tokens/s: slowest and fastest run)."
+    note = "In brackets: 95 % intervals over rows (tokens/s: slowest and fastest run)."
     return Group(Text(), table, Text(), *(Text(line) for line in lines if line), Text(note, style="dim"))
 
 

@@ -12,7 +12,7 @@ from limbeck.evaluation.statistics import Rows
 BINS = 15  # Guo et al. 2017, arXiv:1706.04599
 DEFINITION = (
     "Expected calibration error: over 15 bins of equal width of the likeliest outcome's probability, the "
-    "mean of |share right - mean confidence|, weighted by the units in the bin (Guo et al. 2017). 0 is "
+    "mean of |accuracy - mean confidence|, weighted by the units in the bin (Guo et al. 2017). 0 is "
     "perfect. Interval: 95 %, rows resampled and mirrored at the value; it starts at 0 where a calibrated "
     "model could show as much by chance over so few rows."
 )

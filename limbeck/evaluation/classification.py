@@ -17,7 +17,7 @@ DEFINITION = (
     "one. Probability loyalty: 1 less the base-2 Jensen-Shannon distance of the two class distributions, "
     "averaged over examples (Xu et al. 2021). Macro F1: mean over the classes that occur among the held-out "
     "labels. KL in nats. Regression loyalty: Pearson correlation with the teacher's output. "
-    "Intervals: 95 %, rows resampled."
+    "Intervals: 95 %, over rows."
 )
 
 

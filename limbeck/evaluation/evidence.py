@@ -241,7 +241,9 @@ def _read(evidence: Evidence) -> Units:
                 complete = share >= 1
                 break
     if not scored:
-        raise ConfigError("the held-out rows must hold at least one learnt position, got none.")
+        raise ConfigError(
+            "the held-out rows must hold at least one target token, got none. Hold out rows with text."
+        )
     complete &= evidence.entries is None or len(evidence.entries) == len(evidence.source)
     row, place, target = (np.concatenate(parts) for parts in zip(*found, strict=True))
     rows = Rows(row, resamples=settings.resamples, seed=settings.seed)

@@ -11,10 +11,10 @@ from limbeck.evaluation.evidence import Array, Evidence, Judged, Units
 from limbeck.evaluation.statistics import bucket, verdict
 
 DEFINITION = (
-    "Means over the learnt positions of the held-out rows, against the teacher at temperature 1. Top-1 "
+    "Means over the target positions of the held-out rows, against the teacher at temperature 1. Top-1 "
     "agreement: both find the same token likeliest. Top-5 overlap: share of the teacher's five likeliest "
     "tokens among the student's five. KL in nats. JS distance: square root of the base-2 Jensen-Shannon "
-    "divergence of each position, from 0 (equal) to 1 (disjoint). Intervals: 95 %, rows resampled."
+    "divergence of each position, from 0 (equal) to 1 (disjoint). Intervals: 95 %, over rows."
 )
 
 POSITION_EDGES = (16, 64, 256, 1024)

@@ -12,10 +12,10 @@ from limbeck.evaluation.evidence import Array, Evidence, Units
 from limbeck.evaluation.statistics import Estimate, verdict
 
 DEFINITION = (
-    "Nats per token: mean of -ln p(target) over the learnt positions. Bits per byte: the same sum in bits, "
-    "divided by the UTF-8 bytes of the learnt tokens decoded without special tokens. The end of a row costs "
+    "Nats per token: mean of -ln p(target) over the target positions. Bits per byte: the same sum in bits, "
+    "divided by the UTF-8 bytes of the target tokens decoded without special tokens. The end of a row costs "
     "bits and adds no byte; a first token that nothing precedes is neither predicted nor counted. "
-    "Intervals: 95 %, rows resampled."
+    "Intervals: 95 %, over rows."
 )
 
 _LARGEST = 700.0  # nats whose exponential is a number
@@ -23,7 +23,7 @@ _LARGEST = 700.0  # nats whose exponential is a number
 _SEVERAL = (
     "Subjects with another tokenizer ({others}) read the same rows in their own tokens and windows, and have "
     "bits per byte alone: tokens of different tokenizers cannot be compared. Each subject's bits are divided "
-    "by the bytes of its own learnt tokens: {bytes}. These counts differ by first tokens that nothing "
+    "by the bytes of its own target tokens: {bytes}. These counts differ by first tokens that nothing "
     "precedes, and by answers that were cut at the longest row."
 )
 

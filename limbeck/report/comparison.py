@@ -157,7 +157,7 @@ def _figure(entry: Mapping[str, Any]) -> dict[str, Any]:
     by = f", by {_plain(group)}" if group else ""
     hint = f" {better.capitalize()} is better." if better else ""
     has_bars = any(point["interval"] for point in entry["points"])
-    bars = " Bars: 95 %, rows resampled." if has_bars else ""
+    bars = " Bars: 95 %, over rows." if has_bars else ""
     return {
         "name": f"{y}-over-{x}",
         "svg": Markup(svg),

@@ -62,7 +62,7 @@ def _build(kind: str, fields: Mapping[str, Any]) -> str:
 
 
 def _generate(kind: str, fields: Mapping[str, Any]) -> str:
-    return f"Let {_model(fields.get('teacher'))} write completions for `{fields.get('rows')}`"
+    return f"Let {_model(fields.get('teacher'))} generate completions for `{fields.get('rows')}`"
 
 
 def _train(kind: str, fields: Mapping[str, Any]) -> str:

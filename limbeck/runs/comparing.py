@@ -24,6 +24,7 @@ LEVEL = 0.95
 
 _ROWS = "rows.json"
 _EVALUATION, _METRICS = "evaluation.json", "metrics.jsonl"
+_NO_SCATTER = 1e-12
 FEWEST_ROWS = 10  # below, rows give no verdict
 _NAMED = 3  # differing fields in the label of a group
 Values = dict[str, Any]
@@ -156,7 +157,7 @@ def read_finished(folder: Path) -> FinishedRun:
 
 
 def mean_and_interval(values: Sequence[float]) -> Values:
-    """Mean, n, and Student's t interval at 95 %; no interval with fewer than two values."""
+    """Mean, n, and Student's t interval at 95 %; none with fewer than two values or without scatter."""
     from scipy.stats import t  # half a second, only where it is needed
 
     n = len(values)
@@ -164,6 +165,8 @@ def mean_and_interval(values: Sequence[float]) -> Values:
     if n < 2:
         return {"mean": mean, "interval": None, "n": n}
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    if error <= _NO_SCATTER * abs(mean):  # equal shares of few prompts: nothing is known of their scatter
+        return {"mean": mean, "interval": None, "n": n}
     half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * error
     return {"mean": mean, "interval": [mean - half, mean + half], "n": n}
 

@@ -103,6 +103,15 @@ def test_one_seed_has_no_interval_and_no_seed_in_common_no_difference(limbeck, t
     assert found["notes"] == ["No difference for sft: no seed in common with word_kd."]
 
 
+def test_seeds_that_agree_by_chance_decide_nothing(limbeck, tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path / f"a{seed}", name="sft", seed=seed, bits=0.5)
+        write_run(tmp_path / f"b{seed}", seed=seed, bits=0.25)
+    found = json.loads(limbeck("compare", "a0", "a1", "b0", "b1", "--json").out)
+    change = found["groups"][1]["differences"]["bits_per_byte"]
+    assert (change["mean"], change["interval"], change["verdict"]) == (-0.25, None, "undecided")
+
+
 def test_one_seed_has_intervals_over_the_rows_that_both_runs_kept(limbeck, tmp_path):
     for name, recipe, bits in (("a", "sft", 2.0), ("b", "word_kd", 1.75)):
         folder = write_run(tmp_path / name, name=recipe, bits=bits)
