@@ -1,0 +1,26 @@
+"""`capture`: the rows as the teacher reads them, and how many positions are kept of it."""
+
+from limbeck.core.errors import ModelError, Problem
+from limbeck.recipes.model import Capture
+from limbeck.runs.known import check_positions, kind_used
+from limbeck.runs.looks.look import Look
+from limbeck.runs.sources import rendering_of
+from limbeck.runs.stores import positions_of
+
+
+def look(at: Look, step: Capture) -> None:
+    """Refuse a teacher that gives no tokens, and rows that are too long for it."""
+    teacher = at.shape(step.teacher.model, "teacher.model")
+    if teacher is None:
+        return
+    kind = kind_used(step.model_kind, teacher)
+    if kind not in ("causal", "seq2seq"):
+        raise ModelError(Problem("teacher.model", f"must be causal or seq2seq to be captured, got {kind}."))
+    if step.rows in at.rows:
+        rendering = rendering_of(step, kind, task=step.task, label_names=())
+        rendered = at.render(step.rows, teacher, rendering)
+        check_positions(rendered, teacher)
+        at.note_form(step.rows, kind, teacher, rendered)
+        lengths = [len(ids) for ids in rendered["input_ids"]]
+        at.seen.entries[at.place] = (len(lengths), sum(lengths))
+        at.seen.positions[at.place] = positions_of(rendered)

@@ -1,0 +1,103 @@
+"""`evaluate`: models that can be compared, metrics that fit them, rows that they can read."""
+
+from collections.abc import Mapping
+
+from limbeck.core.errors import ConfigError
+from limbeck.core.models import ModelKind
+from limbeck.evaluation.evaluate import METRICS
+from limbeck.evaluation.prompts import check_prompts
+from limbeck.recipes.check import measured_task
+from limbeck.recipes.model import Evaluate
+from limbeck.runs.answers import said_of_ends, said_of_prompts
+from limbeck.runs.ensembles import check_route
+from limbeck.runs.known import check_positions, kind_used
+from limbeck.runs.looks.classes import classes_of
+from limbeck.runs.looks.look import Look
+from limbeck.runs.measured_teachers import said_of_store
+from limbeck.runs.models import Shape
+from limbeck.runs.reading import Readers, join, own_rendering, said_of
+from limbeck.runs.sources import heldout_source, rendering_of, size_of
+from limbeck.runs.views_planned import views_planned
+
+_TOKENS = ("causal", "seq2seq")  # kinds that score tokens
+
+
+def look(at: Look, step: Evaluate) -> None:
+    """Refuse what would stop the evaluation."""
+    model = at.shape(step.model, "model")
+    baseline = None if step.baseline is None else at.shape(step.baseline, "baseline")
+    members = at.known.teachers(step, at.where)
+    at.note(*said_of_store(step, at.earlier))
+    if model is None:
+        return
+    kind = kind_used(step.model_kind, model)
+    _check_metrics(at, step, kind)
+    if "generation" in step.metrics and kind in _TOKENS:
+        at.seen.ends[at.place] = said_of_ends(at.known.tokenizer(model), model)
+    compared = {"teacher": members.pop("teacher", None), "baseline": baseline}
+    for path, member in members.items():
+        with at.at(path):
+            at.check_vocabulary(model, member)
+    others = {name: shape for name, shape in compared.items() if shape is not None}
+    apart = _other_tokens(at, model, others, kind)
+    if step.rows in at.rows:
+        _look_at_rows(at, step, model, kind, others, apart, members)
+
+
+def _check_metrics(at: Look, step: Evaluate, kind: ModelKind) -> None:
+    for number, metric in enumerate(step.metrics):
+        if kind not in METRICS[metric][1]:
+            fitting = ", ".join(name for name, (_, kinds) in METRICS.items() if kind in kinds)
+            at.seen.problems.note(
+                ConfigError(f"must be {fitting} for models of kind {kind}, got {metric}. Leave it out."),
+                f"{at.where}.metrics.{number}",
+            )
+
+
+def _other_tokens(at: Look, model: Shape, others: Mapping[str, Shape], kind: ModelKind) -> dict[str, Shape]:
+    """Of the models that `model` is compared with, those that read other tokens; says who they are."""
+    groups = [Readers(at.known.tokenizer(model), {"model": model.vocabulary})]
+    for name, other in others.items():
+        with at.at(name):
+            if kind in _TOKENS:
+                join(groups, name, at.known.tokenizer(other), other.vocabulary)
+            else:
+                at.check_vocabulary(model, other)
+    at.seen.vocabularies[at.place] = said_of(groups)
+    return {name: others[name] for group in groups[1:] for name in group.columns}
+
+
+def _look_at_rows(
+    at: Look,
+    step: Evaluate,
+    model: Shape,
+    kind: ModelKind,
+    others: Mapping[str, Shape],
+    apart: Mapping[str, Shape],
+    members: Mapping[str, Shape],
+) -> None:
+    rendering = rendering_of(
+        step,
+        kind,
+        task=measured_task(step, at.earlier),
+        label_names=classes_of(at, step) if kind == "classifier" else (),
+    )
+    rendered = at.render(step.rows, model, rendering)
+    teacher = None if "teacher" in apart else others.get("teacher")
+    check_positions(rendered, model, teacher, *members.values())
+    for name, other in apart.items():
+        with at.at(name):
+            at.render(step.rows, other, own_rendering(rendering, other.positions))
+    views = views_planned(step, at.where, at.reading(step.rows, model, rendering), at.known, at.earlier)
+    at.note(*(view.note for view in views.values()))
+    if "generation" in step.metrics and kind == "causal":
+        with at.at("metrics"):
+            check_prompts(rendered["input_ids"])
+    with at.at("teacher.route"):
+        check_route(step.teacher, at.rows[step.rows])
+    source = heldout_source(rendered, rendering, at.known.tokenizer(model), model.config)
+    at.seen.entries[at.place] = size_of(source)
+    if "generation" in step.metrics and kind in _TOKENS:
+        with at.at():
+            ids = at.rows[step.rows]["id"]
+            at.note(*said_of_prompts(step, kind, source, ids, model, *others.values()))

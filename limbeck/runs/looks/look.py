@@ -1,0 +1,113 @@
+"""A look at one step: what was seen before it, and where to put what is found."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from datasets import Dataset
+
+from limbeck.core.models import ModelKind
+from limbeck.recipes.check import path_of
+from limbeck.recipes.model import Recipe, Step
+from limbeck.rows.preview import Preview
+from limbeck.rows.rendering import Rendering
+from limbeck.runs.collect import Problems
+from limbeck.runs.known import KnownModels
+from limbeck.runs.models import Shape
+from limbeck.runs.reading_notes import said_of_rows
+from limbeck.runs.sources import Renderer
+from limbeck.runs.views import Reading
+
+
+@dataclass
+class Survey:
+    """What was seen.
+
+    Attributes:
+        recipe: that was looked at.
+        rows: by reference (`rows.train`); not those a teacher has yet to write.
+        models: shape by word or out.
+        entries: of a train or evaluate step, by its place: (number of entries, their tokens).
+        vocabularies: of a step, by its place: sentence on its vocabulary.
+        positions: of a capture, by its place: how many it keeps.
+        ends: of a step that lets models write, by its place: sentence on the tokens that end an answer.
+        notes: of a step, by its place: sentences on what it will do.
+        samples: of a step, by its place: the first rows as its model reads them.
+        problems: all that is wrong.
+        renderer: keeps what was rendered, for the steps.
+    """
+
+    recipe: Recipe
+    rows: dict[str, Dataset] = field(default_factory=dict)
+    models: dict[str, Shape] = field(default_factory=dict)
+    entries: dict[int, tuple[int, int]] = field(default_factory=dict)
+    vocabularies: dict[int, str] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, str] = field(default_factory=dict)
+    notes: dict[int, list[str]] = field(default_factory=dict)
+    samples: dict[int, list[Preview]] = field(default_factory=dict)
+    problems: Problems = field(default_factory=Problems)
+    renderer: Renderer = field(default_factory=Renderer)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One step of a recipe, with all that was seen before it.
+
+    Attributes:
+        place: of the step.
+        step: itself.
+        seen: takes what is found.
+        known: models by their configuration.
+    """
+
+    place: int
+    step: Step
+    seen: Survey
+    known: KnownModels
+
+    @property
+    def where(self) -> str:
+        """The step's path, as messages say it."""
+        return path_of(self.place, self.step)
+
+    @property
+    def earlier(self) -> tuple[Step, ...]:
+        """The steps before this one."""
+        return self.seen.recipe.steps[: self.place]
+
+    @property
+    def rows(self) -> dict[str, Dataset]:
+        """Rows by reference, as far as they are there already."""
+        return self.seen.rows
+
+    def at(self, path: str = "") -> AbstractContextManager[None]:
+        """Inside, what is wrong is noted at a path inside the step."""
+        return self.seen.problems.at(f"{self.where}.{path}".rstrip("."))
+
+    def note(self, *sentences: str) -> None:
+        """Say what the step will do."""
+        self.seen.notes.setdefault(self.place, []).extend(sentences)
+
+    def shape(self, word: str, path: str) -> Shape | None:
+        """The shape of a model that the step names at a path; None where it is wrong, which is noted."""
+        return self.known.shape(word, f"{self.where}.{path}")
+
+    def check_vocabulary(self, student: Shape, teacher: Shape) -> None:
+        """Refuse models with other token ids; say what they share."""
+        note = self.known.shared(student, teacher)
+        if note is not None:
+            self.seen.vocabularies[self.place] = note
+
+    def render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
+        """Rows as a model reads them."""
+        return self.seen.renderer.render(rows, self.rows[rows], self.known.tokenizer(shape), rendering)
+
+    def reading(self, rows: str, shape: Shape, rendering: Rendering) -> Reading:
+        """The same, for teachers that may read them in another format."""
+        return Reading(rows, self.rows[rows], self.known.tokenizer(shape), rendering, self.seen.renderer)
+
+    def note_form(self, rows: str, kind: ModelKind, shape: Shape, rendered: Dataset) -> None:
+        """Say in which form rows are read, and keep the first ones to be shown."""
+        tokenizer = self.known.tokenizer(shape)
+        notes, self.seen.samples[self.place] = said_of_rows(self.rows[rows], rendered, tokenizer, kind)
+        self.note(*notes)

@@ -1,0 +1,82 @@
+"""Whether the stores of a training answer its rows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from datasets import Dataset
+
+from limbeck.core.errors import ConfigError
+from limbeck.recipes.check import path_of, store_maker
+from limbeck.recipes.check_stores import stores_of
+from limbeck.recipes.model import Capture, Train
+from limbeck.runs.ensembles import check_topk
+from limbeck.runs.known import kind_used
+from limbeck.runs.looks.look import Look
+from limbeck.runs.models import Shape
+from limbeck.runs.sources import rendering_of
+from limbeck.runs.stores import (
+    check_rows,
+    is_topk,
+    open_store,
+    row_checksums,
+    shared_with_store,
+    tokenizer_of_store,
+)
+from limbeck.runs.views import OwnView
+
+
+def topk_stores(at: Look, step: Train) -> dict[str, bool]:
+    """Path of each store that a training reads -> whether it is of top-k."""
+    return {path: is_topk(word, at.earlier) for path, word in stores_of(step).items()}
+
+
+def look_at_stores(
+    at: Look, step: Train, student: Shape, rendered: Dataset | None, views: Mapping[str, OwnView]
+) -> None:
+    """Refuse stores of other rows, tokens or vocabularies than the training's."""
+    for path, word in stores_of(step).items():
+        with at.at(path if step.teacher and step.teacher.ensemble else "teacher"):
+            view = views.get(word)
+            read = rendered if view is None else view.rendered
+            made = store_maker(word, at.earlier)
+            if made is None:
+                _look_at_folder(at, step, student, read, word, view)
+            else:
+                _look_at_capture(at, student, read, made)
+    with at.at("teacher"):
+        check_topk(step.teacher, topk_stores(at, step))
+
+
+def _look_at_folder(
+    at: Look, step: Train, student: Shape, read: Dataset | None, word: str, view: OwnView | None
+) -> None:
+    where = "signals" if step.teacher is not None and step.teacher.signals else ""
+    signals = open_store(Path(word).expanduser(), where, verify=False)
+    tokenizer = at.known.tokenizer(student)
+    shared_with_store(signals, tokenizer, student.vocabulary)
+    if read is None:
+        return
+    rendering = rendering_of(step, "causal", task=step.task, label_names=())
+    if view is not None:
+        tokenizer, rendering = tokenizer_of_store(signals), view.rendering
+    check_rows(signals, row_checksums(read), tokenizer, rendering)
+
+
+def _look_at_capture(at: Look, student: Shape, read: Dataset | None, made: int) -> None:
+    capture = at.seen.recipe.steps[made]
+    assert isinstance(capture, Capture)
+    teacher = at.seen.models.get(capture.teacher.model)
+    if teacher is None:
+        return
+    at.check_vocabulary(student, teacher)
+    if read is None or capture.rows not in at.rows:
+        return
+    kind = kind_used(capture.model_kind, teacher)
+    rendering = rendering_of(capture, kind, task=capture.task, label_names=())
+    there = dict(row_checksums(at.render(capture.rows, teacher, rendering)))
+    other = [name for name, value in row_checksums(read) if there.get(name) != value]
+    if other:
+        raise ConfigError(
+            f"must read the rows as {path_of(made, capture)} does, got other tokens in {len(other):,} of "
+            f"{len(read):,} rows ({other[0]}). Give both the same max_length and loss_on."
+        )

@@ -1,0 +1,133 @@
+"""`train`: models, terms, rows and teachers that go together."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from datasets import Dataset
+
+from limbeck.core.errors import ConfigError
+from limbeck.core.models import ModelKind
+from limbeck.recipes.check_alignment import reads_foreign
+from limbeck.recipes.model import Train
+from limbeck.rows.rendering import Rendering
+from limbeck.runs.answers import said_of_ends
+from limbeck.runs.domains import domain_problems
+from limbeck.runs.ensembles import check_route
+from limbeck.runs.foreign import teacher_length
+from limbeck.runs.known import check_positions, kind_used
+from limbeck.runs.looks.classes import classes_of
+from limbeck.runs.looks.look import Look
+from limbeck.runs.looks.stores import look_at_stores, topk_stores
+from limbeck.runs.models import Shape, made_shape
+from limbeck.runs.rollouts import check_rollouts, check_watched_answers
+from limbeck.runs.sources import rendering_of, size_of, training_source
+from limbeck.runs.terms import build_terms, check_layers, try_term
+from limbeck.runs.trackers import check_trackers
+from limbeck.runs.views_planned import views_planned
+
+_UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
+
+
+def look(at: Look, step: Train) -> None:
+    """Find the shape of the student; refuse what would stop the training."""
+    with at.at():
+        check_trackers(step.report_to)
+    origin = at.shape(step.student.origin, "student")
+    teachers = at.known.teachers(step, at.where)
+    if origin is None:
+        _try_terms(at, step, None, teachers)
+        return
+    kind = kind_used(step.model_kind, origin)
+    student = made_shape(step.student, origin, kind)
+    names = classes_of(at, step) if kind == "classifier" else ()
+    student = replace(student, classes=names)
+    at.seen.models[step.out] = student
+    _try_terms(at, step, student, teachers, kind)
+    if not reads_foreign(step):
+        for path, shape in teachers.items():
+            with at.at(path):
+                at.check_vocabulary(student, shape)
+    if step.rollouts is not None:
+        at.seen.ends[at.place] = said_of_ends(at.known.tokenizer(student), student, *teachers.values())
+    rendering = rendering_of(step, kind, task=step.task, label_names=names)
+    rendered = None
+    if step.rows in at.rows:
+        rendered = _look_at_rows(at, step, student, teachers, rendering)
+    _look_beside(at, step, student)
+    views = {}
+    if not reads_foreign(step) and rendered is not None:
+        reading = at.reading(step.rows, student, rendering)
+        views = views_planned(step, at.where, reading, at.known, at.earlier)
+        at.note(*(view.note for view in views.values()))
+    look_at_stores(at, step, student, rendered, views)
+
+
+def _look_at_rows(
+    at: Look, step: Train, student: Shape, teachers: Mapping[str, Shape], rendering: Rendering
+) -> Dataset:
+    """The rows as the student reads them."""
+    kind, tokenizer = rendering.model_kind, at.known.tokenizer(student)
+    if reads_foreign(step) and teachers:
+        teacher = next(iter(teachers.values()))
+        rendered = at.seen.renderer.render_pair(
+            step.rows,
+            at.rows[step.rows],
+            tokenizer,
+            at.known.tokenizer(teacher),
+            rendering,
+            teacher_length=teacher_length(step, teacher.positions),
+        ).student
+        readers = [student]
+    else:
+        rendered = at.render(step.rows, student, rendering)
+        readers = [student, *teachers.values()]
+    with at.at():
+        check_positions(rendered, *readers)
+    with at.at():
+        check_rollouts(step, kind, rendered, *(one.positions for one in (student, *teachers.values())))
+    if step.watch is not None and step.watch.rows in at.rows:
+        with at.at():
+            watched = at.render(step.watch.rows, student, rendering)
+            check_watched_answers(step, watched, student.positions)
+    at.note_form(step.rows, kind, student, rendered)
+    at.seen.entries[at.place] = size_of(training_source(rendered, rendering, step, tokenizer, student.config))
+    with at.at("teacher.route"):
+        check_route(step.teacher, at.rows[step.rows])
+    return rendered
+
+
+def _look_beside(at: Look, step: Train, student: Shape) -> None:
+    """Models and rows that the step reads beside its teacher."""
+    if step.selection is not None and step.selection.other is not None:
+        at.shape(step.selection.other.model, "selection.other.model")
+    for word in step.watch.distances.values() if step.watch else ():
+        other = at.shape(word, "watch.distances")
+        if other is not None:
+            with at.at("watch.distances"):
+                at.check_vocabulary(student, other)
+    for problem in domain_problems(step, at.rows):
+        at.seen.problems.note(ConfigError(problem), at.where)
+
+
+def _try_terms(
+    at: Look,
+    step: Train,
+    student: Shape | None,
+    teachers: Mapping[str, Shape],
+    kind: ModelKind | None = None,
+) -> None:
+    teacher = next(iter(teachers.values()), None)
+    widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
+    built = build_terms(step.objective, student_width=widths[0], teacher_width=widths[-1])
+    for number, term in enumerate(built):
+        with at.at(f"objective.{number}"):
+            try_term(
+                term,
+                student_width=widths[0],
+                teacher_width=widths[-1],
+                stored=any(topk_stores(at, step).values()),
+                by_row=kind == "classifier",
+            )
+            for whose, shape in (("student", student), ("teacher", teacher)):
+                if term.layers is not None and shape is not None:
+                    check_layers(whose, getattr(term.layers, whose), shape.depth)
