@@ -13,7 +13,8 @@ from limbeck.rows.kinds import Kind
 from limbeck.runs.findings import Findings
 from limbeck.runs.learning_rates import usual_rate
 from limbeck.runs.models import loaded_dtype, trained_dtype
-from limbeck.runs.plan import device_memory, training_memory
+from limbeck.runs.plan import device_memory
+from limbeck.runs.planned import training_memory
 from limbeck.runs.resolve import resolve
 
 PROMPTS = "prompts"

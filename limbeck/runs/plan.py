@@ -1,8 +1,7 @@
 """What a run will do and need: computed from configurations and data alone, nothing is spent."""
 
-import math
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,50 +9,14 @@ import psutil
 import torch
 
 from limbeck.core.errors import Problem, ResourceError
-from limbeck.core.model_words import model_word, place_of
-from limbeck.core.rollouts import RolloutSettings
-from limbeck.engine.order import steps_of
-from limbeck.recipes.check import PARTS, path_of
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
-from limbeck.runs import ranks
-from limbeck.runs.learning_rates import said_of_rate
-from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
-from limbeck.runs.rates import Rates, machine_rates
-from limbeck.runs.rollouts import written_by
-from limbeck.runs.sources import ENTRIES
-from limbeck.runs.stores import predicted_bytes
+from limbeck.recipes.check import path_of
+from limbeck.recipes.model import Recipe
+from limbeck.runs.planned import ADAM, FLOAT, PlannedStep, planned
+from limbeck.runs.rates import machine_rates
 from limbeck.runs.survey import Survey, survey
 
-_FLOAT = 4  # bytes of a float32
-_ADAM = 2  # moments a weight
 _CHECKPOINTS = 2  # the old one lies there until the new one is whole
-_ACTIVATIONS = 24  # numbers a token, layer and width unit keeps for the backward pass, roughly
-_FORWARD, _BACKWARD = 2, 4  # floating point operations a weight and token
-# Writing is bound by reading the weights once a token and batch, several times slower than a product.
-_WRITING = 4 * _FORWARD
-_BESIDE = 2.0  # seconds an evaluated model costs beside that: loading, timing, intervals
 _SPARE = 0.05  # of the disk, left free
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """One step in numbers; None where nothing is known or the step has no such thing."""
-
-    place: int
-    kind: str
-    out: str
-    what: str
-    rows: int | None = None
-    parameters: int | None = None
-    teacher_parameters: int | None = None
-    optimizer_steps: int | None = None
-    tokens: int | None = None
-    memory: int | None = None
-    disk: int = 0
-    seconds: float | None = None
-    notes: tuple[str, ...] = ()
-    is_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,8 +64,8 @@ def make_plan(
     """
     seen = survey(recipe, tell)
     rates = machine_rates()
-    planned = (_planned(place, step, seen, rates) for place, step in enumerate(recipe.steps))
-    steps = tuple(_finished(step) if step.place in done else step for step in planned)
+    made = (planned(place, step, seen, rates) for place, step in enumerate(recipe.steps))
+    steps = tuple(_finished(step) if step.place in done else step for step in made)
     device, free_memory = _device()
     free_disk = _free(out)
     known = [step.seconds for step in steps if step.seconds is not None]
@@ -131,17 +94,6 @@ def make_plan(
     return plan, seen
 
 
-def training_memory(student: Shape, dtype: torch.dtype, tokens: int) -> int:
-    """Bytes that training needs beside the teachers, roughly: weights, gradients, moments, what is kept.
-
-    Args:
-        student: its shape.
-        dtype: that it is trained in.
-        tokens: of a batch.
-    """
-    return (1 + 1 + _ADAM) * dtype.itemsize * student.parameters + _FLOAT * _kept(student, tokens)
-
-
 def device_memory() -> int:
     """Bytes that are free on the accelerator, or on the machine."""
     return _device()[1]
@@ -161,270 +113,14 @@ def _finished(step: PlannedStep) -> PlannedStep:
     return replace(step, memory=None, disk=0, seconds=0.0, is_done=True)
 
 
-def _planned(place: int, step: Step, seen: Survey, rates: Rates) -> PlannedStep:
-    if isinstance(step, Load):
-        parts = [seen.rows.get(f"{step.out}.{part}") for part in PARTS]
-        sizes = [0 if part is None else len(part) for part in parts]
-        stored = sum(int(part.data.nbytes) for part in parts if part is not None)
-        watched = f", {sizes[1]:,} for validation" if sizes[1] else ""
-        apart = f", {sizes[2]:,} held out" if step.heldout else ""
-        what = f"{step.path}: {sizes[0]:,} rows{watched}{apart}"
-        return PlannedStep(
-            place, "load", step.out, what, rows=sum(sizes), disk=stored, notes=_notes(place, seen)
-        )
-    if isinstance(step, Build):
-        return _planned_build(place, step, seen, rates)
-    if isinstance(step, Generate):
-        return _planned_generation(place, step, seen, rates)
-    if isinstance(step, Capture):
-        return _planned_capture(place, step, seen, rates)
-    if isinstance(step, Train):
-        return _planned_training(place, step, seen, rates)
-    if isinstance(step, Compare):
-        return PlannedStep(place, "compare", step.out, " and ".join(step.evaluations), seconds=0.0)
-    return _planned_evaluation(place, step, seen, rates)
-
-
-def _notes(place: int, seen: Survey) -> tuple[str, ...]:
-    said = (seen.vocabularies.get(place), seen.ends.get(place), *seen.notes.get(place, ()))
-    return tuple(one for one in said if one is not None)
-
-
-def _planned_build(place: int, step: Build, seen: Survey, rates: Rates) -> PlannedStep:
-    shape, origin = seen.models.get(step.out), seen.models.get(step.student.origin)
-    size = shape.parameters if shape else 0
-    memory, seconds, tokens = size * _FLOAT, None, None
-    saved = _FLOAT if shape is None else exported_dtype(step.student, shape.saved).itemsize
-    if step.student.prune is not None and origin is not None:
-        # The whole model is read forwards and, for gradients of activations only, half backwards.
-        tokens = seen.entries.get(place, (0, 0))[1] or None
-        memory += _FLOAT * (origin.parameters + _kept(origin, ENTRIES * step.max_length))
-        seconds = (
-            None
-            if tokens is None
-            else (_FORWARD + _BACKWARD / 2)
-            * rates.effective(origin, step.max_length)
-            * tokens
-            / rates.operations
-        )
-    return PlannedStep(
-        place,
-        "build",
-        step.out,
-        _made(step),
-        parameters=size or None,
-        tokens=tokens,
-        memory=memory,
-        disk=size * saved,
-        seconds=seconds,
-        notes=_notes(place, seen),
-    )
-
-
-def _planned_generation(place: int, step: Generate, seen: Survey, rates: Rates) -> PlannedStep:
-    teacher, rows = seen.models.get(step.teacher.model), seen.rows.get(step.rows)
-    count = 0 if rows is None else len(rows) * step.samples
-    tokens = count * step.max_new_tokens
-    size = teacher.parameters if teacher else 0
-    return PlannedStep(
-        place,
-        "generate",
-        step.out,
-        f"{model_word(step.teacher.model).said} generates completions for {step.rows}",
-        rows=count,
-        teacher_parameters=size or None,
-        tokens=tokens,
-        memory=_read_bytes([step.teacher.model], seen),
-        disk=tokens * _FLOAT,
-        seconds=_written_seconds(teacher, tokens, rates),
-        notes=_notes(place, seen),
-    )
-
-
-def _planned_capture(place: int, step: Capture, seen: Survey, rates: Rates) -> PlannedStep:
-    teacher = seen.models.get(step.teacher.model)
-    rows, tokens = seen.entries.get(place, (0, 0))
-    positions = seen.positions.get(place, 0)
-    size = teacher.parameters if teacher else 0
-    stored, notes = 0, []
-    if teacher is not None and positions:
-        stored = predicted_bytes(step.payload, positions, vocabulary=teacher.vocabulary, width=teacher.width)
-        each = f"{stored / positions:,.0f} bytes each"
-        notes.append(
-            f"{positions:,} positions kept, at most about {each}; `limbeck signals rehearse` measures it."
-        )
-    return PlannedStep(
-        place,
-        "capture",
-        step.out,
-        f"{model_word(step.teacher.model).said} answers {step.rows}, kept as {step.payload.name}",
-        rows=rows,
-        teacher_parameters=size or None,
-        tokens=tokens or None,
-        memory=_read_bytes([step.teacher.model], seen),
-        disk=stored,
-        seconds=_read_seconds(teacher, tokens, step.max_length, rates),
-        notes=(*notes, *_notes(place, seen)),
-    )
-
-
-def _planned_training(place: int, step: Train, seen: Survey, rates: Rates) -> PlannedStep:
-    student = seen.models.get(step.out)
-    teachers = [seen.models.get(word) for word in _taught_by(step)]
-    objective = " + ".join(f"{_weight(term.weight)}{term.name}" for term in step.objective)
-    what = f"{objective} on {step.rows}"
-    notes = _notes(place, seen)
-    if student is None:
-        return PlannedStep(place, "train", step.out, what, notes=notes)
-    notes += tuple(filter(None, [said_of_rate(step, student)]))
-    entries, tokens_once = seen.entries.get(place, (0, 0))
-    count = ranks.count()
-    steps = steps_of(step, entries, count) if entries or step.max_steps > 0 else None
-    in_one = step.per_device_train_batch_size * step.gradient_accumulation_steps * count
-    tokens = None
-    if steps is not None and entries:
-        # Written rows take the place of the data's; beside them, there are about twice as many tokens.
-        sides = 2 if step.corpus or (step.rollouts and step.rollouts.beside) else 1
-        tokens = round(steps * in_one * tokens_once / entries) * sides
-    size, taught = student.parameters, sum(shape.parameters for shape in teachers if shape)
-    length = step.max_length
-    learning = rates.effective(student, length)
-    teaching = sum(rates.effective(shape, length) for shape in teachers if shape)
-    work: float | None = None
-    if tokens is not None:
-        work = ((_FORWARD + _BACKWARD) * learning + _FORWARD * teaching) * tokens
-    if step.rollouts is not None and steps is not None:
-        written = written_by(step.rollouts, steps=steps, rows=in_one)
-        work = (work or 0.0) + _rollout_work(step.rollouts, written, learning, teaching)
-        notes += (_rollout_note(written),)
-    batch = step.per_device_train_batch_size * step.max_length
-    trained = trained_dtype(step.student, student)
-    return PlannedStep(
-        place,
-        "train",
-        step.out,
-        what,
-        parameters=size,
-        teacher_parameters=taught or None,
-        optimizer_steps=steps,
-        tokens=tokens,
-        memory=training_memory(student, trained, batch) + _read_bytes(_taught_by(step), seen),
-        disk=exported_dtype(step.student, student.saved).itemsize * size,
-        seconds=None if work is None else work / (rates.operations * count),
-        notes=notes,
-    )
-
-
-def _rollout_work(rollouts: RolloutSettings, written: Mapping[str, int], size: float, taught: float) -> float:
-    """Operations beyond the step's own: completions as long as they may be, and passes that judge them."""
-    writer = size + (taught if rollouts.guide_share else 0)
-    work = float(_WRITING * (writer * written["student"] + taught * written["teacher"]))
-    # A correction reads all and writes half anew; advantages read all once.
-    work += rollouts.corrections * (_FORWARD * (size + taught) + _WRITING * size / 2) * written["student"]
-    if rollouts.advantages is not None:
-        work += _FORWARD * (size + taught) * written["student"]
-    return work
-
-
-def _rollout_note(written: Mapping[str, int]) -> str:
-    parts = [f"{count:,} tokens by the {name}" for name, count in written.items() if count]
-    return f"Rollouts generate at most {' and '.join(parts)}; this is part of the time."
-
-
-def _planned_evaluation(place: int, step: Evaluate, seen: Survey, rates: Rates) -> PlannedStep:
-    words = [step.model, step.baseline, *_taught_by(step)]
-    shapes = [seen.models[word] for word in words if word is not None and word in seen.models]
-    rows = seen.rows.get(step.rows)
-    _, tokens = seen.entries.get(place, (0, 0))
-    tokens = min(tokens, step.max_positions or tokens)
-    turns = math.ceil(step.prompts / step.batch_size) * step.max_new_tokens
-    turns = turns if "generation" in step.metrics else 0
-    seconds = sum(
-        _read_seconds(shape, tokens, step.max_length, rates) + rates.calls(shape, turns) for shape in shapes
-    )
-    return PlannedStep(
-        place,
-        "evaluate",
-        step.out,
-        f"{', '.join(step.metrics)} on {rows_in_words(step, seen.recipe)}",
-        rows=None if rows is None else len(rows),
-        tokens=tokens or None,
-        memory=_read_bytes([word for word in words if word is not None], seen),
-        seconds=seconds + _BESIDE * len(shapes),
-        notes=_notes(place, seen),
-    )
-
-
-def _read_seconds(shape: Shape | None, tokens: int, length: int, rates: Rates) -> float:
-    """Seconds in which a model reads so many tokens, in rows of a length."""
-    cost = 0.0 if shape is None else rates.effective(shape, length)
-    return _FORWARD * cost * tokens / rates.operations
-
-
-def _written_seconds(shape: Shape | None, tokens: int, rates: Rates) -> float:
-    """Seconds in which a model generates so many tokens, many prompts at a time."""
-    cost = 0.0 if shape is None else rates.effective(shape, 1)
-    return _WRITING * cost * tokens / rates.operations
-
-
-def rows_in_words(step: Evaluate, recipe: Recipe) -> str:
-    """The rows of an evaluation: their reference, or the data itself where no part of it was held out."""
-    out = step.rows.partition(".")[0]
-    for other in recipe.steps:
-        if isinstance(other, Load) and other.out == out and not other.heldout:
-            return f"all rows of {other.path}"
-    return step.rows
-
-
-def _read_bytes(words: list[str], seen: Survey) -> int:
-    """Bytes of models that are read and not trained, each in the dtype it is loaded in."""
-    shapes = {word: seen.models.get(word) or seen.models.get(place_of(word)) for word in words}
-    return sum(
-        shape.parameters * loaded_dtype(word, shape).itemsize
-        for word, shape in shapes.items()
-        if shape is not None
-    )
-
-
-def _taught_by(step: Train | Evaluate) -> list[str]:
-    return list(step.teacher.models.values()) if step.teacher else []
-
-
 def _disk_at_most(steps: tuple[PlannedStep, ...], seen: Survey) -> int:
     """All artefacts, the copy of the last student, and the checkpoints of the largest training."""
     kept = sum(step.disk for step in steps)
     trained = [step for step in steps if step.kind == "train"]
     copy = trained[-1].disk if trained else 0
     weights = max((step.parameters or 0 for step in trained), default=0)
-    checkpoints = weights * _FLOAT * (1 + _ADAM) * _CHECKPOINTS
+    checkpoints = weights * FLOAT * (1 + ADAM) * _CHECKPOINTS
     return kept + copy + checkpoints
-
-
-def _kept(shape: Shape, tokens: int) -> int:
-    return _ACTIVATIONS * tokens * shape.depth * shape.width
-
-
-def _made(step: Build) -> str:
-    student = step.student
-    made = model_word(_made_from(step)).said if student.model is not None else _made_from(step)
-    return made if student.tokenizer is None else f"{made}, tokens of {student.tokenizer}"
-
-
-def _made_from(step: Build) -> str:
-    student = step.student
-    if student.model is not None:
-        return student.model
-    if student.cut is not None:
-        return f"{model_word(student.cut).said}, layers {student.layers}"
-    sizes = ", ".join(f"{name} {value}" for name, value in student.sizes.items())
-    if student.prune is not None:
-        share = f"{student.ratio:.0%} of its parameters away" if student.ratio is not None else sizes
-        return f"{model_word(student.prune).said} pruned by {step.rows}, {share}"
-    return f"new weights, shape of {model_word(student.fresh or '').said}" + (f", {sizes}" if sizes else "")
-
-
-def _weight(weight: object) -> str:
-    return "" if weight == 1 else "scheduled " if isinstance(weight, dict) else f"{weight:g} "
 
 
 def _device() -> tuple[str, int]:
