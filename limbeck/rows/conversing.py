@@ -10,7 +10,7 @@ import pyarrow as pa
 from limbeck.rows.columns import Column, Number, Part
 from limbeck.rows.human_assistant import is_transcript, transcribed
 from limbeck.rows.meaning import is_empty
-from limbeck.rows.turn_spellings import KEYS, TurnError, turns_of
+from limbeck.rows.turn_spellings import KEYS, TurnError, parsed, turns_of
 
 Turns = list[dict[str, Any]]
 Bad = dict[int, str]
@@ -19,6 +19,7 @@ Bad = dict[int, str]
 _CHUNK = 4096
 _TURNING = ("system", "history", "tools")
 """Columns that only a conversation has a place for."""
+_QUOTED = tuple(f"{mark}{key}{mark}" for key in ("role", "from") for mark in "\"'")
 _CALL = pa.struct([("name", pa.string()), ("arguments", pa.string())])
 
 
@@ -141,7 +142,9 @@ def _may_be_turns(value: Any) -> bool:
 
 
 def _is_turns_text(text: str) -> bool:
-    if not text.startswith("[{") or not ('"role"' in text or '"from"' in text):
+    if not text.startswith("[{") or not any(
+        f"{q}{key}{q}" in text for q in "\"'" for key in ("role", "from")
+    ):
         return False
     try:
         return bool(turns_of(text, "turns"))
@@ -160,13 +163,15 @@ def _said(value: Any, role: str, name: str) -> Turns:
         turns = transcribed(value)
         opens = role == "user" and turns[-1] == {"role": "assistant", "content": ""}
         return turns[:-1] if opens else turns
+    if name == "messages":
+        return turns_of(value, name)
     return [{"role": role, "content": value.written if isinstance(value, Number) else str(value)}]
 
 
 def _earlier(history: Any) -> Turns:
     """Turns of LLaMA-Factory's `history`, a list of pairs of what was said and answered; or turns."""
     if isinstance(history, str):
-        history = json.loads(history) if history.strip() else None
+        history = parsed(history, "history") if history.strip() else None
     if not history:
         return []
     if all(isinstance(one, dict) for one in history):

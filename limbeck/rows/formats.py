@@ -20,6 +20,7 @@ from limbeck.rows.opening import open_bytes, open_text, undecodable
 from limbeck.rows.suffixes import COMPRESSED, DATA_SUFFIXES, suffix_of
 
 _SEPARATORS = (",", ";", "\t", "|")
+_MARK = "\ufeff"  # of byte order; also inside, where files were put one behind another
 _SAMPLE = 100  # lines that show which of them it is
 
 
@@ -108,8 +109,11 @@ def _arrow(path: Path, name: str, reading: Reading) -> Part:
 
 def _text(path: Path, name: str, reading: Reading) -> Part:
     with open_text(path, reading.encoding) as text:
-        lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, start=1) if line.strip())
-        found = list(islice(lines, reading.limit))
+        lines = (
+            (number, line.rstrip("\r\n").removeprefix(_MARK)) for number, line in enumerate(text, start=1)
+        )
+        lines = ((number, line) for number, line in lines if line.strip())
+        found = list(islice(((number, line) for number, line in lines if line.strip()), reading.limit))
     numbers = np.asarray([number for number, _ in found], dtype=np.int64)
     return Part({"text": texts_column([line for _, line in found])}, origins_of(name, numbers))
 
@@ -187,7 +191,7 @@ def _cells(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
         if row is None:
             return
         if row:
-            yield line, row
+            yield line, [row[0].removeprefix(_MARK), *row[1:]]
 
 
 def _of_table(table: pa.Table, features: Features | None, name: str) -> Part:

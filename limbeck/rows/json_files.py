@@ -83,7 +83,7 @@ def _lines(path: Path, name: str, encoding: str | None, limit: int | None) -> Pa
                 if not line.strip():
                     continue
                 try:
-                    row = _decode(line)
+                    row = _decode(line.removeprefix("\ufeff"))  # where files were put one behind another
                     if isinstance(row, dict):
                         yield number, row
                     else:

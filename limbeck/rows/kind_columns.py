@@ -56,7 +56,9 @@ def _question(part: Part, bad: Bad) -> Part:
         return part
     found: list[list[str] | None] = []
     for place, given in enumerate(_lists(part.columns["choices"])):
-        choices = given.get("text") if isinstance(given, dict) else given  # {"label": [...], "text": [...]}
+        choices = given
+        if isinstance(given, dict):  # {"label": [...], "text": [...]} or {"a": ..., "b": ...}
+            choices = given.get("text") if "text" in given else list(given.values())
         is_fine = choices is None or (
             isinstance(choices, list) and all(isinstance(one, str) for one in choices)
         )

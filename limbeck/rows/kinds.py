@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 
 from limbeck.core.errors import RowError
@@ -27,7 +28,7 @@ class Kind(StrEnum):
         return tuple(self.value.split("+"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spelling:
     """One way to name the columns of a kind: the names found -> limbeck's names.
 
@@ -48,13 +49,25 @@ SPELLINGS: tuple[Spelling, ...] = (
     _plain(Kind.MESSAGES),
     Spelling(Kind.MESSAGES, {"conversations": "messages"}),
     Spelling(Kind.MESSAGES, {"conversation": "messages"}),
+    Spelling(Kind.MESSAGES, {"dialogue": "messages"}),
+    Spelling(Kind.MESSAGES, {"dialog": "messages"}),
+    Spelling(Kind.MESSAGES, {"turns": "messages"}),
     _plain(Kind.COMPLETION),
     Spelling(Kind.COMPLETION, {"prompt": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"prompt": "prompt", "answer": "completion"}),
+    Spelling(Kind.COMPLETION, {"prompt": "prompt", "output": "completion"}),
+    Spelling(Kind.COMPLETION, {"prompt": "prompt", "target": "completion"}),
     Spelling(Kind.COMPLETION, {"instruction": "prompt", "output": "completion"}),
     Spelling(Kind.COMPLETION, {"instruction": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"instruction": "prompt", "completion": "completion"}),
+    Spelling(Kind.COMPLETION, {"instruction": "prompt", "answer": "completion"}),
     Spelling(Kind.COMPLETION, {"question": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"question": "prompt", "output": "completion"}),
     Spelling(Kind.COMPLETION, {"query": "prompt", "response": "completion"}),
+    Spelling(Kind.COMPLETION, {"query": "prompt", "output": "completion"}),
+    Spelling(Kind.COMPLETION, {"query": "prompt", "answer": "completion"}),
     Spelling(Kind.COMPLETION, {"inputs": "prompt", "targets": "completion"}),
+    Spelling(Kind.COMPLETION, {"input": "prompt", "response": "completion"}),
     Spelling(Kind.COMPLETION, {"input": "prompt", "output": "completion"}),
     _plain(Kind.QUESTION),
     _plain(Kind.TAGS),
@@ -72,6 +85,7 @@ SPELLINGS: tuple[Spelling, ...] = (
 )
 
 
+_ALIKE = 0.75  # as difflib counts: one letter more or less in a short word
 _OTHER_THAN_TEXT = frozenset({"image", "images", "audio", "audios", "video", "videos", "pcm16"})
 
 
@@ -84,13 +98,28 @@ def spelling_of(columns: Collection[str], where: str = "") -> Spelling:
     for spelling in SPELLINGS:
         if spelling.names.keys() <= set(columns):
             return spelling
-    accepted = "; ".join(_listed(spelling.names) for spelling in SPELLINGS)
     why = "; models here read text alone" if _OTHER_THAN_TEXT & set(columns) else ""
     raise RowError(
         f"{where or 'the rows'}: columns must be those of a kind of row, got {_listed(columns)}{why}. "
-        "Rename columns when loading, for example columns: {rationale: llm_rationale} reads "
-        f"`rationale` from the column `llm_rationale`, to one of: {accepted}."
+        f"{_nearest(columns)}. The section Data of the guide (docs/guide.md) lists all kinds."
     )
+
+
+def _nearest(columns: Collection[str]) -> str:
+    """The spelling of which most columns are there, and how to name the others."""
+    likely = {spelling: _alike(spelling, columns) for spelling in SPELLINGS}
+    best = max(likely, key=lambda one: len(likely[one]) / len(one.names))
+    if not likely[best]:
+        return "Say which are which in the load step, as in columns: {prompt: QUESTION, completion: ANSWER}"
+    missing = [name for name in best.names if name not in columns]
+    given = ", ".join(f"{best.names[name]}: {likely[best].get(name, 'NAME')}" for name in missing)
+    return f"Nearest is {_listed(best.names)}: say columns: {{{given}}} in the load step, if it is meant"
+
+
+def _alike(spelling: Spelling, columns: Collection[str]) -> dict[str, str]:
+    """Columns that are named as those of a spelling or nearly so: the spelling's name -> the column."""
+    found = {name: get_close_matches(name, columns, n=1, cutoff=_ALIKE) for name in spelling.names}
+    return {name: close[0] for name, close in found.items() if close}
 
 
 def kind_of(columns: Collection[str]) -> Kind:

@@ -20,6 +20,25 @@ _READ: Mapping[Kind, frozenset[str]] = {
 
 _ELSEWHERE = "Put it into the texts that are read"
 _THOUGHT = "Put it into the assistant's turn of `messages` as `reasoning_content`"
+_ALIKE: Mapping[str, str] = {
+    **dict.fromkeys(("system_prompt", "system_message", "preamble", "persona"), "system"),
+    **dict.fromkeys(("chat_history", "conversation_history", "previous_turns"), "history"),
+    **dict.fromkeys(
+        ("contexts", "passage", "passages", "paragraph", "document", "documents", "knowledge", "evidence",
+         "background", "hint"),
+        "context",
+    ),
+    **dict.fromkeys(("functions", "available_tools"), "tools"),
+    **dict.fromkeys(("weights", "sample_weight", "loss_weight"), "weight"),
+    **dict.fromkeys(("loss_mask", "truncated", "is_truncated"), "train"),
+    **dict.fromkeys(
+        ("thought", "thoughts", "think", "cot", "chain_of_thought", "reasoning_text", "reasoning_trace",
+         "thinking_trace", "rationale"),
+        "reasoning",
+    ),
+}  # fmt: skip
+"""Other names of columns that carry meaning -> the one whose advice fits."""
+
 _ADVICE: Mapping[str, str] = {
     "system": _ELSEWHERE,
     "history": "Write the earlier turns into `messages`",
@@ -42,6 +61,9 @@ _ADVICE: Mapping[str, str] = {
 }
 
 
+_TRUE, _FALSE = frozenset({"1", "1.0", "True", "true"}), frozenset({"0", "0.0", "False", "false"})
+
+
 def is_empty(column: Column) -> bool:
     """Whether a column says nothing in any row."""
     return not any(
@@ -61,16 +83,20 @@ def lost_meaning(part: Part, names: Collection[str], kind: Kind) -> list[Problem
     return [
         Problem(
             "",
-            f"column {name} must be read, got rows of {kind}, which have no place for it. {_ADVICE[name]}, "
+            f"column {name} must be read, got rows of {kind}, which have no place for it. "
+            f"{_ADVICE[_ALIKE.get(name, name)]}, "
             f"or leave it out on purpose with ignore: [{name}] in the load step.",
         )
         for name in names
-        if name in _ADVICE and not is_empty(part.columns[name]) and not _counts_all_rows(part, name)
+        if _ALIKE.get(name, name) in _ADVICE
+        and not is_empty(part.columns[name])
+        and not _counts_all_rows(part, name)
     ]
 
 
 def _counts_all_rows(part: Part, name: str) -> bool:
     """Whether a mark of rows that count says that all of them do."""
-    if name not in ("weight", "train"):
+    if _ALIKE.get(name, name) not in ("weight", "train"):
         return False
-    return set(part.columns[name].texts().values.unique().to_pylist()) <= {"1", "1.0", "True", "true"}
+    all_count = _FALSE if "truncated" in name else _TRUE
+    return set(part.columns[name].texts().values.unique().to_pylist()) <= all_count

@@ -15,7 +15,19 @@ from limbeck.rows.kind_columns import kind_columns
 from limbeck.rows.kinds import Kind, spelling_of
 from limbeck.rows.meaning import is_empty, lost_meaning, unread
 
-_ALIASES = {"system_prompt": "system", "functions": "tools"}
+_ALIASES = {
+    "system_prompt": "system", "system_message": "system", "system_instruction": "system",
+    "system_instructions": "system", "sys_prompt": "system",
+    "functions": "tools", "available_tools": "tools", "tool_schemas": "tools", "tool_list": "tools",
+    "chat_history": "history", "conversation_history": "history", "dialog_history": "history",
+    "kto_tag": "label", "options": "choices",
+    "is_finished": "finished", "is_complete": "finished",
+}  # fmt: skip
+_CUT = frozenset({"length", "max_length", "max_tokens", "max_new_tokens", "max_output_tokens"})
+"""Reasons to stop, as services write them, of answers that did not come to their end."""
+
+_REASONS = ("finish_reason", "stop_reason", "finish_reasons", "done_reason")
+_JUDGED = ("label", "is_correct", "correct", "accepted", "desirable", "verified")
 _BELOW = ("input", "context")
 """Columns whose text goes below the prompt's."""
 _ASKED = {
@@ -98,7 +110,8 @@ def normalised(part: Part, where: str, *, as_turns: bool = False) -> Normal:
         RowError: the columns are of no kind, or one that carries meaning would be read by nothing.
     """
     bad: Bad = {}
-    part = _with_names(part, {old: new for old, new in _ALIASES.items() if new not in part.columns})
+    part = _with_names(part, _tidied(part.columns))
+    part = _with_names(part, _limbecks(part.columns))
     spelling = spelling_of(part.columns, where)
     kind = spelling.kind
     part = _with_names(part, dict(spelling.names))
@@ -121,7 +134,7 @@ def normalised(part: Part, where: str, *, as_turns: bool = False) -> Normal:
     if "tools" in part.columns and kind in (Kind.MESSAGES, Kind.PREFERENCE, Kind.PROMPT):
         part = part.having({"tools": tool_schemas(part.columns["tools"], bad)})
     part = kind_columns(part, kind, bad)
-    part = _with_flags(part, bad)
+    part = _with_flags(_with_finished(part), bad)
     _refuse_judged_bad(part, kind, bad)
     left = unread(part, kind)
     problems = lost_meaning(part, left, kind)
@@ -129,6 +142,22 @@ def normalised(part: Part, where: str, *, as_turns: bool = False) -> Normal:
         raise RowError([Problem(where, problem.message) for problem in problems])
     plain = {name: Column(column.plain()) for name, column in part.columns.items() if name != "id"}
     return Normal(part.having(plain), kind, bad, tuple(left), turned)
+
+
+def _tidied(names: Iterable[str]) -> dict[str, str]:
+    """Names without blanks around them and capitals (`Question `), where that is clear: old -> new."""
+    plain = {name: name.strip().lower() for name in names}
+    return {
+        old: new
+        for old, new in plain.items()
+        if old != new and new not in plain and list(plain.values()).count(new) == 1
+    }
+
+
+def _limbecks(names: Iterable[str]) -> dict[str, str]:
+    """The name here of columns with other usual ones: old -> new."""
+    new = {_ALIASES[old]: old for old in names if old in _ALIASES}  # of two, one stays and is refused
+    return {old: name for name, old in new.items() if name not in names}
 
 
 def _with_names(part: Part, names: Mapping[str, str]) -> Part:
@@ -193,6 +222,16 @@ def _says_nothing(part: Part, name: str) -> bool:
     return name not in part.columns or is_empty(part.columns[name])
 
 
+def _with_finished(part: Part) -> Part:
+    """`finished` from the reason to stop that services give with an answer."""
+    reason = next((name for name in _REASONS if name in part.columns), None)
+    if reason is None or "finished" in part.columns:
+        return part
+    words = [str(one).strip("[]\"' ").lower() for one in part.columns[reason].objects()]
+    flags = pa.array([word not in _CUT for word in words], pa.bool_())
+    return part.without([reason]).having({"finished": Column(pa.chunked_array([flags]))})
+
+
 def _with_flags(part: Part, bad: Bad) -> Part:
     """`heldout` and `finished` as true or false, however a table without truth values writes them."""
     for name, absent in (("heldout", False), ("finished", True)):
@@ -211,20 +250,24 @@ def _with_flags(part: Part, bad: Bad) -> Part:
 
 
 def _refuse_judged_bad(part: Part, kind: Kind, bad: Bad) -> None:
-    """KTO's `label`: an answer that was judged bad is none to learn from."""
-    if "label" not in part.columns or kind not in (Kind.COMPLETION, Kind.MESSAGES, Kind.QUESTION):
+    """KTO's `label` and its kin: an answer that was judged bad is none to learn from."""
+    if kind not in (Kind.COMPLETION, Kind.MESSAGES, Kind.QUESTION):
         return
-    words = [None if one is None else one.lower() for one in part.columns["label"].texts().values.to_pylist()]
-    if not set(words) <= _TRUE | _FALSE | {None}:
-        return
-    for place, word in enumerate(words):
-        if word in _FALSE:
-            bad.setdefault(
-                place,
-                "label must be true for an answer to be learnt from, got false: it was judged bad. Pair it "
-                "with a better one as chosen and rejected, leave such rows out with bad_rows: drop, or set "
-                "ignore: [label] if it means something else.",
-            )
+    for name in _JUDGED:
+        if name not in part.columns:
+            continue
+        found = part.columns[name].texts().values.to_pylist()
+        words = [None if one is None else one.strip().lower() for one in found]
+        if not set(words) <= _TRUE | _FALSE | {None}:
+            continue
+        for place, word in enumerate(words):
+            if word in _FALSE:
+                bad.setdefault(
+                    place,
+                    f"{name} must be true for an answer to be learnt from, got {found[place]}: it was judged "
+                    "bad. Pair it with a better one as chosen and rejected, leave such rows out with "
+                    f"bad_rows: drop, or set ignore: [{name}] if it means something else.",
+                )
 
 
 def _chunked(values: Any) -> pa.ChunkedArray:

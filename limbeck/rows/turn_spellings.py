@@ -1,15 +1,18 @@
 """One shape for every spelling of a conversation: role, content, thoughts and tool calls of each turn."""
 
 import json
+from ast import literal_eval
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 ROLES: Mapping[str, str] = {
     "human": "user", "user": "user", "prompter": "user",
     "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "model": "assistant",
-    "bot": "assistant", "ai": "assistant",
+    "bot": "assistant", "ai": "assistant", "chatbot": "assistant", "bing": "assistant", "bard": "assistant",
     "system": "system",
     "tool": "tool", "observation": "tool", "function_response": "tool", "function": "tool",
+    "tool_response": "tool", "tool_result": "tool", "function_result": "tool", "ipython": "tool",
 }  # fmt: skip
 """Speakers of ShareGPT and others -> roles of chat templates."""
 
@@ -19,13 +22,27 @@ CALLING = frozenset({"function_call", "tool_call", "tool_calls"})
 KEYS = ("role", "content", "reasoning_content", "tool_calls", "name", "tool_call_id", "train")
 """Of a turn; all but role and content only where the data has them."""
 
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-_LEARNT = ("train", "training", "loss", "weight")
-_WORDS = ("content", "value")
+_THOUGHTS = (
+    "reasoning_content", "reasoning", "thinking", "thought", "thoughts", "think", "reasoning_text",
+    "chain_of_thought", "cot", "reasoning_details",
+)  # fmt: skip
+_LEARNT = ("train", "training", "trainable", "train_on_turn", "learn", "loss", "weight", "loss_weight")
+_OF_LEARNING = frozenset({
+    "train", "training", "trained", "trainable", "learn", "learned", "learnt", "loss", "weight",
+    "mask", "masked", "supervise", "supervised",
+})  # fmt: skip
+"""Words in keys of turns that say what is in the loss."""
+
+_WORDS = ("content", "value", "text", "parts")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "kwargs")
+_OF_CALLS = frozenset({*_ARGUMENTS, "name", "type", "id", "index", "strict", "call_id", "tool_call_id"})
 _READ = {"role", "from", *_WORDS, *_THOUGHTS, *_LEARNT, "tool_calls", "function_call", "name", "tool_call_id"}
 _NO = frozenset({"0", "0.0", "false", "no"})
 _YES = frozenset({"1", "1.0", "true", "yes"})
 _MEANING = frozenset({"tools", "functions", "images", "image", "videos", "video", "audios", "audio"})
+
+
+_NOTHING: Sequence[Any] = (None, [], {}, "")
 
 
 class TurnError(ValueError):
@@ -37,7 +54,7 @@ def turns_of(value: Any, name: str) -> list[dict[str, Any]]:
 
     Args:
         value: a list of turns, a single turn, an object of columns (`{"role": [...], "content": [...]}`),
-            or one of these as JSON text.
+            or one of these as text, in JSON or as Python prints it.
         name: of the column, for messages.
 
     Returns:
@@ -48,12 +65,19 @@ def turns_of(value: Any, name: str) -> list[dict[str, Any]]:
         TurnError: no list of turns, a turn without a known role or text, or calls that are no JSON.
     """
     if isinstance(value, str):
-        value = _parsed(value, name)
+        value = parsed(value, name)
     if isinstance(value, dict):
         value = [value] if isinstance(value.get("role", value.get("from")), str) else _by_columns(value)
     if not isinstance(value, list) or not value or not all(isinstance(turn, dict) for turn in value):
         raise TurnError(f"{name} must be a list of turns with role and content, got {value!r:.60}.")
-    return [_turn(turn, name) for turn in value]
+    return [_turn(one, name) for turn in value for one in _apart(turn)]
+
+
+def _apart(turn: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A turn, or the turns of an object by speaker: `{"human": ..., "assistant": ...}`."""
+    if "role" in turn or "from" in turn or not all(key.lower() in ROLES for key in turn):
+        return (turn,)
+    return [{"role": key, "content": value} for key, value in turn.items() if value not in _NOTHING]
 
 
 def arguments_text(value: Any) -> str:
@@ -77,7 +101,7 @@ def _turn(given: Mapping[str, Any], name: str) -> dict[str, Any]:
     words = next((turn[key] for key in _WORDS if key in turn), None)
     if _speaker(turn) in CALLING:
         made["tool_calls"] = _called(
-            _parsed(str(words), "a function call") if isinstance(words, str) else words
+            parsed(str(words), "a function call") if isinstance(words, str) else words
         )
     else:
         made["content"] = _content(words, role, name)
@@ -85,7 +109,7 @@ def _turn(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         made["tool_calls"] = calls
     if made["content"] is None and not made.get("tool_calls"):
         raise TurnError(f"every turn of {name} must have text as content, got {words!r:.60}.")
-    thoughts = [turn[key] for key in _THOUGHTS if turn.get(key)]
+    thoughts = [turn[key] for key in _THOUGHTS if turn.get(key)]  # services give one under two names
     if thoughts:
         made["reasoning_content"] = _content(thoughts[0], role, name)
     for key in ("name", "tool_call_id"):
@@ -142,7 +166,7 @@ def _calls(turn: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     given = turn.get("tool_calls") or turn.get("function_call")
     if not given:
         return []
-    return _called(_parsed(given, f"tool_calls of {name}") if isinstance(given, str) else given)
+    return _called(parsed(given, f"tool_calls of {name}") if isinstance(given, str) else given)
 
 
 def _called(given: Any) -> list[dict[str, Any]]:
@@ -152,12 +176,23 @@ def _called(given: Any) -> list[dict[str, Any]]:
         function = call.get("function", call) if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise TurnError(f"a tool call must have the name of a function and arguments, got {call!r:.60}.")
-        arguments = function.get("arguments", function.get("parameters"))
+        arguments = _one_of(function, _ARGUMENTS, "a tool call")
+        unknown = [key for key, value in function.items() if key not in _OF_CALLS and value not in _NOTHING]
+        if unknown:
+            raise TurnError(f"a tool call must have a name and arguments, got also {', '.join(unknown)}.")
         entry = {"type": str(call.get("type") or "function")}
         if call.get("id"):
             entry = {"id": str(call["id"]), **entry}
         made.append({**entry, "function": {"name": function["name"], "arguments": arguments_text(arguments)}})
     return made
+
+
+def _one_of(given: Mapping[str, Any], keys: Sequence[str], what: str) -> Any:
+    """What stands under one of these keys; nothing where under none."""
+    found = [key for key in keys if given.get(key) not in _NOTHING]
+    if len(found) > 1:
+        raise TurnError(f"{what} must have one of {', '.join(found)}, got both.")
+    return given[found[0]] if found else None
 
 
 def _is_learnt(value: Any, key: str) -> bool:
@@ -168,8 +203,14 @@ def _is_learnt(value: Any, key: str) -> bool:
 
 
 def _others(turn: Mapping[str, Any], name: str) -> dict[str, str]:
-    others = {key: value for key, value in turn.items() if key not in _READ and value not in ([], {}, "")}
+    others = {key: value for key, value in turn.items() if key not in _READ and value not in _NOTHING}
     lost = [key for key in others if key in _MEANING]
+    unclear = [key for key in others if not _OF_LEARNING.isdisjoint(key.lower().split("_"))]
+    if unclear:
+        raise TurnError(
+            f"turns of {name} must say whether they are learnt as train: true or false, got {unclear[0]}: "
+            f"{others[unclear[0]]!r:.40}. Write it as `train`."
+        )
     if lost:
         raise TurnError(
             f"turns of {name} must be text, got {', '.join(lost)} in a turn. Tools go into a column `tools` "
@@ -178,10 +219,18 @@ def _others(turn: Mapping[str, Any], name: str) -> dict[str, str]:
     return {key: value for key, value in others.items() if isinstance(value, str)}
 
 
-def _parsed(text: str, name: str) -> Any:
+def parsed(text: str, name: str) -> Any:
+    """What a text says in JSON, or as Python prints it.
+
+    Raises:
+        TurnError: it is neither.
+    """
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        if "'" in text:
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return literal_eval(text.strip())  # as pandas writes lists into csv
         message = f"{name} must be JSON where it is a text, got {text!r:.60} ({error.msg.lower()})."
         raise TurnError(message) from error
 

@@ -258,3 +258,13 @@ def test_addresses_of_other_file_systems_are_refused_as_such():
 def test_half_of_a_surrogate_pair_is_a_bad_row_among_good_ones(tmp_path):
     (tmp_path / "s.jsonl").write_bytes(b'{"text": "a"}\n{"text": "b\\ud83d"}\n{"text": "c"}\n')
     assert load_rows(str(tmp_path / "s.jsonl"), bad_rows="drop")["id"][:] == ["s.jsonl:1", "s.jsonl:3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "one"), [("x.jsonl", '{"text": "a"}\n'), ("x.txt", "a\n"), ("x.csv", "text\na\n")]
+)
+def test_byte_order_marks_inside_of_files_that_were_put_together_are_no_text(tmp_path, name, one):
+    place = tmp_path / name
+    second = one.removeprefix("text\n")
+    place.write_text("\ufeff" + one + "\ufeff" + second, encoding="utf-8")
+    assert load_rows(str(place))["text"][:] == ["a", "a"]

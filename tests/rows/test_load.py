@@ -110,8 +110,23 @@ def test_unknown_columns_say_what_was_found_and_what_is_accepted(write):
     with pytest.raises(RowError) as error:
         load_rows(write([{"query": "q", "reply": "r"}]))
     assert "got query+reply" in str(error.value)
-    assert "question+answer" in str(error.value)
-    assert "columns: {rationale: llm_rationale}" in str(error.value)
+    assert "Nearest is query+response: say columns: {completion: NAME}" in str(error.value)
+    assert len(str(error.value).split("got ")[1]) < 200
+
+
+@pytest.mark.parametrize(
+    ("columns", "advice"),
+    [
+        (["Instruction", "Reply"], "Nearest is instruction+output: say columns: {completion: NAME}"),
+        (["prompts", "completions"], "columns: {prompt: prompts, completion: completions}"),
+        (["role", "body"], "columns: {prompt: QUESTION, completion: ANSWER}"),
+    ],
+)
+def test_the_nearest_kind_is_said_of_unknown_columns_and_where_all_stand(write, columns, advice):
+    with pytest.raises(RowError) as error:
+        load_rows(write([dict.fromkeys(columns, "x")] * 2))
+    assert advice in str(error.value)
+    assert "section Data of the guide" in str(error.value)
 
 
 def test_ids_are_file_and_line_or_the_column_id_as_text(write):

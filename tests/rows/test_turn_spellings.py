@@ -42,6 +42,16 @@ def calls(*named):
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "h"}, {"text": "i"}]}, ANSWER]},
         {"messages": json.dumps(TURNS)},
         {"messages": {"role": ["user", "assistant"], "content": ["hi", "yes"]}},
+        {"messages": str(TURNS)},
+        {"dialogue": [{"role": "user", "text": "hi"}, {"role": "bot", "text": "yes"}]},
+        {
+            "dialog": [
+                {"role": "user", "parts": [{"text": "hi"}]},
+                {"role": "model", "parts": [{"text": "yes"}]},
+            ]
+        },
+        {"turns": [{"human": "hi", "assistant": "yes"}]},
+        {"prompt": str([USER]), "completion": "yes"},
         {"prompt": "hi", "completion": [ANSWER]},
         {"prompt": [USER], "completion": "yes"},
         {"prompt": json.dumps([USER]), "completion": [ANSWER]},
@@ -271,3 +281,88 @@ def test_shards_with_and_without_system_prompts_are_one_kind(tmp_path):
     (tmp_path / "b.jsonl").write_text(json.dumps({"prompt": "hi", "completion": "yes", "system": "S"}))
     found = [plain(row["messages"]) for row in load_rows(str(tmp_path)).to_list()]
     assert found == [TURNS, [{"role": "system", "content": "S"}, *TURNS]]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("trainable", False), ("learn", 0), ("loss_weight", 0.0), ("train_on_turn", "false"), ("weight", "0")],
+)
+def test_a_turn_may_say_in_other_words_that_it_is_not_learnt(write, key, value):
+    row = loaded(write, {"messages": [USER, {**ANSWER, key: value}, USER, ANSWER]})[0]
+    assert [turn.get("train") for turn in row["messages"]] == [None, False, None, None]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("mask", True), ("is_masked", 1), ("loss_mask", 0), ("train_detail", [{"train": False}])],
+)
+def test_words_on_learning_that_may_mean_both_are_refused(write, key, value):
+    with pytest.raises(RowError, match=rf"train: true or false, got {key}: "):
+        loaded(write, {"messages": [USER, {**ANSWER, key: value}]})
+
+
+@pytest.mark.parametrize("key", ["thought", "thoughts", "cot", "chain_of_thought", "reasoning_text"])
+def test_thoughts_of_other_names_stay_with_their_turn(write, key):
+    row = loaded(write, {"messages": [USER, {**ANSWER, key: "hm"}]})[0]
+    assert row["messages"][1] == {**ANSWER, "reasoning_content": "hm"}
+
+
+@pytest.mark.parametrize("key", ["arguments", "parameters", "args", "input", "kwargs"])
+def test_arguments_of_a_call_are_kept_whatever_they_are_called(write, key):
+    called = {"role": "assistant", "tool_calls": [{"name": "f", key: {"city": "Bern"}}]}
+    row = loaded(write, {"messages": [USER, called]})[0]
+    assert row["messages"][1]["tool_calls"] == calls(("f", '{"city": "Bern"}'))
+
+
+def test_a_call_that_says_something_else_is_refused(write):
+    called = {"role": "assistant", "tool_calls": [{"name": "f", "body": {"city": "Bern"}}]}
+    with pytest.raises(RowError, match=r"a name and arguments, got also body"):
+        loaded(write, {"messages": [USER, called]})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("system_message", "be kind"), ("sys_prompt", "be kind"), ("system_instruction", "be kind")],
+)
+def test_a_system_prompt_is_the_first_turn_under_any_usual_name(write, key, value):
+    row = loaded(write, {"prompt": "hi", "completion": "yes", key: value})[0]
+    assert row["messages"] == [{"role": "system", "content": value}, *TURNS]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "finished"),
+    [
+        ("finish_reason", "length", False),
+        ("finish_reason", "stop", True),
+        ("stop_reason", "max_tokens", False),
+        ("finish_reasons", ["length"], False),
+        ("is_finished", False, False),
+    ],
+)
+def test_the_reason_to_stop_says_whether_an_answer_came_to_its_end(write, key, value, finished):
+    row = {"prompt": "hi", "completion": "yes"}
+    assert loaded(write, {**row, key: value}) == [{**row, "finished": finished}]
+
+
+@pytest.mark.parametrize("key", ["kto_tag", "is_correct", "accepted", "verified"])
+def test_answers_that_were_judged_bad_are_refused_under_any_usual_name(write, key):
+    with pytest.raises(RowError, match=r"must be true for an answer to be learnt from, got False"):
+        loaded(write, {"prompt": "hi", "completion": "yes", key: False})
+
+
+@pytest.mark.parametrize("key", ["passage", "cot", "sample_weight", "persona", "documents", "truncated"])
+def test_meaning_under_other_names_is_not_dropped_without_a_word(write, key):
+    with pytest.raises(RowError, match=rf"column {key} must be read"):
+        loaded(write, {"prompt": "hi", "completion": "yes", key: 0.5 if "weight" in key else "said"})
+
+
+def test_capitals_and_blanks_in_names_of_columns_do_not_matter(write):
+    assert loaded(write, {"Question ": "hi", "Answer": "yes"}) == [{"question": "hi", "answer": "yes"}]
+    kept = loaded(write, {"text": "hi", "Text": "other"})
+    assert kept == [{"text": "hi", "Text": "other"}]
+
+
+def test_options_of_a_question_are_its_choices(write):
+    options = {"a": "red", "b": "blue"}
+    row = loaded(write, {"question": "hi", "answer": "a", "options": options})[0]
+    assert row["choices"] == ["red", "blue"]
