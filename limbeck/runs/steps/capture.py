@@ -19,7 +19,7 @@ from limbeck.signals.layout import TOKENIZER
 from limbeck.signals.manifest import Manifest
 from limbeck.teachers import LocalTeacher
 
-VERSION = 2
+VERSION = 3
 """Raised when the same step makes other stores: what an earlier limbeck made is then made anew."""
 _NEEDS = Needs(distribution=True)
 

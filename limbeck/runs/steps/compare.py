@@ -14,7 +14,7 @@ from limbeck.runs import ranks
 from limbeck.runs.steps.evaluate import BY_ROW, EVALUATION
 from limbeck.runs.steps.work import Made, Work
 
-VERSION = 1
+VERSION = 2
 """Raised when the same step makes other comparisons: what an earlier limbeck made is then made anew."""
 COMPARISON = "comparison.json"
 

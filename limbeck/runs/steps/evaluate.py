@@ -32,7 +32,7 @@ from limbeck.runs.teachers import make_route
 from limbeck.runs.views import OwnView, Reading
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member, OwnViewTeacher
 
-VERSION = 2
+VERSION = 3
 """Raised when the same step makes other measures: what an earlier limbeck made is then made anew."""
 EVALUATION, BY_ROW = "evaluation.json", "rows.json"
 _TEACHER, _STUDENT, _BASELINE = "teacher", "student", "baseline"

@@ -25,7 +25,7 @@ from limbeck.runs import ranks
 from limbeck.runs.answers import prompts_to_answer
 from limbeck.runs.steps.work import Made, Work
 
-VERSION = 2
+VERSION = 3
 """Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""
 _ROWS_PER_PART = 256  # written between two saves: minutes at most, and full batches
 _ANSWERS = {

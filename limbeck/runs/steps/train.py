@@ -34,7 +34,7 @@ from limbeck.runs.views import answered_only, marked, views_in
 from limbeck.students import said_of_lora
 from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher
 
-VERSION = 2
+VERSION = 3
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 
