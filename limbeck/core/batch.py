@@ -24,7 +24,7 @@ class Batch:
         group_names: names of the tasks or sources that terms choose with `on`.
         signals: name -> one number for each entry of `targets` (`core.signals.BATCH_SIGNALS` and the
             weights that terms name with `weighted_by`).
-        packed_tokens: tokens that are no padding, where no attention mask says so (packs).
+        packed_lengths: tokens of each row that are no padding, where no attention mask says so (packs).
         row_ids: for every row of the batch, the ids of the data rows in it (several when packed).
     """
 
@@ -33,7 +33,7 @@ class Batch:
     row_ids: Sequence[Sequence[str]]
     groups: Tensor | None = None
     group_names: tuple[str, ...] = field(default=())
-    packed_tokens: int | None = None
+    packed_lengths: Sequence[int] | None = None
     signals: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -56,12 +56,15 @@ class Batch:
 
     @property
     def attention_mask(self) -> Tensor:
-        """[B, T] 1 at tokens, of the decoder for a seq2seq model; all ones where nothing is padded."""
+        """[B, T] 1 at tokens, 0 at padding; of the decoder for a seq2seq model."""
         if "decoder_input_ids" in self.inputs:
             assert self.targets is not None
             return (self.targets != IGNORE).long()
-        mask = self.inputs.get("attention_mask")
-        return torch.ones_like(self.inputs["input_ids"]) if mask is None else mask
+        mask, read = self.inputs.get("attention_mask"), self.inputs["input_ids"]
+        if mask is None and self.packed_lengths is not None:
+            lengths = torch.tensor(self.packed_lengths, device=read.device)
+            return (torch.arange(read.shape[1], device=read.device) < lengths[:, None]).long()
+        return torch.ones_like(read) if mask is None else mask
 
     @property
     def device(self) -> torch.device:
@@ -76,8 +79,8 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Tokens that the model reads, padding left out."""
-        if self.packed_tokens is not None:
-            return self.packed_tokens
+        if self.packed_lengths is not None:
+            return sum(self.packed_lengths)
         mask = self.inputs.get("attention_mask")
         read = self.inputs["input_ids"].numel() if mask is None else int(mask.sum())
         decoder = self.inputs.get("decoder_input_ids")

@@ -98,7 +98,7 @@ def put_together(
         row_ids=[[one.row_id for one in chosen] for chosen in lines],
         groups=torch.from_numpy(np.where(targets == IGNORE, IGNORE, sources)),
         group_names=SOURCES,
-        packed_tokens=sum(len(one.ids) for one in sequences) if packed else None,
+        packed_lengths=[sum(len(one.ids) for one in line) for line in lines] if packed else None,
         signals=numbers,
     )
     return batch.to(device)

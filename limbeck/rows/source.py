@@ -186,7 +186,7 @@ class PackedSource:
             row_ids=[[self._rows._row_ids[row] for row in self.packs[index]] for index in indices],
             groups=None if groups is None else _tensor(np.where(targets == IGNORE, IGNORE, group_ids)),
             group_names=self.rendering.group_names,
-            packed_tokens=sum(self.lengths[index] for index in indices),
+            packed_lengths=[self.lengths[index] for index in indices],
             signals={"chunks": _expected(chunks, targets)} if "chunks" in columns else {},
         )
 

@@ -64,6 +64,18 @@ def test_no_position_of_a_pack_predicts_the_next_row(texts):
     assert batch.row_ids == [["r0", "r1"], ["r2"]]
 
 
+def test_packs_tell_padding_from_tokens_even_behind_rows_of_one_token():
+    # Positions cannot: padding has position 0, as has the first token of each row.
+    rows = [[5, 6, 7, 8, 9], [5, 6, 7], [8]]
+    given = [{"row_id": str(n), "input_ids": ids, "is_target": [1] * len(ids)} for n, ids in enumerate(rows)]
+    batch = PackedSource(Dataset.from_list(given), CAUSAL, max_length=5, seed=0).batch([0, 1])
+    assert sorted(batch.attention_mask.sum(1).tolist()) == [4, 5]
+    assert batch.tokens == 9
+    read = batch.attention_mask.bool()
+    assert (batch.inputs["input_ids"][read] > 0).all()
+    assert batch.inputs["input_ids"][~read].tolist() == [0]
+
+
 def test_packs_hold_every_row_once_within_the_length(texts):
     source = PackedSource(texts, CAUSAL, max_length=6, seed=0)
     assert sorted(row for pack in source.packs for row in pack) == [0, 1, 2]
