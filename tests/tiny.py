@@ -21,6 +21,8 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
@@ -67,6 +69,26 @@ def tiny_llama(
         "eos_token_id": EOS,
     }
     return seeded(LlamaForCausalLM, LlamaConfig(**(settings | config)), seed)
+
+
+def tiny_mixtral(*, vocab: int = VOCABULARY, seed: int = 0, **config: Any) -> MixtralForCausalLM:
+    """A causal model of 2 layers with 4 experts each, of which a token reads 2."""
+    settings = {
+        "vocab_size": vocab,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.2,
+        "pad_token_id": PAD,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+    }
+    return seeded(MixtralForCausalLM, MixtralConfig(**(settings | config)), seed)
 
 
 def tiny_chain(following: Mapping[int, int], *, vocab: int = VOCABULARY) -> LlamaForCausalLM:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.masks import IGNORE
-from limbeck.core.signals import QKV, Chunks, Head, MixedHead, Space, TopK
+from limbeck.core.signals import QKV, Chunks, Head, MixedHead, Routing, Space, TopK
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,7 @@ class Needs:
         qkv: attention layers whose queries, keys and values are wanted.
         chunks: the likelihoods of chunks of text, from a teacher with another tokenizer.
         space: what its head reads and writes, with the embeddings of its tokens.
+        routing: which experts its routers choose.
     """
 
     distribution: bool = False
@@ -31,6 +32,7 @@ class Needs:
     qkv: tuple[int, ...] = ()
     chunks: bool = False
     space: bool = False
+    routing: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
         return Needs(
@@ -39,10 +41,12 @@ class Needs:
             tuple(sorted({*self.qkv, *other.qkv})),
             self.chunks or other.chunks,
             self.space or other.space,
+            self.routing or other.routing,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.distribution or self.states or self.qkv or self.chunks or self.space)
+        flags = (self.distribution, self.chunks, self.space, self.routing)
+        return any(flags) or bool(self.states or self.qkv)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Outputs:
         embed: input embeddings [..., D] of token ids [...], constants; with `hidden` and `head`, what
             `space_of` needs.
         space: made already, by whoever reads another batch than the student's.
+        routing: of a model with experts.
         members: teachers whose losses are averaged, each with its weight; then nothing else is here.
     """
 
@@ -75,6 +80,7 @@ class Outputs:
     chunks: Chunks | None = None
     embed: "Callable[[Tensor], Tensor] | None" = None
     space: Space | None = None
+    routing: Routing | None = None
     members: "tuple[tuple[Tensor | float, Outputs], ...]" = ()
 
 

@@ -18,7 +18,7 @@ from limbeck.core.errors import ModelError
 from limbeck.core.mixture import mixed
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.rope import keep_rows_alone, own_positions
-from limbeck.core.signals import QKV, Head, MixedHead
+from limbeck.core.signals import QKV, Head, MixedHead, Routing
 
 _QKV_NAMES = (
     ("query", "key", "value"),
@@ -72,7 +72,7 @@ class Reader:
         """Run the model once and return what `needs` asks for.
 
         Raises:
-            ModelError: a layer, a head or a space is asked for that the model does not have.
+            ModelError: a layer, a head, a space or a router is asked for that the model does not have.
         """
         if needs.space and not self.projects:
             raise ModelError(
@@ -81,9 +81,12 @@ class Reader:
             )
         if self._lengths_count and "attention_mask" in inputs and "position_ids" not in inputs:
             inputs = {**inputs, "position_ids": own_positions(inputs["attention_mask"])}
+        asked = {"output_hidden_states": bool(needs.states)}
+        if needs.routing:
+            asked["output_router_logits"] = True
         with _captured(self._attention_layers(needs.qkv)) as caught:
             if needs.distribution and not self.projects:
-                answer = self.model(**inputs, output_hidden_states=bool(needs.states), **self._no_cache())
+                answer = self.model(**inputs, **asked, **self._no_cache())
                 if not hasattr(answer, "logits"):
                     raise ModelError(
                         f"model must have a head to give a distribution, got {type(self.plain).__name__}. "
@@ -91,7 +94,7 @@ class Reader:
                     )
                 logits, hidden = self._cut(answer.logits), None
             else:
-                answer = self._backbone(inputs, output_hidden_states=bool(needs.states))
+                answer = self._backbone(inputs, asked)
                 logits, hidden = None, answer.last_hidden_state
         states = {layer: _state(answer, layer) for layer in needs.states}
         qkv = {layer: QKV(*(caught[layer][place] for place in range(3))) for layer in needs.qkv}
@@ -105,6 +108,7 @@ class Reader:
             states=states,
             qkv=qkv,
             embed=self._embed if needs.space else None,
+            routing=self._routing(answer, inputs["input_ids"]) if needs.routing else None,
         )
 
     def _embed(self, ids: Tensor) -> Tensor:
@@ -113,17 +117,35 @@ class Reader:
             embeddings: Tensor = self.plain.get_input_embeddings()(ids)
         return embeddings.detach()
 
-    def _backbone(self, inputs: Mapping[str, Tensor], *, output_hidden_states: bool) -> Any:
+    @property
+    def experts(self) -> int:
+        """Number of experts that each router chooses from; 0 without."""
+        return int(getattr(self.plain, "num_experts", 0))
+
+    def _routing(self, answer: Any, input_ids: Tensor) -> Routing:
+        found = getattr(answer, "router_logits", None)
+        if not found or not self.experts:
+            raise ModelError(
+                f"model must have routers to say which experts it chooses, got {type(self.plain).__name__}. "
+                "Set router_aux_loss_coef to 0."
+            )
+        # One a layer, [B * T, E] or [B, T, E].
+        logits = torch.stack([one.reshape(*input_ids.shape, -1) for one in found], dim=2)
+        # Of the probabilities, as transformers counts them: equal ones may be ordered otherwise.
+        probabilities = logits.float().softmax(-1)
+        return Routing(logits, probabilities.topk(self.plain.num_experts_per_tok, dim=-1).indices)
+
+    def _backbone(self, inputs: Mapping[str, Tensor], asked: Mapping[str, bool]) -> Any:
         if not self.is_seq2seq:
-            return self._body(**inputs, output_hidden_states=output_hidden_states, **self._no_cache())
+            return self._body(**inputs, **asked, **self._no_cache())
         mask = inputs.get("attention_mask")
         encoded = self.plain.get_encoder()(input_ids=inputs["input_ids"], attention_mask=mask)
         return self.plain.get_decoder()(
             input_ids=inputs["decoder_input_ids"],
             encoder_hidden_states=encoded.last_hidden_state,
             encoder_attention_mask=mask,
-            output_hidden_states=output_hidden_states,
             use_cache=False,
+            **asked,
         )
 
     @property

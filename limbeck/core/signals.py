@@ -3,7 +3,7 @@
 The engine reads an objective's signature and asks student and teacher for exactly the
 signals it names. Letters: B rows, T positions, V vocabulary, C classes, M matched layers,
 D width, K top-k, V' another vocabulary,
-N chunks of text that both tokenizers bound.
+N chunks of text that both tokenizers bound, E experts.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,6 +34,8 @@ SIGNALS: Mapping[str, str] = {
     "teacher_chunk_states": "[N, M, D] states of the teacher at the last token of each chunk, matched layers",
     "student_space": "Space: what the student's head reads and writes, on its own tokens",
     "teacher_space": "Space: what the teacher's head reads and writes, on its own tokens",
+    "student_routing": "Routing: the experts that the student's routers choose for each token",
+    "routed_shares": "[E] how often each expert is chosen for a token of the optimizer step; a constant",
 }
 """Name of a signal -> what it is."""
 
@@ -84,6 +86,18 @@ class QKV(NamedTuple):
     queries: "Tensor"
     keys: "Tensor"
     values: "Tensor"
+
+
+class Routing(NamedTuple):
+    """What the routers of a mixture of experts say of each token.
+
+    Attributes:
+        logits: [B, T, M, E] of the M layers that have a router.
+        chosen: [B, T, M, K] the experts that each of them sends the token to.
+    """
+
+    logits: "Tensor"
+    chosen: "Tensor"
 
 
 class Chunks(NamedTuple):

@@ -73,6 +73,9 @@ class Term:
         learnt: gives the hyperparameters that are not in `hyperparameters`; None: all are there.
         weighted_by: multiplies each unit by this signal of the batch, a constant, before the mean.
         layers: matched layers, for objectives on states or attention.
+        regularises: keeps the model in shape and teaches it nothing: its units are all tokens that are
+            read, in the loss or not; it keeps its own weight where terms are balanced; a step that has
+            nothing else has nothing to learn from.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Term:
     mean: Unit = Unit.TOKEN
     learnt: Learnt | None = None
     weighted_by: str | None = None
+    regularises: bool = False
 
     @property
     def pointwise(self) -> bool:

@@ -73,6 +73,11 @@ class TrainingSettings(Config):
     lora_target_modules: tuple[str, ...] = Field(
         default=(), description="names of modules that get adapters; none: all linear ones"
     )
+    router_aux_loss_coef: float | None = Field(
+        default=None,
+        ge=0,
+        description="weight of the balance loss of a student with experts; null: as its config.json has it",
+    )
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "TrainingSettings":

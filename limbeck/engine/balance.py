@@ -65,7 +65,7 @@ def gradient_magnitude(
     step: int,
     total_steps: int,
 ) -> list[float]:
-    """The weight of each term in one optimizer step; they add up to 1.
+    """The weight of each term in one optimizer step; those of terms that do not regularise add up to 1.
 
     A term whose gradient in the last layer is 0 (nothing to learn in this step, or nothing left) gets
     weight 0. One that is nearly 0 keeps its share of the pull, as published: where all others are large,
@@ -78,7 +78,7 @@ def gradient_magnitude(
         answers: the teacher's, one a micro-batch.
         autocast: the precision that the step is computed in.
         add_up: sums a tensor over all ranks.
-        counts: [terms, 3] of the whole step.
+        counts: [terms, 4] of the whole step.
         step: optimizer step, for schedules.
         total_steps: of the run, for schedules.
 
@@ -86,21 +86,27 @@ def gradient_magnitude(
         ConfigError: a term does not read the last layer.
     """
     parameters = last_layer(learner.reader)
-    terms = len(learner.criterion.terms)
-    sums = [torch.zeros(sum(p.numel() for p in parameters), device=counts.device) for _ in range(terms)]
+    terms = learner.criterion.terms
+    balanced = [place for place, term in enumerate(terms) if not term.regularises]
+    width = sum(parameter.numel() for parameter in parameters)
+    sums = {place: torch.zeros(width, device=counts.device) for place in balanced}
     moment: Any = {"counts": counts, "step": step, "total_steps": total_steps}
     devices = [counts.device] if counts.device.type == "cuda" else []
     with torch.random.fork_rng(devices), _only(parameters, learner):
         for batch, teacher in zip(window, answers, strict=True):
             with autocast():
                 answer = learner.reader.read(batch.inputs, learner.criterion.student_needs)
-            for place, term in enumerate(learner.criterion.terms):
+            for place in balanced:
+                only = _one(place, len(terms))
                 with autocast():
-                    loss, _ = learner.criterion(answer, teacher, batch, weights=_one(place, terms), **moment)
-                sums[place] += _gradients(loss, parameters, term.name, again=place < terms - 1)
-    return _inverse_shares(
-        [float(torch.linalg.vector_norm(add_up(one), dtype=torch.float64)) for one in sums]
-    )
+                    loss, _ = learner.criterion(answer, teacher, batch, weights=only, **moment)
+                again = place != balanced[-1]
+                sums[place] += _gradients(loss, parameters, terms[place].name, again=again)
+    norms = [float(torch.linalg.vector_norm(add_up(one), dtype=torch.float64)) for one in sums.values()]
+    weights = [term.weight_at(step, total_steps) for term in terms]
+    for place, weight in zip(balanced, _inverse_shares(norms), strict=True):
+        weights[place] = weight
+    return weights
 
 
 def weight_metrics(party: Party, weights: Sequence[float] | None) -> dict[str, float]:

@@ -25,6 +25,7 @@ from limbeck.core.term import Learnt, value_at
 from limbeck.engine.checkpoint import load_schedule_states, schedule_states
 from limbeck.engine.order import Shuffles
 from limbeck.engine.party import Learner, Party
+from limbeck.engine.routing import routed_in_step
 
 _SCHEDULES, _LEARNT = "schedules.json", "learnt.pt"
 
@@ -67,6 +68,7 @@ class DistilTrainer(Trainer):
         self._terms = party.criterion.terms
         self._sums = torch.zeros(1 + len(self._terms))
         self._means: dict[str, float] = {}
+        self._routed: Tensor | None = None
         self._step_entries = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         self._epoch_steps = max(1, -(-len(source) // self._step_entries))
         super().__init__(
@@ -119,7 +121,10 @@ class DistilTrainer(Trainer):
         """The window's batches and the units of every term in it, over all ranks: [terms, 4]."""
         window, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._sums = torch.zeros(1 + len(self._terms), device=device)
-        return window, self._counts([sample["batch"] for sample in window], device)
+        batches = [sample["batch"] for sample in window]
+        self._learner.train()  # as it is when the window is learnt from
+        self._routed = self._routed_in(batches)
+        return window, self._counts(batches, device)
 
     def compute_loss(
         self,
@@ -129,10 +134,10 @@ class DistilTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This batch's part of the loss of its window."""
-        batch = inputs["batch"].to(self.args.device)
+        batch, routed = inputs["batch"].to(self.args.device), self._routed
         if num_items_in_batch is None:  # outside of training: the batch is its own window
-            num_items_in_batch = self._counts([batch], self.args.device)
-        loss, means = self._parts(model, batch, num_items_in_batch)
+            num_items_in_batch, routed = self._counts([batch], self.args.device), None
+        loss, means = self._parts(model, batch, num_items_in_batch, routed)
         self._sums = self._sums.to(loss.device) + torch.cat([loss.detach()[None], means])
         # Ranks average their gradients; the parts of the loss add up.
         loss = loss * self.accelerator.num_processes
@@ -153,8 +158,9 @@ class DistilTrainer(Trainer):
         was_training = self._learner.training
         self._learner.eval()
         with torch.no_grad():
+            routed = self._routed_in(batches)
             for batch in batches:
-                loss, means = self._parts(self._learner, batch.to(self.args.device), counts)
+                loss, means = self._parts(self._learner, batch.to(self.args.device), counts, routed)
                 sums += torch.cat([loss[None], means])
         self._learner.train(was_training)
         rows = torch.tensor(sum(batch.rows for batch in batches), device=self.args.device)
@@ -220,14 +226,16 @@ class DistilTrainer(Trainer):
 
     # One batch, and one step.
 
-    def _parts(self, model: nn.Module, batch: Batch, counts: Any) -> tuple[Tensor, Tensor]:
+    def _parts(
+        self, model: nn.Module, batch: Batch, counts: Any, routed: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         answer = None
         with self.accelerator.autocast():
             if self._answer is not None:
                 with torch.no_grad():
                     answer = self._answer(batch)
             moment = {"step": self.state.global_step, "total_steps": max(1, self.state.max_steps)}
-            loss, means = model(batch, answer, counts=counts, **moment)
+            loss, means = model(batch, answer, counts=counts, routed=routed, **moment)
         return loss, means
 
     def _observe(self) -> None:
@@ -261,6 +269,10 @@ class DistilTrainer(Trainer):
         for batch in window:
             counts += self._learner.criterion.counts(batch).to(device)
         return self._sum(counts)
+
+    def _routed_in(self, window: Sequence[Batch]) -> Tensor | None:
+        ranks = self.accelerator.num_processes
+        return routed_in_step(self._learner, window, self.accelerator.autocast, self._sum, ranks=ranks)
 
     def _named(self, values: Tensor) -> dict[str, float]:
         return dict(zip(["loss", *(term.name for term in self._terms)], values.tolist(), strict=True))

@@ -33,6 +33,9 @@ class Criterion(Protocol):
     def counts(self, batch: Batch, teacher: Outputs | None = None) -> Tensor:
         """[terms, 4] tokens, sequences, batches and chunks that each term learns from."""
 
+    def routed(self, student: Outputs, batch: Batch) -> Tensor:
+        """[E] tokens of the micro-batch that each expert of the party is chosen for."""
+
     def __call__(
         self,
         student: Outputs,
@@ -43,6 +46,7 @@ class Criterion(Protocol):
         step: int,
         total_steps: int,
         weights: Sequence[float] | None = None,
+        routed: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """[] the micro-batch's part of the loss, [terms] its part of each term's mean."""
 

@@ -19,6 +19,7 @@ from limbeck.engine.balance import gradient_magnitude, last_layer, weight_metric
 from limbeck.engine.optimizer import make_optimizer, make_scheduler
 from limbeck.engine.party import Learner, Party
 from limbeck.engine.reached import Reached
+from limbeck.engine.routing import routed_in_step
 
 _NAMED_ROWS = 8
 
@@ -100,16 +101,19 @@ class Seat:
         held = [None] * len(step.window) if answers is None else answers
         asked = zip(step.window, held, strict=True)
         counts = self._sum(torch.stack([criterion.counts(*one) for one in asked]).sum(0))
-        if not bool((counts.sum(dim=1) > 0).any()):
+        teaches = [not term.regularises for term in criterion.terms]
+        if not bool((counts.sum(dim=1) > 0)[teaches].any()):
             raise RowError(
                 f"step {step.number + 1} must have something to learn from, got no target in "
                 f"{_named(step.window)}."
             )
         moment: Any = {"counts": counts, "step": step.number, "total_steps": step.total}
+        learner, around = self._accelerator.unwrap_model(self._learner), (self._autocast, self._sum)
         weights = None
         if self.party.balance is not None:
-            learner, around = self._accelerator.unwrap_model(self._learner), (self._autocast, self._sum)
             weights = gradient_magnitude(learner, step.window, held, *around, **moment)
+        ranks = self._accelerator.num_processes
+        moment["routed"] = routed_in_step(learner, step.window, *around, ranks=ranks)
         self._optimizer.zero_grad(set_to_none=True)
         means = torch.zeros(len(criterion.terms), device=counts.device)
         self._pass = _Pass(step, {"weights": weights, **moment}, means)

@@ -14,10 +14,12 @@ from limbeck.core.outputs import Needs, Outputs, space_of
 from limbeck.core.reader import project
 from limbeck.core.signals import BATCH_SIGNALS, Chunks, Head, TopK
 from limbeck.core.term import Term
+from limbeck.core.units import Unit
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
 from limbeck.objectives.gradients import learnt_values, signals_of
-from limbeck.objectives.means import CHUNKS, counts, has_units, mean_part, target_weights
+from limbeck.objectives.means import CHUNKS, counts, divisor, has_units, mean_part, target_weights
 from limbeck.objectives.readings import readings
+from limbeck.objectives.router_balance import routed_tokens
 
 _DISTRIBUTIONS = {
     "student": {"student_logits", "student_chunks"},
@@ -27,13 +29,14 @@ _DISTRIBUTIONS = {
 
 @dataclass(frozen=True)
 class _Share:
-    """A term in one step: its weight and hyperparameters there, and the counts it is divided by."""
+    """A term in one step: its weight, hyperparameters, the counts it is divided by, tokens by expert."""
 
     term: Term
     place: int
     weight: float
     hyperparameters: Mapping[str, Any]
     counts: Tensor
+    routed: Tensor | None = None
 
     @property
     def pointwise(self) -> PointwiseTerm:
@@ -79,6 +82,16 @@ class Criterion:
         """Units each term learns from in this micro-batch: [terms, 4] tokens, sequences, batches, chunks."""
         return torch.stack([counts(batch, term, teacher) for term in self.terms])
 
+    def routed(self, student: Outputs, batch: Batch) -> Tensor:
+        """Tokens of a micro-batch that each expert is chosen for, a mean over layers: [E].
+
+        Args:
+            student: its answer to `Needs(routing=True)`.
+            batch: that it read.
+        """
+        assert student.routing is not None
+        return routed_tokens(student.routing, batch.attention_mask.bool())
+
     def __call__(
         self,
         student: Outputs,
@@ -89,6 +102,7 @@ class Criterion:
         step: int,
         total_steps: int,
         weights: Sequence[float] | None = None,
+        routed: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The terms on one micro-batch.
 
@@ -100,6 +114,7 @@ class Criterion:
             step: optimizer step, for schedules.
             total_steps: of the run, for schedules.
             weights: of the terms, in the place of their own; 0 skips a term, and its mean reads 0.
+            routed: [E] as `routed`, summed over the optimizer step; None: this micro-batch is the step.
 
         Returns:
             [] this micro-batch's part of the loss (the parts of a step add up to it), and
@@ -112,6 +127,7 @@ class Criterion:
                 term.weight_at(step, total_steps) if weights is None else weights[place],
                 term.hyperparameters_at(step, total_steps),
                 counts[place],
+                routed,
             )
             for place, term in enumerate(self.terms)
             if weights is None or weights[place] != 0
@@ -170,6 +186,7 @@ class Criterion:
                 qkv=layers if f"{side}_qkv" in read else (),
                 chunks=side == "teacher" and bool(read & set(CHUNKS)),
                 space=f"{side}_space" in read,
+                routing=f"{side}_routing" in read,
             )
         return needs
 
@@ -227,7 +244,8 @@ def _dense(
 
 
 def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
-    if teacher is not None and teacher.members:
+    reads_teacher = any(name.startswith("teacher_") for name in share.term.signals)
+    if teacher is not None and teacher.members and reads_teacher:
         if any(isinstance(weight, Tensor) for weight, _ in teacher.members):
             raise ConfigError(
                 f"{share.term.name} compares positions with each other, and its teachers answer different "
@@ -236,13 +254,14 @@ def _inner(share: _Share, student: Outputs, teacher: Outputs | None, batch: Batc
         parts = [weight * _inner(share, student, answer, batch) for weight, answer in teacher.members]
         return torch.stack(parts).sum(0)
     read = {*share.term.signals, *signals_of(share.learnt)}
-    given = {name: _inner_signal(name, share.term, student, teacher, batch) for name in read}
+    given = {name: _inner_signal(name, share, student, teacher, batch) for name in read}
     options = {**share.hyperparameters, **learnt_values(share.learnt, given)}
     values: Tensor = share.term.objective(*(given[name] for name in share.term.signals), **options)
     return mean_part(values, batch, share.term, share.counts)
 
 
-def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | None, batch: Batch) -> Any:
+def _inner_signal(name: str, share: _Share, student: Outputs, teacher: Outputs | None, batch: Batch) -> Any:
+    term = share.term
     if name == "attention_mask":
         return batch.attention_mask
     if name in ("spans", *BATCH_SIGNALS):
@@ -250,6 +269,12 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
     if name == "labels":
         assert batch.targets is not None
         return batch.targets.clamp_min(0)  # what is not learnt has no weight in the mean
+    if name == "routed_shares":
+        assert student.routing is not None
+        step = share.routed
+        if step is None:
+            step = routed_tokens(student.routing, batch.attention_mask.bool())
+        return (step / divisor(share.counts, Unit.TOKEN)).float()
     side, what = name.split("_", 1)
     outputs = student if side == "student" else teacher
     assert outputs is not None
@@ -258,6 +283,8 @@ def _inner_signal(name: str, term: Term, student: Outputs, teacher: Outputs | No
         return _of_chunks(what, outputs, teacher.chunks, term, batch, side)
     if what == "space":
         return space_of(outputs, batch)
+    if what == "routing":
+        return outputs.routing
     if what == "logits" and outputs.logits is not None:
         return outputs.logits
     if what == "logits":  # of all positions: neighbours are compared

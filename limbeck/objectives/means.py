@@ -1,7 +1,7 @@
 """Which units a term's mean runs over, and the weight of each: one mask is summed over and counted.
 
 Tokens are those in the loss; where rows have no targets, or one for the whole row (encoders, classifiers),
-all that are read. Sequences are the rows of data that have such a token.
+all that are read, as always for terms that regularise. Sequences are the rows of data that have such a token.
 """
 
 import torch
@@ -113,6 +113,8 @@ def unit_of(values: Tensor, term: Term) -> Unit:
 
 def _tokens(batch: Batch, term: Term) -> Tensor:
     """[B, T] true at the tokens that the term learns from."""
+    if term.regularises:
+        return batch.attention_mask.bool()
     learnt, group = batch.learnt, _group(batch, term)
     if learnt is not None and learnt.dim() > 1:
         return learnt if group is None else learnt & group

@@ -11,6 +11,10 @@ def objective(record: Record, out: str) -> str:
     """What a training minimised, `0.5 forward_kl + 0.5 cross_entropy`; empty where it is not known."""
     fields = _train(record, out)
     terms = [_term(term) for term in fields.get("objective", [])]
+    if any(_ROUTERS in (line.get("terms") or {}) for line in record.curves.get(out, [])):
+        weight = fields.get("router_aux_loss_coef")
+        own = f"{_ROUTERS} (weight of the student)"
+        terms.append(own if weight is None else _term({"name": _ROUTERS, "weight": weight}))
     return " + ".join(terms)
 
 
@@ -93,4 +97,5 @@ def _term(term: Mapping[str, Any]) -> str:
     return f"{term.get('name')} (changing weight)"
 
 
+_ROUTERS = "router_balance"  # a term that no recipe lists
 _SAID = frozenset({"limbeck", "python", "started"})

@@ -64,8 +64,6 @@ def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -
             verb = "trained" if isinstance(step, Train) else "made"
             if (trained, saved) != (torch.float32, torch.float32):
                 yield f"The student is {verb} in {said_dtype(trained)} and saved in {said_dtype(saved)}."
-    if isinstance(step, Train):
-        yield from _router_note(known.shapes.get(step.out))
     read = {
         said_dtype(loaded_dtype(word, known.shapes[word]))
         for path, word in words.items()
@@ -74,13 +72,6 @@ def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -
     if read - {"float32"}:
         whose = "Models are" if isinstance(step, Evaluate) else "Teachers are"
         yield f"{whose} read in {' and '.join(sorted(read))}."
-
-
-def _router_note(shape: Shape | None) -> Iterator[str]:
-    config = None if shape is None else shape.config.get_text_config()
-    weight = getattr(config, "router_aux_loss_coef", None)
-    if weight and (getattr(config, "num_experts", 0) or getattr(config, "num_local_experts", 0)):
-        yield f"The router's balance loss (router_aux_loss_coef {weight:g}) is not added to the objectives."
 
 
 def _check_memory(shape: Shape, word: str, path: str) -> None:

@@ -17,6 +17,7 @@ from limbeck.runs.learning_rates import said_of_rate
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
 from limbeck.runs.rates import Rates
 from limbeck.runs.rollouts import written_by
+from limbeck.runs.routers import router_weight
 from limbeck.runs.sources import ENTRIES
 from limbeck.runs.stores import predicted_bytes
 from limbeck.runs.survey import Survey
@@ -187,6 +188,9 @@ def _planned_training(place: int, step: Train, seen: Survey, rates: Rates) -> Pl
     work: float | None = None
     if tokens is not None:
         work = ((_FORWARD + _BACKWARD) * learning + _FORWARD * teaching) * tokens
+        cut = in_one > step.per_device_train_batch_size
+        if cut and router_weight(step.router_aux_loss_coef, student.config):
+            work += _FORWARD * learning * tokens  # where tokens are routed is counted first
     if step.rollouts is not None and steps is not None:
         written = written_by(step.rollouts, steps=steps, rows=in_one)
         work = (work or 0.0) + _rollout_work(step.rollouts, written, learning, teaching)

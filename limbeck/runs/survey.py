@@ -14,6 +14,7 @@ from limbeck.runs.looks import build, capture, evaluate, generate, load, train
 from limbeck.runs.looks.look import Look, Survey
 from limbeck.runs.model_files import check_lora, check_models, notes_on_models
 from limbeck.runs.readings import notes_on_reading
+from limbeck.runs.routers import check_routers
 
 __all__ = ["Survey", "survey"]
 
@@ -40,5 +41,6 @@ def survey(recipe: Recipe, tell: Callable[[str], None] = lambda text: None) -> S
             _LOOKS[type(step)](at, step)
         check_models(step, at.where, at.earlier, known)
         at.note(*notes_on_models(step, at.earlier, known), *check_lora(step, at.where, known))
+        at.note(*check_routers(step, at.where, known))
         at.note(*notes_on_reading(step, at.earlier))
     return seen

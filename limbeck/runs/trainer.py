@@ -32,6 +32,7 @@ from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of, render
 from limbeck.rows.rendering import LossOn
 from limbeck.runs.given import kept_rows, tokenizer_of
+from limbeck.runs.routers import router_term
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.terms import build_terms, try_term
 from limbeck.teachers import LocalTeacher, shared_vocabulary
@@ -186,12 +187,14 @@ def _party(
     terms = build_terms(step.objective, student_width=widths[0], teacher_width=widths[1], seed=step.seed)
     for term in terms:
         try_term(term, student_width=widths[0], teacher_width=widths[1] or widths[0])
-    criterion = Criterion(terms)
+    reader = Reader(student, vocabulary).probe()
+    balance = router_term(step.router_aux_loss_coef, reader.plain)
+    criterion = Criterion(terms if balance is None else [*terms, balance])
     for model in (student, teacher) if step.packing and step.model_kind == "causal" else ():
         if model is not None and not reads_packs(model, len(tokenizers[0])):
             name = type(model).__name__
             raise ConfigError(f"packing must be False: a {name} lets the rows of a pack see each other.")
-    party = Party("student", student, Reader(student, vocabulary).probe(), criterion, TrainingSettings())
+    party = Party("student", student, reader, criterion, TrainingSettings())
     if teacher is None:
         return party, None
     live = LocalTeacher(teacher, vocabulary).to(args.device)

@@ -126,11 +126,11 @@ def test_the_step_does_not_depend_on_micro_batching(tmp_path: Path, size: int, a
     torch.testing.assert_close(flat(parts), flat(whole), atol=2e-6, rtol=0)
 
 
-def test_two_ranks_take_the_step_of_one(tmp_path: Path):
-    one = command(tmp_path / "one", 3, 4, 2, 0, 0.0, "gradient_magnitude")
+def test_two_ranks_take_the_step_of_one_with_experts_that_are_balanced_too(tmp_path: Path):
+    one = command(tmp_path / "one", 3, 4, 2, 0, 0.0, "experts")
     subprocess.run([sys.executable, *one], env=ENVIRONMENT, check=True)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    two = command(tmp_path / "two", 3, 4, 1, 0, 0.0, "gradient_magnitude")
+    two = command(tmp_path / "two", 3, 4, 1, 0, 0.0, "experts")
     subprocess.run([*launch, *two], env={**ENVIRONMENT, "ACCELERATE_USE_CPU": "true"}, check=True)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "two")]

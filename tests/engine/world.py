@@ -17,7 +17,8 @@ from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
 from limbeck.objectives import cross_entropy, forward_kl
 from limbeck.objectives.criterion import Criterion
-from tests.tiny import tiny_llama
+from limbeck.objectives.router_balance import router_balance
+from tests.tiny import tiny_llama, tiny_mixtral
 
 VOCABULARY = 61
 ROWS = 24
@@ -95,11 +96,22 @@ def rare_party(party: Party) -> Party:
     return replace(party, criterion=Criterion(terms))
 
 
+def experts_party(*, weight: float = 0.5, dropout: float = 0.0, **settings: object) -> Party:
+    """The student is a mixture of experts, whose routers are kept balanced."""
+    party = student_party(**settings)
+    model = tiny_mixtral(vocab=VOCABULARY, seed=1, attention_dropout=dropout)
+    signals = ("student_routing", "routed_shares")
+    balance = Term("router_balance", router_balance, signals, weight=weight, regularises=True)
+    criterion = Criterion([*party.criterion.terms, balance])
+    return replace(party, model=model, reader=Reader(model).probe(), criterion=criterion)
+
+
 def main(
     folder: str, steps: str, size: str, accumulation: str, save_steps: str, dropout: str, extra: str = ""
 ) -> None:
-    """Train in this process and save the weights as `weights.pt`; `extra` is a balance, or `rare`."""
-    party = student_party(
+    """Train in this process and save the weights as `weights.pt`; `extra`: a balance, `rare` or `experts`."""
+    make = experts_party if extra == "experts" else student_party
+    party = make(
         dropout=float(dropout),
         max_steps=int(steps),
         per_device_train_batch_size=int(size),
@@ -109,7 +121,8 @@ def main(
         gradient_checkpointing=extra == "rare",
     )
     rare = extra == "rare"
-    party = rare_party(party) if rare else replace(party, balance=extra or None)
+    balance = "gradient_magnitude" if extra == "experts" else extra or None
+    party = rare_party(party) if rare else replace(party, balance=balance)
     train([party], RareRows() if rare else Rows(), answer=teacher_answer, folder=Path(folder))
     torch.save(party.model.state_dict(), Path(folder) / "weights.pt")
 

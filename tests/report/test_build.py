@@ -291,6 +291,19 @@ def test_the_run_is_told_in_words(run):
         assert text in page
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({}, "router_balance (weight of the student)"), ({"router_aux_loss_coef": 0.1}, "0.1 router_balance")],
+)
+def test_a_loss_with_balanced_routers_says_so(run, fields, said):
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["steps"][0]["train"] |= {"objective": [{"name": "forward_kl"}], **fields}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    terms = {"forward_kl": 2.0, "router_balance": 2.1}
+    (run / "metrics.jsonl").write_text(json.dumps(LINE | {"terms": terms}))
+    assert f"forward_kl + {said} 2.5 at step 1" in build_report(run).read_text()
+
+
 def test_sections_without_data_are_left_out(tmp_path):
     (tmp_path / "recipe.yaml").write_text("limbeck: 1\nname: bare\nsteps: []\n")
     page = build_report(tmp_path).read_text()

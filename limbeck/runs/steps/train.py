@@ -24,6 +24,7 @@ from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
 from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
 from limbeck.runs.record import RunMetrics
+from limbeck.runs.routers import router_term, said_of_routers
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
@@ -34,7 +35,7 @@ from limbeck.runs.views import answered_only, marked, views_in
 from limbeck.students import said_of_lora
 from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher
 
-VERSION = 3
+VERSION = 4
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 
@@ -94,8 +95,12 @@ def train(step: Train, work: Work) -> Made:
         teacher_width=_width(getattr(teacher, "model", None)),
         seed=step.seed,
     )
-    criterion = Criterion(terms, fused=step.fused)
     reader = Reader(trained, vocabulary).probe()
+    balance = router_term(step.router_aux_loss_coef, reader.plain)
+    if balance is not None:
+        terms.append(balance)
+        notes.append(said_of_routers(step.router_aux_loss_coef, reader.plain, balance))
+    criterion = Criterion(terms, fused=step.fused)
     party = Party("student", trained, reader, criterion, _settings(settings), balance=step.balance)
     live = teacher if isinstance(teacher, LocalTeacher | OwnViewTeacher) else None
     beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
