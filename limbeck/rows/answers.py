@@ -129,22 +129,32 @@ class Answers:
         """The turn up to where its writer was stopped; a thought that was not closed stays open."""
         turn, prompt = self.turns[place], self._prompt(place)
         content, reasoning = str(turn.get("content") or ""), reasoning_of(turn)
-        text = ""
-        if prompt is not None and not turn.get("tool_calls"):
+        begins = content.lstrip().startswith(THOUGHT_BEGINS)
+        thinks = self.opens or (begins and THOUGHT_ENDS in str(self.tokenizer.chat_template))
+        text, start = "", len(prompt or "")
+        if prompt is not None and thinks and not turn.get("tool_calls"):
             if not reasoning:
                 begun = content.lstrip().removeprefix(THOUGHT_BEGINS).removeprefix("\n")
                 text = prompt + (begun if self.opens else content)
-            elif self.opens and not content.strip():
+            elif not content.strip():
                 text = prompt + reasoning
-        start = len(prompt or "")
         if not text:
             whole = self._written(place)
-            last = list(self._texts(turn))[-1:]
-            place_of_last = whole.text.rfind(last[0][1]) if last else -1
-            if place_of_last < whole.start:
-                raise left_out(last[0][0] if last else "the content")
-            start, text = whole.start, whole.text[: place_of_last + len(last[0][1])]
+            start, text = whole.start, self._cut(whole, turn)
         return Answer(place, text, start, len(text), self._words(turn), is_ended=False, finished=False)
+
+    def _cut(self, whole: Answer, turn: Turn) -> str:
+        """A turn without what the template writes behind the last that it says."""
+        if turn.get("content") and not turn.get("tool_calls"):
+            first, second = (one[::-1] for one in self._probed(whole.place))
+            behind = _common([first, second])[::-1]
+            if whole.text.endswith(behind):
+                return whole.text.removesuffix(behind)
+        last = list(self._texts(turn))[-1:]
+        place_of_last = whole.text.rfind(last[0][1]) if last else -1
+        if place_of_last < whole.start:
+            raise left_out(last[0][0] if last else "the content")
+        return whole.text[: place_of_last + len(last[0][1])]
 
     def _texts(self, turn: Turn) -> list[tuple[str, str]]:
         return list(texts_of(turn, opens=self.opens))

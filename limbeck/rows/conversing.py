@@ -19,6 +19,7 @@ Bad = dict[int, str]
 _CHUNK = 4096
 _TURNING = ("system", "history", "tools")
 """Columns that only a conversation has a place for."""
+_SAYING = ("content", "reasoning_content")
 _QUOTED = tuple(f"{mark}{key}{mark}" for key in ("role", "from") for mark in "\"'")
 _CALL = pa.struct([("name", pa.string()), ("arguments", pa.string())])
 
@@ -198,7 +199,8 @@ def _with_system(turns: Turns, system: Any) -> Turns:
 def _without_answer(turns: Sequence[Mapping[str, Any]]) -> str | None:
     """What is wrong with a conversation that has nothing to learn from; None where all is well."""
     answers = [turn for turn in turns if turn["role"] == "assistant"]
-    told = [turn for turn in answers if (turn["content"] or "").strip() or turn.get("tool_calls")]
+    told = [turn for turn in answers if any((turn.get(name) or "").strip() for name in _SAYING)]
+    told += [turn for turn in answers if turn.get("tool_calls") and turn not in told]
     if not told:
         return (
             "messages must have an assistant turn that is not empty, got none. "

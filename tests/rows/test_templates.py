@@ -191,6 +191,21 @@ def test_thoughts_of_earlier_turns_are_dropped_where_the_model_does_not_see_them
     )
 
 
+def test_an_answer_that_was_cut_begins_as_the_template_writes_it():
+    channels = (
+        "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% if m.role == 'assistant' %}"
+        "{{ '[INST]final[/INST]' }}{% endif %}{{ m.content + '<|end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    )
+    cut = {"finished": False}
+    for said in ("2 and", "d", "<think>\n2 and"):
+        shown = f"<|user|>hi<|end|><|assistant|>⟦[INST]final[/INST]{said}⟧"
+        assert rendered(channels, user("hi"), assistant(said), row=cut) == [shown]
+    assert rendered(MISTRAL, user("hi"), assistant("2 and"), row=cut) == ["<s>[INST] hi[/INST]⟦ 2 and⟧"]
+    no_thought = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n⟦<think>\n\n</think>\n\n2 and⟧"
+    assert rendered(QWEN3, user("hi"), assistant("2 and"), row=cut) == [no_thought]
+
+
 @pytest.mark.parametrize(
     ("family", "turn", "expected"),
     [

@@ -366,3 +366,8 @@ def test_options_of_a_question_are_its_choices(write):
     options = {"a": "red", "b": "blue"}
     row = loaded(write, {"question": "hi", "answer": "a", "options": options})[0]
     assert row["choices"] == ["red", "blue"]
+
+
+def test_a_thought_without_an_answer_is_something_to_learn_from(write):
+    turn = {"role": "assistant", "content": "", "reasoning_content": "hm"}
+    assert loaded(write, {"messages": [USER, turn], "finished": False})[0]["messages"][1] == turn
