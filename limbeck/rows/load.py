@@ -16,6 +16,7 @@ from limbeck.rows.facts import Facts, with_facts
 from limbeck.rows.normal import Normal, normalised, renamed, without_ignored
 from limbeck.rows.problems import refuse_rows
 from limbeck.rows.read import quiet, read
+from limbeck.rows.tables import rows_of
 from limbeck.rows.traces import paired
 
 BadRows = Literal["refuse", "drop"]
@@ -75,7 +76,7 @@ def load_rows(
         unread=sorted({name for one in kept for name in one.unread}),
         turned=any(one.turned for one in kept),
     )
-    return with_facts(Dataset(table), facts)
+    return with_facts(rows_of(table), facts)
 
 
 def _first(parts: Sequence[Part], limit: int | None) -> list[Part]:

@@ -16,6 +16,7 @@ from limbeck.rows.problems import Unrendered, refuse_kind, refuse_rendering, ref
 from limbeck.rows.ragged import list_column
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.seq2seq import text_of
+from limbeck.rows.tables import rows_of
 from limbeck.rows.tokens import encode_whole
 from limbeck.rows.too_long import TOO_LONG
 
@@ -65,7 +66,7 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
         found = zip(names, ids, strict=True)
         short = [(name, one) for name, one in found if len(one) < limit]
         names, ids = [name for name, _ in short], [one for _, one in short]
-    return Dataset(pa.table({"row_id": pa.array(names, pa.string()), "input_ids": list_column(ids)}))
+    return rows_of(pa.table({"row_id": pa.array(names, pa.string()), "input_ids": list_column(ids)}))
 
 
 def _prompt(

@@ -18,6 +18,7 @@ from limbeck.rows.prompts import render_prompts
 from limbeck.rows.ragged import list_column
 from limbeck.rows.rendering import ModelKind, Rendering, Task
 from limbeck.rows.seq2seq import seq2seq_examples
+from limbeck.rows.tables import rows_of
 from limbeck.rows.too_long import refused_or_left_out, without
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def batches(rows: Dataset, rendering: Rendering, problems: list[Problem]) -> Ite
 
 def rendered_rows(tables: Sequence[pa.Table], notes: Mapping[str, int]) -> Dataset:
     """Tables of examples as one, with what `notes_of` says of them."""
-    rendered = Dataset(pa.concat_tables(tables))
+    rendered = rows_of(pa.concat_tables(tables))
     rendered.info.description = "\n".join(f"{what}: {count}." for what, count in notes.items() if count)
     return rendered
 
