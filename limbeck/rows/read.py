@@ -35,7 +35,13 @@ _SPLITS: Mapping[str, str] = {
     "test": "test", "testing": "test",
     "validation": "validation", "valid": "validation", "val": "validation",
     "dev": "dev", "eval": "eval", "heldout": "heldout", "holdout": "holdout",
+    "trn": "train", "trainset": "train", "traindata": "train", "tst": "test", "testset": "test",
+    "testdata": "test", "validate": "validation", "validset": "validation", "devset": "dev",
+    "evaluation": "eval", "evalset": "eval",
 }  # fmt: skip
+_SPLIT_COLUMNS = frozenset({"split", "set", "partition", "subset", "data_split", "dataset_split", "phase"})
+_SPLIT_MARKS: Mapping[str, tuple[str, str]] = {"is_train": ("train", "test"), "is_test": ("test", "train")}
+"""Columns of truth values -> the split of rows where they are true, and where false."""
 _MOST_SPLITS = 12  # a column `split` with more values is about something else
 
 
@@ -46,7 +52,10 @@ class _File:
 
     @property
     def words(self) -> set[str]:
-        return {word.lower() for word in re.split(r"[^a-zA-Z0-9]+", self.name) if word}
+        """Of its name, also without numbers behind them."""
+        name = re.sub("held[^a-z]?out", "heldout", self.name.lower())
+        found = {word for word in re.split(r"[^a-z0-9]+", name) if word}
+        return found | {short for word in found if (short := word.rstrip("0123456789"))}
 
     @property
     def split(self) -> str | None:
@@ -139,7 +148,7 @@ def _by_name(files: list[_File], split: str | None, path: str) -> tuple[list[_Fi
         _refuse_to_join(files, path)
         return files, None
     wanted = {word.lower() for word in split.split("+")}
-    chosen = [file for file in files if wanted & file.words]
+    chosen = [file for file in files if wanted & {*file.words, file.split}]
     if chosen:
         return chosen, None
     if any(file.split for file in files):
@@ -252,6 +261,7 @@ def _chosen(splits: Mapping[str, Dataset], split: str | None, where: str) -> Par
 
 def _by_split_column(parts: list[Part], split: str | None, path: str) -> list[Part]:
     """The rows of a split by the column `split`, where file names do not say it."""
+    parts = [_with_split(part) for part in parts]
     found: dict[str, None] = {}
     for part in parts:
         if "split" in part.columns:
@@ -276,8 +286,27 @@ def _by_split_column(parts: list[Part], split: str | None, path: str) -> list[Pa
             f"split must be a value of the column `split` of {path}, got '{split}'; the file has {had}. "
             "Leave split out, or name one of these values."
         )
-    marks = [pc.is_in(part.columns["split"].texts().values, pa.array(list(wanted))) for part in parts]
-    return [part.take(np.flatnonzero(mark.to_numpy())) for part, mark in zip(parts, marks, strict=True)]
+    told = [part for part in parts if "split" in part.columns]  # of others, nobody knows
+    marks = [pc.is_in(part.columns["split"].texts().values, pa.array(list(wanted))) for part in told]
+    return [part.take(np.flatnonzero(mark.to_numpy())) for part, mark in zip(told, marks, strict=True)]
+
+
+def _with_split(part: Part) -> Part:
+    """With a column `split`, where one of another name says it in the words of splits."""
+    if "split" in part.columns:
+        return part
+    for name, column in part.columns.items():
+        word = name.strip().lower()
+        if word not in _SPLIT_COLUMNS and word not in _SPLIT_MARKS:
+            continue
+        values = [None if one is None else one.strip() for one in column.texts().values.to_pylist()]
+        if word in _SPLIT_MARKS:
+            yes, no = _SPLIT_MARKS[word]
+            values = [{"true": yes, "1": yes, "false": no, "0": no}.get(str(one).lower()) for one in values]
+        said = {one for one in values if one}
+        if said and all(one.lower() in _SPLITS for one in said):
+            return part.without([name]).having({"split": texts_column(values)})
+    return part
 
 
 def _is_visible(file: Path, folder: Path) -> bool:

@@ -12,14 +12,15 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from limbeck.core.errors import ConfigError
-from limbeck.rows.heard import openings_of, prompts_of
+from limbeck.rows.heard import alike, openings_of, prompts_of
 
 
 def split_rows(rows: Dataset, heldout: float | int, seed: int) -> tuple[Dataset, Dataset]:
     """The rows to learn from and the held-out rows, each in the order of `rows`.
 
     Prompts (`rows.heard`) are ranked by a hash of seed and text; the first are held out, with all rows that
-    have them: several answers to one prompt are on one side, whatever else their rows say. So are
+    have them or nearly so (`rows.heard.alike`): several answers to one prompt are on one side, whatever
+    else their rows say. So are
     conversations with one opening, unless there are more of them than are to be held out. Where a group
     would overshoot the number, it is learnt from and the next in rank is taken. A column `heldout` of the
     data decides alone.
@@ -52,23 +53,32 @@ def split_rows(rows: Dataset, heldout: float | int, seed: int) -> tuple[Dataset,
 
 
 def shared_prompts(train: Dataset, heldout: Dataset) -> tuple[int, int]:
-    """How many of the held-out prompts also occur among the training rows, and how many there are."""
-    asked = prompts_of(heldout).unique()
-    found = pc.is_in(asked, prompts_of(train).unique()) if len(train) else pa.array([], pa.bool_())
+    """How many of the held-out prompts also occur among the rows to learn from, and how many there are."""
+    asked = alike(prompts_of(heldout)).unique()
+    found = pc.is_in(asked, alike(prompts_of(train)).unique()) if len(train) else pa.array([], pa.bool_())
     return int(pc.sum(found).as_py() or 0), len(asked)
 
 
 def _groups(rows: Dataset, count: int) -> tuple[NDArray[np.int64], list[str]]:
-    """[rows] the number of each row's group, and what the groups are ranked by."""
-    opening, prompt = openings_of(rows), prompts_of(rows)
+    """[rows] the number of each row's group, and what groups are ranked by: the first of their prompts."""
+    prompt, opening = prompts_of(rows), alike(openings_of(rows))
     sizes = opening.value_counts()
     large = pc.filter(sizes.field("values"), pc.greater(sizes.field("counts"), count))
-    keys = pc.if_else(pc.is_in(opening, large), prompt, opening) if len(large) else opening
-    encoded = (keys if isinstance(keys, pa.ChunkedArray) else pa.chunked_array([keys])).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.concat_arrays(encoded.chunks)
-    encoded = encoded.dictionary_encode()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+    keys = pc.if_else(pc.is_in(opening, large), alike(prompt), opening) if len(large) else opening
+    group = _encoded(keys)
+    table = pa.table({"group": group.indices, "prompt": _whole(prompt)})
+    first = table.group_by("group").aggregate([("prompt", "min")]).sort_by("group")
+    return group.indices.to_numpy(zero_copy_only=False).astype(np.int64), first["prompt_min"].to_pylist()
+
+
+def _encoded(texts: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
+    return _whole(texts).dictionary_encode()
+
+
+def _whole(texts: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    return pa.concat_arrays(texts.chunks) if isinstance(texts, pa.ChunkedArray) else texts
 
 
 def _count(heldout: float | int, rows: int) -> int:

@@ -307,3 +307,49 @@ def test_many_bad_rows_are_counted_after_the_first_ten(write):
 
 def test_the_suffixes_that_mean_a_file_are_those_that_can_be_read():
     assert set(READERS) == DATA_SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("train1", "test1"),
+        ("trainset", "testset"),
+        ("train", "held_out"),
+        ("training", "evaluation"),
+        ("trn", "tst"),
+        ("train", "validate"),
+    ],
+)
+def test_files_of_several_splits_are_known_by_many_words(write, tmp_path, first, second):
+    write([{"text": "a"}], f"{first}.jsonl"), write([{"text": "b"}], f"{second}.jsonl")
+    with pytest.raises(ConfigError, match=r"files of several splits"):
+        load_rows(str(tmp_path))
+    assert load_rows(str(tmp_path), split="train")["text"][:] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("column", "train", "test"),
+    [
+        ("set", "train", "test"),
+        ("Partition", "training", "dev"),
+        ("is_test", False, True),
+        ("is_train", 1, 0),
+    ],
+)
+def test_a_column_of_another_name_may_say_the_split(write, column, train, test):
+    path = write([{"text": "a", column: train}, {"text": "b", column: test}])
+    with pytest.raises(ConfigError, match=r"a column `split` with the values"):
+        load_rows(path)
+    assert load_rows(path, split=train if column in ("set", "Partition") else "train")["text"][:] == ["a"]
+
+
+def test_a_set_that_is_no_split_is_a_column_as_others(write):
+    assert load_rows(write([{"text": "a", "set": "math"}, {"text": "b", "set": "code"}]))["set"][:] == [
+        "math",
+        "code",
+    ]
+
+
+def test_files_without_the_column_split_are_not_read_where_one_is_named(write, tmp_path):
+    write([{"text": "a", "split": "train"}], "a.jsonl"), write([{"text": "b"}], "b.jsonl")
+    assert load_rows(str(tmp_path), split="train")["text"][:] == ["a"]

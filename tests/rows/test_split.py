@@ -138,3 +138,48 @@ def test_held_out_prompts_that_are_also_learnt_are_counted():
         ]
     )
     assert shared_prompts(*split_rows(rows, 0.1, seed=0)) == (1, 2)
+
+
+def turns(system, question):
+    return [
+        {"role": "system", "content": system},
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": "yes"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"prompt": "What is {}?"}, {"prompt": "what is {}"}),
+        ({"prompt": "What  is\n{}"}, {"prompt": "What\u00a0is {}"}),
+        ({"prompt": "Caf\u00e9 {}"}, {"prompt": "Cafe\u0301\u200b {}"}),
+        ({"text_a": "one {}", "text_b": "two {}"}, {"text_a": "two {}", "text_b": "one {}"}),
+        ({"question": "q {}", "choices": ["a"]}, {"question": "q {}", "choices": ["b"]}),
+        ({"messages": turns("be kind", "q {}")}, {"messages": turns("be brief", "q {}")}),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_prompts_that_differ_in_nothing_that_matters_are_on_one_side(first, second, seed):
+    answer = {"text_a": {"label": "1"}, "question": {"answer": "x"}, "prompt": {"completion": "x"}}
+
+    def filled(value, number):
+        if isinstance(value, dict):
+            return {key: filled(one, number) for key, one in value.items()}
+        if isinstance(value, list):
+            return [filled(one, number) for one in value]
+        return value.format(number)
+
+    rows = [
+        {**filled(one, number), **answer.get(next(iter(one)), {}), "number": number}
+        for one in (first, second)
+        for number in range(20)
+    ]
+    train, held = split_rows(Dataset.from_list(rows), 0.2, seed=seed)
+    assert len(held) == 8
+    assert set(train["number"]).isdisjoint(held["number"])
+
+
+def test_a_prompt_in_other_capitals_counts_as_shared():
+    train, held = (Dataset.from_dict({"prompt": [one], "completion": ["x"]}) for one in ("Who?", "who"))
+    assert shared_prompts(train, held) == (1, 1)

@@ -6,7 +6,7 @@ from limbeck.runs import ranks
 from limbeck.runs.loading import loaded, notes_on
 from limbeck.runs.steps.work import Made, Work
 
-VERSION = 2
+VERSION = 3
 """Raised when the same step makes other rows: what an earlier limbeck made is then made anew."""
 
 
