@@ -175,7 +175,7 @@ class _Draw:
         if not self.sampling_temperature:
             return probabilities.argmax(-1)
         if self.top_p < 1:
-            probabilities = nucleus(probabilities, self.top_p)
+            probabilities = _nucleus(probabilities, self.top_p)
         return _drawn(probabilities, self.random)
 
 
@@ -195,7 +195,12 @@ def _drawn(probabilities: Tensor, random: torch.Generator) -> Tensor:
     return torch.searchsorted(below, places, right=True).squeeze(-1)
 
 
-def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+def nucleus_mass(probabilities: Tensor, top_p: float) -> Tensor:
+    """[...] the mass of probabilities [..., V] that nucleus sampling draws from, at least `top_p`."""
+    return _nucleus(probabilities, top_p).sum(-1)
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """Without the tokens outside the smallest set of probability `top_p`; not normalised."""
     ordered, order = probabilities.sort(-1, descending=True)
     before = ordered.cumsum(-1) - ordered

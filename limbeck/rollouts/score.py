@@ -8,7 +8,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.outputs import Outputs
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.inference.sample import nucleus
+from limbeck.inference.sample import nucleus_mass
 from limbeck.rollouts.logits import logit_chunks
 from limbeck.rollouts.returns import advantages
 
@@ -69,7 +69,7 @@ def _log_nucleus(student: Outputs, teacher: Outputs, chosen: Tensor, settings: R
         policy = (z / warmth).softmax(-1)
         if share:
             policy = (1 - share) * policy + share * (u / warmth).softmax(-1)
-        found.append(nucleus(policy, settings.top_p).sum(-1).log())
+        found.append(nucleus_mass(policy, settings.top_p).log())
     return torch.cat(found)
 
 
