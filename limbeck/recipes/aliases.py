@@ -55,6 +55,10 @@ ALIASES: Mapping[str, str] = {
 INSTEAD: Mapping[str, str] = {
     "optim": "AdamW is the optimizer: adam_beta1, adam_beta2, adam_epsilon, weight_decay. Leave it out.",
     "warmup_steps": "Write warmup_ratio, the share of all steps: 0.1 for 10 of 100.",
+    "dtype": "It belongs to a model: student='{model: DIR, dtype: bfloat16}'.",
+    "torch_dtype": "It belongs to a model: student='{model: DIR, dtype: bfloat16}'.",
+    "trust_remote_code": "It belongs to a model: teacher='{model: DIR, trust_remote_code: true}'.",
+    "attn_implementation": "transformers' own choice for the model is taken. Leave it out.",
     "fp16": "Write bf16=true; float16 is not offered.",
     "tf32": "It is torch's to set. Leave it out.",
     "save_total_limit": "One checkpoint is kept, the newest. Leave it out.",
