@@ -70,19 +70,20 @@ def tool_schemas(column: Column, bad: Bad) -> Column:
     found: list[str | None] = []
     for place, value in enumerate(column.objects()):
         try:
-            parsed = json.loads(value) if isinstance(value, str) and value.strip() else value
-        except json.JSONDecodeError as error:
-            bad.setdefault(place, f"tools must be JSON, got {value!r:.60} ({error.msg.lower()}).")
-            parsed = None
-        if not parsed:
-            found.append(None)
-        elif isinstance(value, str):
-            found.append(value)
-        else:
-            schemas = parsed if isinstance(parsed, list) else [parsed]
-            schemas = [json.loads(one) if isinstance(one, str) else one for one in schemas]
-            found.append(json.dumps(schemas, ensure_ascii=False))
+            schemas = _schemas(value)
+        except TurnError as error:
+            bad.setdefault(place, str(error))
+            schemas = []
+        found.append(json.dumps(schemas, ensure_ascii=False) if schemas else None)
     return Column(pa.chunked_array([pa.array(found, pa.string())], pa.string()))
+
+
+def _schemas(value: Any) -> list[Any]:
+    """The schemas in a list, a single one, or a text of these, also of a text within a text."""
+    while isinstance(value, str):
+        value = parsed(value, "tools") if value.strip() else None
+    schemas = value if isinstance(value, list) else [value] if value else []
+    return [parsed(one, "a schema of tools") if isinstance(one, str) else one for one in schemas]
 
 
 def turns_column(rows: Iterator[Turns]) -> Column:

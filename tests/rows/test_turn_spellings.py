@@ -205,7 +205,7 @@ def test_called_functions_of_other_systems_become_tool_calls(write):
 
 
 def test_tools_that_are_no_json_are_named(write):
-    with pytest.raises(RowError, match=r"row rows.jsonl:1: tools must be JSON, got 'f, g'"):
+    with pytest.raises(RowError, match=r"row rows.jsonl:1: tools must be JSON where it is a text, got 'f, g'"):
         load_rows(write([{"messages": TURNS, "tools": "f, g"}]))
 
 
@@ -371,3 +371,20 @@ def test_options_of_a_question_are_its_choices(write):
 def test_a_thought_without_an_answer_is_something_to_learn_from(write):
     turn = {"role": "assistant", "content": "", "reasoning_content": "hm"}
     assert loaded(write, {"messages": [USER, turn], "finished": False})[0]["messages"][1] == turn
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [[TOOL], TOOL, json.dumps([TOOL]), json.dumps(json.dumps([TOOL])), [json.dumps(TOOL)], str([TOOL])],
+)
+def test_tools_are_schemas_however_they_are_written(write, tools):
+    row = loaded(write, {"messages": TURNS, "tools": tools})[0]
+    assert json.loads(row["tools"]) == [TOOL]
+
+
+def test_names_of_tools_are_no_schemas(write):
+    with pytest.raises(RowError, match=r"a schema of tools must be JSON where it is a text, got 'search'"):
+        loaded(write, {"messages": TURNS, "tools": ["search"]})
