@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from limbeck.core.errors import Problem
 from limbeck.rows.chat import Segment, TemplateError, View, chat_views
-from limbeck.rows.given import Given, day_of, exchanges_of, is_finished, reads_marks, text_of_row
+from limbeck.rows.given import (
+    Given,
+    day_of,
+    exchanges_of,
+    is_finished,
+    reads_marks,
+    text_of_row,
+    turns_of_row,
+)
 from limbeck.rows.kinds import Kind
 from limbeck.rows.problems import LongPrompt, Unrendered
 from limbeck.rows.rendering import Rendering, example_suffix
@@ -198,8 +206,10 @@ def _conversations(
     """The conversation of a row, or of a preference one for each answer that is learnt."""
     pieces = []
     for group, answer in enumerate(rendering.answers):
-        messages = messages_of(row, kind, answer)
-        assert messages is not None
+        given = messages_of(row, kind, answer)
+        assert given is not None
+        messages = turns_of_row(row, given, tokenizer)
+        notes[MARKED] += any(one is not other for one, other in zip(messages, given, strict=True))
         with day_of(row):
             views = chat_views(
                 messages,

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from limbeck.core.template import dated
+from limbeck.core.template import Messages, dated
 from limbeck.rows.exchange import Exchange, answer_of, exchanges, prompt_of
 from limbeck.rows.kinds import Kind
 from limbeck.rows.marks import THOUGHT_TAGS, Marks, marks_of
@@ -67,6 +67,24 @@ def day_of(row: Row) -> AbstractContextManager[None]:
     """Inside, chat templates write the row's own day as today's, if it has one."""
     day = row.get(TEMPLATE_DATE)
     return dated(date.fromisoformat(day)) if day else nullcontext()
+
+
+def turns_of_row(row: Row, messages: Messages, tokenizer: "PreTrainedTokenizerBase") -> Messages:
+    """The turns of a row, without ends at the very end of answers: the chat template writes them."""
+    if reads_marks(row) != "auto":
+        return messages
+    marks = marks_of(tokenizer)
+    return [_without_end(turn, marks, tokenizer) for turn in messages]
+
+
+def _without_end(
+    turn: Mapping[str, Any], marks: Marks, tokenizer: "PreTrainedTokenizerBase"
+) -> Mapping[str, Any]:
+    content = turn.get("content")
+    if turn["role"] != "assistant" or not isinstance(content, str):
+        return turn
+    words, closing, _ = _closed(content, tokenizer, marks, "auto")
+    return {**turn, "content": words} if closing and closing in {*marks.stops, marks.end} else turn
 
 
 def text_of_row(row: Row, tokenizer: "PreTrainedTokenizerBase") -> Given:

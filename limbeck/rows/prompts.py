@@ -10,7 +10,7 @@ from limbeck.core.errors import Problem
 from limbeck.rows.causal import Piece, encoded, messages_of
 from limbeck.rows.chat import Segment, TemplateError, chat_prompt
 from limbeck.rows.exchange import has_exchange, prompt_of
-from limbeck.rows.given import day_of, prompt_of_row, reads_marks
+from limbeck.rows.given import day_of, prompt_of_row, reads_marks, turns_of_row
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.problems import Unrendered, refuse_kind, refuse_rendering, refuse_rows
 from limbeck.rows.ragged import list_column
@@ -77,7 +77,8 @@ def _prompt(
         answers = [k for k, turn in enumerate(messages) if turn["role"] == "assistant"]
         before = messages if kind is Kind.PROMPT else messages[: answers[-1]]
         hides = reads_marks(row) != "parse"
-        segments = chat_prompt(before, tokenizer, tools=row.get("tools"), hides=hides)
+        turns = turns_of_row(row, before, tokenizer)
+        segments = chat_prompt(turns, tokenizer, tools=row.get("tools"), hides=hides)
         return Piece(row["id"], segments, joined=tokenizer.chat_template is not None)
     if rendering.model_kind != "seq2seq":
         return Piece(row["id"], [prompt_of_row(row, kind, tokenizer, rendering)])

@@ -350,3 +350,18 @@ def test_shown_marks_what_is_learnt():
     assert shown(
         {"input_ids": tokenizer("ab</s>")["input_ids"], "is_target": [False, True, True]}, tokenizer
     ) == ("a⟦b</s>⟧")
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "<|im_end|>\n", "<|im_end|><|im_end|>"])
+def test_an_end_that_an_answer_already_has_is_not_doubled(end):
+    turns = [user("hi"), assistant("yes"), user("and?"), assistant("no")]
+    ended = [
+        {**turn, "content": turn["content"] + end} if turn["role"] == "assistant" else turn for turn in turns
+    ]
+    tokenizer = tokenizer_with(QWEN25, eos="<|im_end|>")
+    rows = [{"messages": one, "id": "r0"} for one in (turns, ended)]
+    once, again = (render(Dataset.from_list([row]), tokenizer, Rendering("causal", 512))[0] for row in rows)
+    assert again == once
+    kept = {"messages": ended, "id": "r0", "special_tokens": "text"}
+    as_text = render(Dataset.from_list([kept]), tokenizer, Rendering("causal", 512))[0]
+    assert len(as_text["input_ids"]) > len(once["input_ids"])
