@@ -27,7 +27,8 @@ def router_balance(student_routing: Routing, routed_shares: Tensor) -> Tensor:
         there the loss depends on how a step is cut into micro-batches.
     """
     probabilities = student_routing.logits.float().softmax(-1).mean(-2)
-    return probabilities.shape[-1] * (probabilities @ routed_shares)
+    # Not a matrix product, which mixed precision would round.
+    return probabilities.shape[-1] * (probabilities * routed_shares).sum(-1)
 
 
 def routed_tokens(routing: Routing, read: Tensor) -> Tensor:

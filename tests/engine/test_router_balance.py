@@ -11,7 +11,7 @@ from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen2MoeConfig, Qwen2Moe
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ModelError, RowError
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs
+from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.signals import Routing
 from limbeck.engine import Party, StepReport, train
@@ -90,6 +90,24 @@ def test_matches_a_value_worked_out_by_hand():
     torch.testing.assert_close(values, torch.tensor([[1.5, 0.5]]))
 
 
+def test_is_computed_in_float32_in_mixed_precision_too():
+    logits = torch.randn(2, 5, 2, 4, generator=torch.Generator().manual_seed(0))
+    routing, shares = Routing(logits, logits.topk(2).indices), torch.tensor([0.7, 0.6, 0.4, 0.3])
+    with torch.autocast("cpu", torch.bfloat16):
+        values = router_balance(routing, shares)
+    assert torch.equal(values, router_balance(routing, shares))
+
+
+def test_several_teachers_do_not_touch_it():
+    batch = Rows().batch([0, 1])
+    criterion, reader = alone(), Reader(tiny_mixtral(vocab=VOCABULARY)).probe()
+    answer = reader.read(batch.inputs, criterion.student_needs)
+    moment = {"counts": criterion.counts(batch), "step": 0, "total_steps": 1}
+    teachers = Outputs(members=((torch.ones(2), Outputs()), (torch.zeros(2), Outputs())))
+    expected, _ = criterion(answer, None, batch, **moment)
+    assert torch.equal(criterion(answer, teachers, batch, **moment)[0], expected)
+
+
 @pytest.mark.parametrize("probe", [True, False], ids=["fused", "dense"])
 @pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
 def test_is_that_of_transformers_in_value_and_gradient_with_padding(build: Any, probe: bool):
@@ -148,6 +166,7 @@ def test_the_step_does_not_depend_on_micro_batching(tmp_path: Path, size: int, a
         max_steps=2,
         per_device_train_batch_size=size,
         gradient_accumulation_steps=accumulation,
+        gradient_checkpointing=size == 4,
     )
     same_weights(whole, parts)
     for one, other in zip(expected, got, strict=True):
