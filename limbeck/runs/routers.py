@@ -20,7 +20,7 @@ from limbeck.recipes.model import Step, Train
 from limbeck.runs.known import KnownModels
 
 FIELD = "router_aux_loss_coef"
-_IN_CONFIG = (FIELD, "aux_loss_coef")  # the latter in JetMoe
+_IN_CONFIG = (FIELD, "aux_loss_coef", "moe_loss_weight")  # as it is called in JetMoe and DBRX
 _TRIED = (2, 3, 2, 4)  # rows, tokens, layers and experts of the routing that a model's own loss is tried on
 
 
@@ -86,7 +86,9 @@ def said_of_routers(given: float | None, student: Any, term: Term | None) -> str
 
 
 def _coefficient(config: PreTrainedConfig) -> float | None:
-    found = (getattr(config.get_text_config(), name, None) for name in _IN_CONFIG)
+    text = config.get_text_config()
+    places = (text, getattr(text, "ffn_config", None))  # the latter in DBRX
+    found = (getattr(place, name, None) for place in places for name in _IN_CONFIG)
     return next((float(one) for one in found if one is not None), None)
 
 

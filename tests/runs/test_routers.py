@@ -3,7 +3,14 @@
 import json
 
 import pytest
-from transformers import DogeConfig, LlamaConfig, MixtralConfig, SwitchTransformersConfig
+from transformers import (
+    DbrxConfig,
+    DogeConfig,
+    JetMoeConfig,
+    LlamaConfig,
+    MixtralConfig,
+    SwitchTransformersConfig,
+)
 
 from limbeck.core.errors import ConfigError, UserError
 from limbeck.core.models import save_model
@@ -95,6 +102,19 @@ def test_a_balance_loss_of_another_form_is_refused():
     with pytest.raises(ConfigError, match=r"must be 0 for a SwitchTransformersForConditionalGen.* got 0\.1;"):
         router_term(0.1, skeleton(switch, "seq2seq"))
     assert router_term(None, skeleton(switch, "seq2seq")) is None
+
+
+def test_its_weight_is_read_by_the_names_that_models_have_for_it():
+    sizes = {"vocab_size": 64, "d_model": 16, "n_heads": 2, "n_layers": 1, "output_router_logits": True}
+    experts = {"ffn_hidden_size": 8, "moe_num_experts": 4, "moe_top_k": 2, "moe_loss_weight": 0.25}
+    dbrx = DbrxConfig(**sizes, ffn_config=experts, attn_config={"kv_n_heads": 2, "rope_theta": 10_000.0})
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    sizes |= {"kv_channels": 8, "num_key_value_heads": 2, "output_router_logits": True}
+    jet = JetMoeConfig(**sizes, num_local_experts=4, num_experts_per_tok=2, aux_loss_coef=0.25)
+    for config in (dbrx, jet):
+        term = router_term(None, skeleton(config, "causal"))
+        assert term is not None
+        assert term.weight == 0.25
 
 
 def test_models_that_transformers_trains_without_are_trained_without():
