@@ -30,7 +30,7 @@ _ALIKE: Mapping[str, str] = {
     ),
     **dict.fromkeys(("functions", "available_tools"), "tools"),
     **dict.fromkeys(("weights", "sample_weight", "loss_weight"), "weight"),
-    **dict.fromkeys(("loss_mask", "truncated", "is_truncated"), "train"),
+    "loss_mask": "train",
     **dict.fromkeys(
         ("thought", "thoughts", "think", "cot", "chain_of_thought", "reasoning_text", "reasoning_trace",
          "thinking_trace", "rationale"),
@@ -61,7 +61,7 @@ _ADVICE: Mapping[str, str] = {
 }
 
 
-_TRUE, _FALSE = frozenset({"1", "1.0", "True", "true"}), frozenset({"0", "0.0", "False", "false"})
+_TRUE = frozenset({"1", "1.0", "True", "true"})
 
 
 def is_empty(column: Column) -> bool:
@@ -98,5 +98,4 @@ def _counts_all_rows(part: Part, name: str) -> bool:
     """Whether a mark of rows that count says that all of them do."""
     if _ALIKE.get(name, name) not in ("weight", "train"):
         return False
-    all_count = _FALSE if "truncated" in name else _TRUE
-    return set(part.columns[name].texts().values.unique().to_pylist()) <= all_count
+    return set(part.columns[name].texts().values.unique().to_pylist()) <= _TRUE

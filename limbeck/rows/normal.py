@@ -27,6 +27,7 @@ _CUT = frozenset({"length", "max_length", "max_tokens", "max_new_tokens", "max_o
 """Reasons to stop, as services write them, of answers that did not come to their end."""
 
 _REASONS = ("finish_reason", "stop_reason", "finish_reasons", "done_reason")
+_TRUNCATED = ("truncated", "is_truncated")
 _JUDGED = ("label", "is_correct", "correct", "accepted", "desirable", "verified")
 _BELOW = ("input", "context")
 """Columns whose text goes below the prompt's."""
@@ -223,13 +224,14 @@ def _says_nothing(part: Part, name: str) -> bool:
 
 
 def _with_finished(part: Part) -> Part:
-    """`finished` from the reason to stop that services give with an answer."""
-    reason = next((name for name in _REASONS if name in part.columns), None)
-    if reason is None or "finished" in part.columns:
+    """`finished` from the reason to stop that services give with an answer, or from `truncated`."""
+    name = next((one for one in (*_REASONS, *_TRUNCATED) if one in part.columns), None)
+    if name is None or "finished" in part.columns:
         return part
-    words = [str(one).strip("[]\"' ").lower() for one in part.columns[reason].objects()]
-    flags = pa.array([word not in _CUT for word in words], pa.bool_())
-    return part.without([reason]).having({"finished": Column(pa.chunked_array([flags]))})
+    is_cut = _TRUE if name in _TRUNCATED else _CUT
+    words = [str(one).strip("[]\"' ").lower() for one in part.columns[name].objects()]
+    flags = pa.array([word not in is_cut for word in words], pa.bool_())
+    return part.without([name]).having({"finished": Column(pa.chunked_array([flags]))})
 
 
 def _with_flags(part: Part, bad: Bad) -> Part:

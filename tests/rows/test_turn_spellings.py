@@ -337,6 +337,8 @@ def test_a_system_prompt_is_the_first_turn_under_any_usual_name(write, key, valu
         ("stop_reason", "max_tokens", False),
         ("finish_reasons", ["length"], False),
         ("is_finished", False, False),
+        ("truncated", True, False),
+        ("is_truncated", 0, True),
     ],
 )
 def test_the_reason_to_stop_says_whether_an_answer_came_to_its_end(write, key, value, finished):
@@ -350,7 +352,7 @@ def test_answers_that_were_judged_bad_are_refused_under_any_usual_name(write, ke
         loaded(write, {"prompt": "hi", "completion": "yes", key: False})
 
 
-@pytest.mark.parametrize("key", ["passage", "cot", "sample_weight", "persona", "documents", "truncated"])
+@pytest.mark.parametrize("key", ["passage", "cot", "sample_weight", "persona", "documents"])
 def test_meaning_under_other_names_is_not_dropped_without_a_word(write, key):
     with pytest.raises(RowError, match=rf"column {key} must be read"):
         loaded(write, {"prompt": "hi", "completion": "yes", key: 0.5 if "weight" in key else "said"})
