@@ -12,7 +12,7 @@ from tests.rows.templates import QWEN3, assistant, tokenizer_with, user
 from tests.tiny import tiny_llama
 
 ROWS = [
-    {"messages": [user("hi"), assistant("yes"), user("and?"), assistant("no <|im_end|>")]},
+    {"messages": [user("hi"), assistant("yes"), user("and?"), assistant("<|im_end|> no")]},
     {"messages": [user("hi"), assistant("yes and no")]},
 ]
 PAIRS = [{"prompt": f"what {number}?", "completion": "this one here"} for number in range(6)]
@@ -48,7 +48,7 @@ def test_rows_are_printed_with_what_is_in_the_loss(folder, capsys):
         f"rows.jsonl:1#turn2: 30 tokens, 10 in the loss\n{asked}⟦<think>\n\n</think>\n\nyes<|im_end|>⟧\n"
         in said
     )
-    assert "no <|im_end|><|im_end|>⟧" in said
+    assert "<|im_end|> no<|im_end|>⟧" in said
     assert "2 rows, 3 examples," in said
     for note in ("Conversations with one example per answer", "Rows with special tokens in their text"):
         assert note in said
