@@ -76,7 +76,8 @@ def test_an_adapted_model_is_saved_merged(tmp_path):
     save_model(model, None, tmp_path / "student")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "student")
     assert not torch.allclose(answer(loaded), answer(tiny_llama()), atol=1e-2)
-    torch.testing.assert_close(answer(loaded), answer(model), atol=1e-4, rtol=1e-4)
+    # Sums of float32 in another order: logits here reach several units.
+    torch.testing.assert_close(answer(loaded), answer(model), atol=1e-3, rtol=1e-3)
 
 
 def test_a_name_that_no_layer_has_is_refused_even_beside_a_right_one():
