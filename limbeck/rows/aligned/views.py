@@ -31,11 +31,6 @@ class Answering(NamedTuple):
     entries: Indices
     ranks: Indices
 
-    @property
-    def unanswered(self) -> int:
-        """How many targets nobody answers."""
-        return int((self.entries == NOBODY).sum())
-
 
 @dataclass(frozen=True)
 class View:
