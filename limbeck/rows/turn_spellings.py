@@ -242,8 +242,3 @@ def _by_columns(found: Mapping[str, Any]) -> Any:
     if len(sizes) != 1 or lists.keys() != found.keys():
         return found
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
-
-
-def opening_of(turns: Sequence[Mapping[str, Any]]) -> int:
-    """How many turns come before the first answer."""
-    return next((k for k, turn in enumerate(turns) if turn["role"] == "assistant"), len(turns))

@@ -16,7 +16,6 @@ from limbeck.core.models import (
     count_parameters,
     dtype_of,
     estimate_parameters,
-    fresh_model,
     kind_of,
     load_tokenizer,
     read_config,
@@ -275,12 +274,6 @@ def decoder_depth(config: PreTrainedConfig) -> int:
     """Number of layers of a seq2seq model's decoder."""
     found = [getattr(config, name) for name in _DECODER_DEPTHS if getattr(config, name, None)]
     return int(found[0]) if found else encoder_depth(config)
-
-
-def check_is_model(config: PreTrainedConfig, kind: ModelKind) -> None:
-    """Raise whatever building such a model would raise."""
-    with torch.device("meta"):
-        fresh_model(config, kind)
 
 
 def _kind(config: PreTrainedConfig) -> ModelKind | None:
