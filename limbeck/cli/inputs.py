@@ -53,7 +53,7 @@ def inputs_of(entry: Entry) -> list[Input]:
 def settings() -> list[Input]:
     """What may be set in every train step at once."""
     declared = class_fields("limbeck.core.training", "TrainingSettings")
-    steps = {one.name: one for one in class_fields("limbeck.recipes.model", "Train")}
+    steps = {one.name: one for one in class_fields("limbeck.recipes.steps.train", "Train")}
     return [
         Input(one.name, kind_of(one.annotation), written(one.default), one.about)
         for one in (*declared, *(steps[name] for name in _OF_STEPS))

@@ -9,6 +9,7 @@ from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
+from limbeck.recipes.domains import Domains
 from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.fidelity_study import fidelity_study
@@ -16,19 +17,26 @@ from limbeck.recipes.gkd import gkd
 from limbeck.recipes.min_edit import min_edit
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
-from limbeck.recipes.model import Build, Domains, Evaluate, Generate, Load, Recipe, Selection, Train, Watch
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.on_policy import on_policy
 from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
+from limbeck.recipes.selection import Selection
 from limbeck.recipes.semantic_revision import semantic_revision
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
 from limbeck.recipes.step_by_step import step_by_step
+from limbeck.recipes.steps.build import Build
+from limbeck.recipes.steps.evaluate import Evaluate
+from limbeck.recipes.steps.generate import Generate
+from limbeck.recipes.steps.load import Load
+from limbeck.recipes.steps.train import Train
 from limbeck.recipes.taid import taid
 from limbeck.recipes.teacher_hacking import teacher_hacking
 from limbeck.recipes.uld import uld
+from limbeck.recipes.watch import Watch
 from limbeck.recipes.word_kd import word_kd
 
 __all__ = [

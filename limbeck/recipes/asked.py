@@ -1,7 +1,7 @@
 """What a training asks of its teacher besides distributions at the rows of the data."""
 
-from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Term
+from limbeck.recipes.steps import Train
 
 _INNER = ("teacher_states", "teacher_qkv")
 

@@ -18,10 +18,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.compare import Compare, Figure, HypothesisTest
 from limbeck.recipes.inputs import START, Columns, Share
-from limbeck.recipes.model import Build, Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
 
 SHAPE = "code_teacher"
 TEACHERS: dict[str, dict[str, dict[str, int]]] = {

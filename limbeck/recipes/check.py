@@ -12,8 +12,9 @@ from limbeck.recipes.check_comparison import comparison_problems
 from limbeck.recipes.check_ensembles import ensemble_problems
 from limbeck.recipes.check_stores import store_problems
 from limbeck.recipes.check_training import needs_teacher_beside, training_problems
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
+from limbeck.recipes.steps.compare import Compare
 
 PARTS = ("train", "validation", "heldout")
 _OUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

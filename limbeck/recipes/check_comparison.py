@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.measures import MEASURES
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Evaluate, Step
+from limbeck.recipes.steps import Evaluate, Step
+from limbeck.recipes.steps.compare import Compare
 
 _FEWEST = 2
 _NEED_TASK = {"task": ("python_syntax", "exact_match", "final_answer")} | dict.fromkeys(

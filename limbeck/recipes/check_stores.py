@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from limbeck.core.errors import Problem
 from limbeck.recipes.asked import asked_beside, inner_signals
-from limbeck.recipes.model import Capture, Evaluate, Generate, Step, Train
+from limbeck.recipes.steps import Capture, Evaluate, Generate, Step, Train
 
 
 def stores_of(step: Step) -> dict[str, str]:

@@ -17,8 +17,9 @@ from typing import Annotated
 from pydantic import Field
 
 from limbeck.recipes.inputs import Columns, StudentLike, common_start
-from limbeck.recipes.model import Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.steps import Evaluate, Load, Step, Train
 
 
 def cost_effective(

@@ -16,9 +16,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.recipes.comparison import Comparison, compared
+from limbeck.recipes.domains import Domains
 from limbeck.recipes.inputs import Share
-from limbeck.recipes.model import Domains, Recipe, Watch
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
+from limbeck.recipes.watch import Watch
 
 
 @compared()

@@ -18,9 +18,11 @@ from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.inputs import START, Columns
-from limbeck.recipes.model import Build, Evaluate, Load, Recipe, Selection, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.pkd import matched
+from limbeck.recipes.selection import Selection
+from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 
 
 def dynamic_kd(

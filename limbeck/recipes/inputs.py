@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from limbeck.recipes.model import Build, Step
 from limbeck.recipes.parts import Student, Teacher
+from limbeck.recipes.steps import Build, Step
 
 StudentLike = Student | str
 """A model's folder or id, `{cut: DIR, layers: 3}`, `{prune: DIR, ratio: 0.6}`, `{fresh: DIR, sizes: ...}`."""

@@ -20,8 +20,9 @@ from pydantic import Field
 from limbeck.core.rollouts import Advantages, RolloutSettings, Round
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
-from limbeck.recipes.model import Load, Recipe
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
+from limbeck.recipes.steps import Load
 
 
 @compared(learning_rate=2e-5)

@@ -1,237 +1,33 @@
 """Recipes: a list of steps as frozen data, carried by YAML, made by small Python functions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import SerializeAsAny, field_validator
 
 from limbeck.core.config import Config, validate
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
-from limbeck.core.rollouts import RolloutSettings
-from limbeck.core.training import TrainingSettings
 from limbeck.recipes.aliases import said_elsewhere
-from limbeck.recipes.alignment import Alignment
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.named_models import Word
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Teacher
+from limbeck.recipes.steps import STEPS, Capture, Evaluate, Step, Train
 from limbeck.recipes.text import read_yaml, write_yaml
-from limbeck.signals.payload import Payload, TopKPayload
 
 FORMAT = 1
-METRICS = Literal[
-    "perplexity", "fidelity", "calibration", "generation", "speed", "classification", "similarity"
-]
 
 
-class Load(Config):
-    """Read rows from a file, a folder, a hub id or the `standard_library`, and hold some out."""
-
-    kind: ClassVar[str] = "load"
-    out: str
-    path: str
-    columns: dict[str, str] = Field(default_factory=dict, description="limbeck's name: the file's name")
-    ignore: tuple[str, ...] = Field(default=(), description="columns left unread though they carry meaning")
-    split: str | None = Field(
-        default=None,
-        description="split of a hub data set, word in file names, or value of the column `split`",
-    )
-    limit: int | None = Field(default=None, ge=1, description="rows read at most, from the front")
-    bad_rows: Literal["refuse", "drop"] = Field(
-        default="refuse", description="what to do where a row has nothing to learn from"
-    )
-    too_long: Literal["refuse", "drop"] = Field(
-        default="refuse", description="what to do where a prompt leaves no room within max_length"
-    )
-    encoding: str | None = Field(default=None, description="of text files that are not UTF-8: latin-1")
-    heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
-    validation: float = Field(default=0.0, ge=0, description="of the other rows, for what training watches")
-    chat: bool = Field(
-        default=False, description="write prompts and answers through the chat template, as two turns"
-    )
-    special_tokens: Literal["auto", "parse", "text"] = Field(
-        default="auto",
-        description="strings such as <|im_end|> in texts. auto: letters, but in texts that a chat template "
-        "has written; parse: special tokens; text: letters",
-    )
-    template_date: date | None = Field(
-        default=None, description="the day that chat templates write as today's; none: when the run began"
-    )
-    seed: int = Field(default=0, ge=0)
-
-
-class Build(Config):
-    """Make a student once, so that several trainings start from the same weights.
-
-    A student that is pruned reads rows first, to see what matters; no other one reads any.
-    """
-
-    kind: ClassVar[str] = "build"
-    out: str
-    student: Student
-    rows: str | None = Field(default=None, description="read to prune, never held-out ones")
-    calibration_rows: int = Field(
-        default=64, ge=1, description="rows drawn to prune by; of long texts, as many windows"
-    )
-    max_length: int = Field(default=256, ge=2, description="tokens of a row that is read to prune")
-    seed: int = Field(default=0, ge=0)
-
-    @model_serializer(mode="wrap")
-    def _short(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialize(self)
-        read = {"rows", "calibration_rows", "max_length"}
-        if self.student.prune is None and self.rows is None:
-            return {name: value for name, value in values.items() if name not in read}
-        return values
-
-
-class Generate(Config):
-    """Let a teacher write completions for the prompts of rows (sequence-level distillation)."""
-
-    kind: ClassVar[str] = "generate"
-    out: str
-    teacher: Teacher
-    rows: str
-    max_new_tokens: int = Field(default=256, ge=1)
-    prompt_tokens: int = Field(
-        default=16, ge=1, description="of plain text: what each window of it begins with"
-    )
-    sampling_temperature: float = Field(default=1.0, ge=0, description="0: greedy")
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    samples: int = Field(default=1, ge=1, description="completions of each prompt")
-    limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
-    seed: int = Field(default=0, ge=0)
-
-
-class Watch(Config):
-    """What is measured while training, on rows apart: metrics that schedules and figures can follow."""
-
-    rows: str
-    every: int = Field(default=100, ge=1, description="optimizer steps")
-    loss: bool = Field(default=True, description="validation_loss: the terms that learn from data")
-    distances: dict[str, Word] = Field(
-        default_factory=dict, description="name: model; mean divergence between that model and the student"
-    )
-    divergence: Literal["forward_kl", "reverse_kl", "jsd"] = Field(
-        default="forward_kl", description="of the distances; forward_kl is KL(model || student)"
-    )
-    written_by: Literal["data", "student"] = Field(
-        default="data", description="whose answers distances are measured on; student: fresh ones"
-    )
-    perplexities_by: str | None = Field(default=None, description="column of domains; also of the teacher")
-    limit: int = Field(default=64, ge=1, description="rows looked at, of each domain for perplexities")
-    max_new_tokens: int = Field(default=64, ge=1, description="of the student's answers")
-
-
-class Domains(Config):
-    """Draw rows by domain, more of those where the student lags behind its teacher (DDK)."""
-
-    column: str = "domain"
-    smoothing: float = Field(default=0.5, ge=0, le=1, description="alpha: share of the gaps against uniform")
-    limit: float = Field(default=5.0, gt=1, description="largest ratio of perplexities that is believed")
-
-
-class Selection(Config):
-    """Let the student's uncertainty say which rows the teacher answers (classifiers)."""
-
-    by: Literal["entropy", "margin", "least_confidence", "random"] = "entropy"
-    share: float = Field(
-        default=0.5, gt=0, le=1, description="of the rows of a step, rounded down; most unsure"
-    )
-    other: Teacher | None = Field(default=None, description="answers the other rows; none: nobody does")
-
-
-class Capture(Config):
-    """Ask a teacher about rows once and keep what it says; `teacher: <out>` then trains from the store."""
-
-    kind: ClassVar[str] = "capture"
-    out: str
-    teacher: Teacher
-    rows: str
-    payload: Payload = Payload(topk=TopKPayload())
-    folder: str | None = Field(default=None, description="of the store; none: in the run folder")
-    model_kind: Literal["auto", "causal", "seq2seq"] = "auto"
-    task: Literal["default", "two_task"] = "default"
-    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
-    max_length: int = Field(default=1024, ge=2)
-    max_target_length: int = Field(default=256, ge=1)
-    batch_tokens: int = Field(default=8192, ge=1, description="that the teacher reads at once, at most")
-    shard_tokens: int = Field(default=65536, ge=1, description="of one file of the store; lost by a kill")
-    bf16: bool = False
-
-
-class Train(TrainingSettings):
-    """Train a student on rows against a sum of objectives."""
-
-    kind: ClassVar[str] = "train"
-    out: str
-    student: Student
-    teacher: Teacher | None = None
-    rows: str
-    objective: tuple[Term, ...] = Field(min_length=1)
-    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = Field(
-        default="auto", description="what the models are read as; auto: by the student's configuration"
-    )
-    task: Literal["default", "two_task", "preference"] = Field(
-        default="default",
-        description="two_task: predict the label, explain the rationale; preference: chosen and rejected",
-    )
-    loss_on: Literal["last_assistant", "all_assistant", "all"] = Field(
-        default="all_assistant", description="turns of a conversation that are in the loss"
-    )
-    rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
-    corpus: str | None = Field(default=None, description="rows each step also learns from, group corpus")
-    watch: Watch | None = Field(default=None, description="what is measured while training")
-    selection: Selection | None = Field(default=None, description="who answers which row")
-    domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
-    alignment: Alignment | None = Field(default=None, description="of a teacher with another tokenizer")
-    balance: Literal["gradient_magnitude"] | None = Field(
-        default=None,
-        description="weighs terms so that each pulls the last layer alike; their weights are unread",
-    )
-
-
-class Evaluate(Config):
-    """Compare teacher, student and baseline on held-out rows."""
-
-    kind: ClassVar[str] = "evaluate"
-    out: str = "evaluation"
-    model: Word
-    teacher: Teacher | None = None
-    baseline: Word | None = None
-    rows: str
-    metrics: tuple[METRICS, ...] = Field(min_length=1)
-    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
-    task: Literal["python_syntax", "exact_match", "final_answer"] | None = None
-    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
-    max_length: int = Field(default=1024, ge=2)
-    max_target_length: int = Field(default=256, ge=1)
-    max_new_tokens: int = Field(default=64, ge=1)
-    prompts: int = Field(default=32, ge=1, description="held-out prompts that are completed")
-    limit: int | None = Field(default=None, ge=1, description="at most this many held-out rows")
-    max_positions: int | None = Field(default=None, ge=1, description="read entries at random up to so many")
-    batch_size: int = Field(default=8, ge=1)
-    seed: int = Field(default=0, ge=0)
-
-
-Step = Load | Build | Generate | Capture | Train | Evaluate | Compare
 SHOWN = frozenset(
     {"heldout", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "max_length"}
     | {"gradient_accumulation_steps", "seed"}
 )
 """Fields that a recipe file always names."""
 
-STEPS: Mapping[str, type[Step]] = {
-    step.kind: step for step in (Load, Build, Generate, Capture, Train, Evaluate, Compare)
-}
-
 
 class Recipe(Config):
     """A named list of steps; each reads the outs of earlier ones and writes its own."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[SerializeAsAny[Step], ...]
 
     @field_validator("steps")
     @classmethod
@@ -321,7 +117,7 @@ def _worth_showing(step: Step) -> dict[str, Any]:
 
 
 def _own_fields_first(step: Step, values: dict[str, Any]) -> dict[str, Any]:
-    own = [name for name in type(step).__annotations__ if name in values]
+    own = [name for name in ("out", *type(step).__annotations__) if name in values]
     return {name: values[name] for name in own} | values
 
 

@@ -17,8 +17,9 @@ from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.inputs import START, Columns, Share
-from limbeck.recipes.model import Build, Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Layers, Student, Teacher, Term
+from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 
 
 def pkd(

@@ -21,8 +21,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from limbeck.recipes.inputs import Columns, StudentLike
-from limbeck.recipes.model import Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Student, Term
+from limbeck.recipes.steps import Evaluate, Load, Step, Train
 
 
 def redi(

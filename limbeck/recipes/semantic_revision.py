@@ -19,8 +19,9 @@ from pydantic import Field
 
 from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.recipes.comparison import Comparison, compared
-from limbeck.recipes.model import Recipe, Watch
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Learnt, Term
+from limbeck.recipes.watch import Watch
 
 
 @compared()

@@ -16,8 +16,9 @@ from pydantic import Field
 
 from limbeck.recipes.comparison import COMPARED
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
-from limbeck.recipes.model import Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Term
+from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
 
 
 def seq_kd(

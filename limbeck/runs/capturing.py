@@ -8,7 +8,8 @@ from limbeck.core.decoder_start import decoder_start
 from limbeck.core.errors import ModelError
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.outputs import Needs
-from limbeck.recipes.model import Capture, Load, Recipe
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Capture, Load
 from limbeck.rows.render import render
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks

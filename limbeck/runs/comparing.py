@@ -15,7 +15,8 @@ from limbeck.core.files import read_json
 from limbeck.core.fingerprint import fingerprint
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.measures import MEASURES
-from limbeck.recipes.model import Recipe, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Train
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.folder import DONE, RECIPE, RunFolder
 

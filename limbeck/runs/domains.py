@@ -8,7 +8,8 @@ from datasets import Dataset
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.seeds import derived_seed, generator
-from limbeck.recipes.model import Domains, Train
+from limbeck.recipes.domains import Domains
+from limbeck.recipes.steps import Train
 from limbeck.schedules.domain_weights import chosen, first_weights, next_weights
 
 _GAP = "gap_"

@@ -14,8 +14,9 @@ from limbeck.core.errors import Interrupted
 from limbeck.core.files import write_text
 from limbeck.core.storage import storage_said
 from limbeck.engine.interruption import stopping
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
+from limbeck.recipes.steps.compare import Compare
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
 from limbeck.runs.fingerprints import Mark

@@ -9,9 +9,10 @@ from limbeck.core.models import model_fingerprint
 from limbeck.core.training import WITHOUT_EFFECT
 from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
 from limbeck.recipes.check_stores import stores_of
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import BYTES, Student
+from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
+from limbeck.recipes.steps.compare import Compare
 from limbeck.rows.patterns import is_pattern
 from limbeck.rows.read import STANDARD_LIBRARY, files_of, hub_commit
 from limbeck.rows.standard_library import standard_library_files

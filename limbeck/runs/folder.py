@@ -21,7 +21,8 @@ from limbeck.core.files import (
 )
 from limbeck.core.template import today
 from limbeck.core.training import WITHOUT_EFFECT
-from limbeck.recipes.model import Recipe, Step
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Step
 from limbeck.recipes.text import read_yaml, write_yaml
 from limbeck.runs.artefacts import UNFINISHED, check_unchanged, checksums
 from limbeck.runs.collect import merged

@@ -11,7 +11,7 @@ from limbeck.core.models import read_config
 from limbeck.core.positions import positions_of
 from limbeck.core.token_bytes import token_bytes
 from limbeck.recipes.alignment import Alignment
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource

@@ -6,7 +6,7 @@ from datasets import Dataset
 
 from limbeck.core.class_names import are_unnamed, listed
 from limbeck.recipes.check import models_of
-from limbeck.recipes.model import Evaluate, Train
+from limbeck.recipes.steps import Evaluate, Train
 from limbeck.rows.classes import label_names
 
 

@@ -12,7 +12,7 @@ from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.model_words import model_word, place_of
 from limbeck.core.models import ModelKind, check_weights
-from limbeck.recipes.model import Evaluate, Train
+from limbeck.recipes.steps import Evaluate, Train
 from limbeck.runs.collect import Problems
 from limbeck.runs.models import Shape, located, read_shape, tokenizer_of
 from limbeck.teachers import shared_vocabulary

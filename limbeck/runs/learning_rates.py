@@ -2,7 +2,7 @@
 
 import math
 
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.runs.models import Shape
 
 # Peak rates by parameters: small models need large ones. Measured for the smallest size (docs/log.md); the

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.model import Evaluate, Load, Step, Train
+from limbeck.recipes.steps import Evaluate, Load, Step, Train
 from limbeck.rows.facts import facts_of
 from limbeck.rows.forms import as_read
 from limbeck.rows.load import load_rows

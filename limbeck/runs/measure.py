@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from limbeck.evaluation.evaluate import METRICS
-from limbeck.recipes.model import METRICS as METRIC_NAMES
-from limbeck.recipes.model import Evaluate, Load, Recipe
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Evaluate, Load
+from limbeck.recipes.steps.evaluate import METRICS as METRIC_NAMES
 from limbeck.runs.fields import nested_fields
 from limbeck.runs.models import default_length, read_shape
 

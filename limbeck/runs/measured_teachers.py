@@ -11,8 +11,9 @@ from limbeck.assets import asset_names
 from limbeck.core.errors import StoreError
 from limbeck.core.model_words import model_word
 from limbeck.recipes.check import maker
-from limbeck.recipes.model import Evaluate, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Teacher
+from limbeck.recipes.steps import Evaluate, Step, Train
 
 _OF_TEACHERS = ("fidelity",)
 

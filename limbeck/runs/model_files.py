@@ -10,7 +10,7 @@ from limbeck.core.model_words import model_word
 from limbeck.core.models import ModelKind, said_dtype, text_part_note
 from limbeck.core.models.config import raw_config, skeleton
 from limbeck.recipes.check import maker, models_of
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Step, Train
+from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Step, Train
 from limbeck.runs.known import KnownModels, kind_used
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, located, trained_dtype, with_adapters
 from limbeck.students import said_of_lora

@@ -12,7 +12,7 @@ from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean, nearest
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.aliases import ALIASES, INSTEAD
-from limbeck.recipes.model import STEPS
+from limbeck.recipes.steps import STEPS
 from limbeck.runs.readings import READ_BY
 
 STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")

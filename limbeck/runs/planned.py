@@ -10,8 +10,9 @@ from limbeck.core.model_words import model_word, place_of
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
 from limbeck.recipes.check import PARTS
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
+from limbeck.recipes.steps.compare import Compare
 from limbeck.runs import ranks
 from limbeck.runs.learning_rates import said_of_rate
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
@@ -77,6 +78,7 @@ def planned(place: int, step: Step, seen: Survey, rates: Rates) -> PlannedStep:
         return _planned_training(place, step, seen, rates)
     if isinstance(step, Compare):
         return PlannedStep(place, "compare", step.out, " and ".join(step.evaluations), seconds=0.0)
+    assert isinstance(step, Evaluate)
     return _planned_evaluation(place, step, seen, rates)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from limbeck.recipes.check import maker
-from limbeck.recipes.model import Evaluate, Step, Train
+from limbeck.recipes.steps import Evaluate, Step, Train
 
 READ_BY = ("loss_on", "max_length", "max_target_length")
 """Fields of train, capture and evaluate steps that say how rows are read."""

@@ -15,7 +15,8 @@ import torch
 
 from limbeck import __version__
 from limbeck.core.files import read_json_lines, write_folder, write_json, write_text
-from limbeck.recipes.model import Recipe, Step
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Step
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "peft", "numpy")
 METRICS, VERSIONS, STUDENT = "metrics.jsonl", "versions.json", "student"

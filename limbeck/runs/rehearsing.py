@@ -6,7 +6,8 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.models import kind_of, load_tokenizer, read_config
-from limbeck.recipes.model import Load, Recipe, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Load, Train
 from limbeck.rows.render import render
 from limbeck.runs.fields import nested_fields
 from limbeck.runs.loading import loaded

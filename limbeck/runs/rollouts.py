@@ -16,7 +16,7 @@ from limbeck.core.seeds import derived_seed
 from limbeck.core.signals import POINTWISE
 from limbeck.inference.request import TokenIds
 from limbeck.recipes.check_training import reads_numbers
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.rollouts import Rollouts, Writers
 from limbeck.rollouts.prepare import corpus_reader
 from limbeck.rollouts.written import prompt_length

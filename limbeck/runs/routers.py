@@ -16,7 +16,7 @@ from limbeck.core.models.config import skeleton
 from limbeck.core.signals import Routing
 from limbeck.core.term import Term
 from limbeck.objectives.router_balance import routed_tokens, router_balance
-from limbeck.recipes.model import Step, Train
+from limbeck.recipes.steps import Step, Train
 from limbeck.runs.known import KnownModels
 
 FIELD = "router_aux_loss_coef"

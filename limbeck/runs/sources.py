@@ -11,7 +11,7 @@ from limbeck.core.files import cache_folder
 from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.core.models import ModelKind
 from limbeck.core.seeds import generator
-from limbeck.recipes.model import Build, Capture, Evaluate, Train
+from limbeck.recipes.steps import Build, Capture, Evaluate, Train
 from limbeck.rows.aligned.pairs import Pair, render_pair
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering, Task

@@ -13,7 +13,7 @@ from limbeck.core.errors import ConfigError, Problem, StoreError
 from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.core.models import load_tokenizer
 from limbeck.recipes.check import store_maker
-from limbeck.recipes.model import Capture, Step
+from limbeck.recipes.steps import Capture, Step
 from limbeck.rows.ragged import Ragged
 from limbeck.rows.rendering import Rendering
 from limbeck.signals.layout import TOKENIZER

@@ -7,8 +7,9 @@ by their configuration, objectives are tried on a few random numbers.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Build, Capture, Evaluate, Generate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
+from limbeck.recipes.steps.compare import Compare
 from limbeck.runs.known import KnownModels
 from limbeck.runs.looks import build, capture, evaluate, generate, load, train
 from limbeck.runs.looks.look import Look, Survey

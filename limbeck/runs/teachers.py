@@ -8,8 +8,8 @@ from datasets import Dataset
 from limbeck.core.models import ModelKind, read_config
 from limbeck.core.positions import positions_of
 from limbeck.recipes.members import Member as MemberPart
-from limbeck.recipes.model import Train
 from limbeck.recipes.parts import Teacher as TeacherPart
+from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.steps.work import Work
 from limbeck.runs.stores import (

@@ -7,7 +7,7 @@ from typing import Any
 from limbeck.core.errors import ConfigError
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.check import store_maker
-from limbeck.recipes.model import Capture, Evaluate, Step, Train
+from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.runs.known import KnownModels
 from limbeck.runs.stores import captured_length, open_store, tokenizer_of_store
 from limbeck.runs.views import OwnView, Reading

@@ -16,7 +16,7 @@ from limbeck.core.term import Term
 from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import sample
 from limbeck.objectives.criterion import Criterion
-from limbeck.recipes.model import Watch
+from limbeck.recipes.watch import Watch
 from limbeck.rollouts.written import put_together, taken_apart
 from limbeck.runs.rollouts import read_at_rest
 

@@ -11,7 +11,8 @@ import limbeck
 from examples import trainer, word_kd_by_hand
 from limbeck.core.models import save_model
 from limbeck.recipes import Term
-from limbeck.recipes.model import Load, Recipe, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Load, Train
 from limbeck.runs.progress import Silent
 from tests import tiny
 

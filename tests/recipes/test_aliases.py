@@ -4,7 +4,8 @@ import pytest
 
 from limbeck.core.errors import ConfigError
 from limbeck.recipes.aliases import ALIASES, INSTEAD
-from limbeck.recipes.model import Recipe, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Train
 from limbeck.runs.resolve import resolve
 from limbeck.runs.trackers import check_trackers
 

@@ -7,9 +7,10 @@ from statistics import mean, stdev
 import pytest
 
 import limbeck
-from limbeck.recipes.model import Build, Capture, Evaluate, Load, Recipe, Train
+from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Student, Teacher, Term
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
+from limbeck.recipes.steps import Build, Capture, Evaluate, Load, Train
 from limbeck.signals.payload import HiddenPayload, Payload, TopKPayload
 
 FILES = 150  # of the standard library: more tokens than the 1,000 steps read

@@ -9,7 +9,7 @@ from datasets import Dataset
 from scipy.stats import chisquare
 
 import limbeck
-from limbeck.recipes.model import Domains
+from limbeck.recipes.domains import Domains
 from limbeck.runs.domains import DomainRows
 from limbeck.runs.progress import Silent
 from limbeck.runs.sources import TaskPairs, entries_of

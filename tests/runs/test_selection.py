@@ -10,7 +10,8 @@ from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.recipes.check_training import training_problems
-from limbeck.recipes.model import Selection, Train
+from limbeck.recipes.selection import Selection
+from limbeck.recipes.steps import Train
 from limbeck.runs.progress import Silent
 from limbeck.runs.selection import Selector
 from limbeck.teachers.routing import only_rows

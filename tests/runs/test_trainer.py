@@ -10,7 +10,8 @@ from transformers import TrainingArguments
 import limbeck
 from limbeck.core.errors import ConfigError, UserError
 from limbeck.core.models import load_model, save_model
-from limbeck.recipes.model import Load, Recipe, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Load, Train
 from limbeck.runs.progress import Silent
 from tests import tiny
 

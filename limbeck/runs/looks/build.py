@@ -1,6 +1,6 @@
 """`build`: the shape of what will be made, and the rows it is pruned by."""
 
-from limbeck.recipes.model import Build
+from limbeck.recipes.steps import Build
 from limbeck.runs.known import check_longest
 from limbeck.runs.looks.look import Look
 from limbeck.runs.models import made_shape

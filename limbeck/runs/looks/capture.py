@@ -1,7 +1,7 @@
 """`capture`: the rows as the teacher reads them, and how many positions are kept of it."""
 
 from limbeck.core.errors import ModelError, Problem
-from limbeck.recipes.model import Capture
+from limbeck.recipes.steps import Capture
 from limbeck.runs.known import check_positions, kind_used
 from limbeck.runs.looks.look import Look
 from limbeck.runs.sources import rendering_of

@@ -1,7 +1,7 @@
 """The classes of a step, from labels and heads."""
 
 from limbeck.core.class_names import agreed_classes
-from limbeck.recipes.model import Evaluate, Train
+from limbeck.recipes.steps import Evaluate, Train
 from limbeck.runs.heads import assumed_order, labels_of, read_heads
 from limbeck.runs.looks.look import Look
 

@@ -7,7 +7,7 @@ from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import METRICS
 from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.check import measured_task
-from limbeck.recipes.model import Evaluate
+from limbeck.recipes.steps import Evaluate
 from limbeck.runs.answers import said_of_ends, said_of_prompts
 from limbeck.runs.ensembles import check_route
 from limbeck.runs.known import check_positions, kind_used

@@ -1,7 +1,7 @@
 """`generate`: whether the teacher can write, and where its answers will end."""
 
 from limbeck.core.errors import ConfigError, ModelError, Problem
-from limbeck.recipes.model import Generate
+from limbeck.recipes.steps import Generate
 from limbeck.runs.answers import prompts_to_answer, said_of_ends
 from limbeck.runs.looks.look import Look
 

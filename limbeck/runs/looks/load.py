@@ -2,7 +2,7 @@
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.check import PARTS, path_of, rows_of
-from limbeck.recipes.model import Load
+from limbeck.recipes.steps import Load
 from limbeck.runs.loading import loaded, notes_on
 from limbeck.runs.looks.look import Look
 

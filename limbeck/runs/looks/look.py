@@ -7,7 +7,8 @@ from datasets import Dataset
 
 from limbeck.core.models import ModelKind
 from limbeck.recipes.check import path_of
-from limbeck.recipes.model import Recipe, Step
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Step
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems

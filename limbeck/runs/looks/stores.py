@@ -8,7 +8,7 @@ from datasets import Dataset
 from limbeck.core.errors import ConfigError
 from limbeck.recipes.check import path_of, store_maker
 from limbeck.recipes.check_stores import stores_of
-from limbeck.recipes.model import Capture, Train
+from limbeck.recipes.steps import Capture, Train
 from limbeck.runs.ensembles import check_topk
 from limbeck.runs.known import kind_used
 from limbeck.runs.looks.look import Look

@@ -8,7 +8,7 @@ from datasets import Dataset
 from limbeck.core.errors import ConfigError
 from limbeck.core.models import ModelKind
 from limbeck.recipes.check_alignment import reads_foreign
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
 from limbeck.runs.domains import domain_problems

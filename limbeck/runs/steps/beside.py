@@ -16,7 +16,7 @@ from limbeck.core.term import Term
 from limbeck.engine.loop import Prepare
 from limbeck.inference.request import TokenIds
 from limbeck.recipes.check_training import UNCERTAINTIES
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.rollouts import Rollouts
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource

@@ -7,7 +7,7 @@ from limbeck.core.decoder_start import decoder_start
 from limbeck.core.files import write_folder
 from limbeck.core.models import model_fingerprint, quiet_transformers, read_config
 from limbeck.core.outputs import Needs, Outputs
-from limbeck.recipes.model import Capture
+from limbeck.recipes.steps import Capture
 from limbeck.rows.render import notes_of
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks

@@ -8,8 +8,8 @@ from limbeck.core.errors import UserError
 from limbeck.core.files import read_json, write_json, write_text
 from limbeck.evaluation.comparison import Axes, Question
 from limbeck.evaluation.comparison import compare as run_comparison
-from limbeck.recipes.compare import Compare
-from limbeck.recipes.model import Evaluate, Step
+from limbeck.recipes.steps import Evaluate, Step
+from limbeck.recipes.steps.compare import Compare
 from limbeck.runs import ranks
 from limbeck.runs.steps.evaluate import BY_ROW, EVALUATION
 from limbeck.runs.steps.work import Made, Work

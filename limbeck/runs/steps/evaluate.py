@@ -19,8 +19,8 @@ from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
 from limbeck.recipes.check import maker, measured_task
-from limbeck.recipes.model import Evaluate, Train
 from limbeck.recipes.parts import Student, Teacher
+from limbeck.recipes.steps import Evaluate, Train
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
@@ -295,7 +295,7 @@ def _description(word: str, work: Work) -> str:
         return f"{model_word(word).said}, as it is"
     step = work.recipe.steps[made]
     if not isinstance(step, Train):
-        return f"made from {_origin(step.student)}, not trained"  # type: ignore[union-attr]
+        return f"made from {_origin(step.student)}, not trained"  # type: ignore[attr-defined]
     objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in step.objective)
     adapters = f", as LoRA of rank {step.lora_r}" if step.lora_r else ""
     return f"from {_origin(step.student)}, trained with {objective} on {step.rows}{adapters}"

@@ -15,7 +15,7 @@ from limbeck.core.models import ModelKind, read_config
 from limbeck.core.positions import positions_of
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.inference import generate as inference
-from limbeck.recipes.model import Generate
+from limbeck.recipes.steps import Generate
 from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.marks import THOUGHT_TAGS

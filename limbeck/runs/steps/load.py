@@ -1,7 +1,7 @@
 """`load`: read rows, check them, hold some out, keep all parts as Arrow."""
 
 from limbeck.recipes.check import PARTS
-from limbeck.recipes.model import Load
+from limbeck.recipes.steps import Load
 from limbeck.runs import ranks
 from limbeck.runs.loading import loaded, notes_on
 from limbeck.runs.steps.work import Made, Work

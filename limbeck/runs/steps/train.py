@@ -16,7 +16,7 @@ from limbeck.engine import train as run_engine
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.check import maker
 from limbeck.recipes.check_alignment import reads_foreign
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks

@@ -12,7 +12,8 @@ from limbeck.core.class_names import agreed_classes, own_class_names
 from limbeck.core.model_words import model_word
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.check import PARTS, maker, rows_maker
-from limbeck.recipes.model import Build, Capture, Evaluate, Load, Recipe, Step, Train
+from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps import Build, Capture, Evaluate, Load, Step, Train
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
 from limbeck.runs.heads import labels_of, read_heads

@@ -1,4 +1,4 @@
-"""The `compare` step: several evaluations side by side, with figures and tests over what was varied."""
+"""`compare`: several evaluations side by side, with figures and tests over what was varied."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Literal
@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from limbeck.core.config import Config
 from limbeck.core.lookup import unknown
 from limbeck.core.measures import MEASURES, SIZES
+from limbeck.recipes.steps.step import Makes, Step
 
 Level = float | str
 
@@ -43,10 +44,11 @@ class HypothesisTest(Config):
         return self
 
 
-class Compare(Config):
+class Compare(Step):
     """Hold several evaluations on the same rows against each other."""
 
     kind: ClassVar[str] = "compare"
+    makes: ClassVar[Makes] = "comparison"
     out: str = "comparison"
     evaluations: tuple[str, ...] = Field(description="outs of evaluate steps, at least two")
     by: dict[str, dict[str, Level]] = Field(

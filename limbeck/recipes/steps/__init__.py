@@ -1,0 +1,18 @@
+"""One file a kind of step: its configuration, and what is wrong with it. This file is the list."""
+
+from collections.abc import Mapping
+
+from limbeck.recipes.steps.build import Build
+from limbeck.recipes.steps.capture import Capture
+from limbeck.recipes.steps.compare import Compare
+from limbeck.recipes.steps.evaluate import Evaluate
+from limbeck.recipes.steps.generate import Generate
+from limbeck.recipes.steps.load import Load
+from limbeck.recipes.steps.step import Step
+from limbeck.recipes.steps.train import Train
+
+STEPS: Mapping[str, type[Step]] = {
+    step.kind: step for step in (Load, Build, Generate, Capture, Train, Evaluate, Compare)
+}
+
+__all__ = ["STEPS", "Build", "Capture", "Compare", "Evaluate", "Generate", "Load", "Step", "Train"]

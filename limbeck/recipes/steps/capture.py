@@ -1,0 +1,28 @@
+"""`capture`: what a teacher says of rows, kept in a store."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from limbeck.recipes.parts import Teacher
+from limbeck.recipes.steps.step import Makes, Step
+from limbeck.signals.payload import Payload, TopKPayload
+
+
+class Capture(Step):
+    """Ask a teacher about rows once and keep what it says; `teacher: <out>` then trains from the store."""
+
+    kind: ClassVar[str] = "capture"
+    makes: ClassVar[Makes] = "store"
+    teacher: Teacher
+    rows: str
+    payload: Payload = Payload(topk=TopKPayload())
+    folder: str | None = Field(default=None, description="of the store; none: in the run folder")
+    model_kind: Literal["auto", "causal", "seq2seq"] = "auto"
+    task: Literal["default", "two_task"] = "default"
+    loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
+    max_length: int = Field(default=1024, ge=2)
+    max_target_length: int = Field(default=256, ge=1)
+    batch_tokens: int = Field(default=8192, ge=1, description="that the teacher reads at once, at most")
+    shard_tokens: int = Field(default=65536, ge=1, description="of one file of the store; lost by a kill")
+    bf16: bool = False

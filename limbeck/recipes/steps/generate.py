@@ -1,0 +1,26 @@
+"""`generate`: completions that a teacher writes."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from limbeck.recipes.parts import Teacher
+from limbeck.recipes.steps.step import Makes, Step
+
+
+class Generate(Step):
+    """Let a teacher write completions for the prompts of rows (sequence-level distillation)."""
+
+    kind: ClassVar[str] = "generate"
+    makes: ClassVar[Makes] = "rows"
+    teacher: Teacher
+    rows: str
+    max_new_tokens: int = Field(default=256, ge=1)
+    prompt_tokens: int = Field(
+        default=16, ge=1, description="of plain text: what each window of it begins with"
+    )
+    sampling_temperature: float = Field(default=1.0, ge=0, description="0: greedy")
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    samples: int = Field(default=1, ge=1, description="completions of each prompt")
+    limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
+    seed: int = Field(default=0, ge=0)
