@@ -1,8 +1,8 @@
 """The same terms inside `transformers.Trainer`, for people who must stay there.
 
 One party, a teacher that answers live, no preparation: what needs more needs `engine.train`.
-The steps of both are equal, in their number and order too. `limbeck.DistilTrainer` makes party, source and
-answer out of models and data.
+The steps of both are equal, in their number and order too. `limbeck.DistilTrainer` makes party and source
+out of models and data.
 """
 
 import copy
@@ -20,7 +20,6 @@ from transformers.trainer_utils import EvalLoopOutput
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError
 from limbeck.core.files import read_json, write_json
-from limbeck.core.outputs import Outputs
 from limbeck.core.term import Learnt, value_at
 from limbeck.engine.checkpoint import load_schedule_states, schedule_states
 from limbeck.engine.order import Shuffles
@@ -36,10 +35,9 @@ class DistilTrainer(Trainer):
     An epoch is as many whole steps as cover all entries; steps run on across epochs, as in `engine.train`.
 
     Args:
-        party: what is trained, and on which terms; `party.settings` is not read here: optimizer,
-            batch sizes and lengths are `args`'.
+        party: what is trained, on which terms, and whom it asks; `party.settings` is not read here:
+            optimizer, batch sizes and lengths are `args`'.
         source: entries to learn from.
-        answer: asks the teacher about a batch; None when no term reads a teacher.
         args: transformers' arguments; copied.
         held_out: entries that `evaluate` measures the loss on, one source or several by name.
         options: passed to `Trainer` (processing_class, callbacks, optimizers ...).
@@ -57,14 +55,13 @@ class DistilTrainer(Trainer):
         party: Party,
         source: Source,
         *,
-        answer: Callable[[Batch], Outputs] | None,
         args: TrainingArguments,
         held_out: Source | Mapping[str, Source] | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
-        _check(party, answer, args)
+        _check(party, args)
         learner = Learner(party)
-        self._answer, self._source, self._learner = answer, source, learner
+        self._answer, self._source, self._learner = party.answer, source, learner
         self._terms = party.criterion.terms
         self._sums = torch.zeros(1 + len(self._terms))
         self._means: dict[str, float] = {}
@@ -324,10 +321,10 @@ class _Stream(Sampler[int]):
             yield from self._shuffles.take(position, 1)
 
 
-def _check(party: Party, answer: Any, args: TrainingArguments) -> None:
+def _check(party: Party, args: TrainingArguments) -> None:
     needs = party.criterion.teacher_needs
-    if needs and answer is None:
-        raise ConfigError("answer must be given, got None; a term reads the teacher.")
+    if needs and party.answer is None:
+        raise ConfigError("the party's answer must be given, got None; a term reads the teacher.")
     if party.balance is not None:
         raise ConfigError(
             f"balance must be None in a transformers.Trainer, which sees one micro-batch at a time, got "

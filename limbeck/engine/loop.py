@@ -1,18 +1,19 @@
 """The training loop.
 
-One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> count units over all of
-them and all ranks -> for each micro-batch: ask the teacher; for each party forward, terms, backward ->
-refuse what is not finite -> clip -> update -> watch (validation, in the steps that have it) ->
-schedules and followers observe the reduced metrics, once.
+One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> for each party whose turn
+it is: count its units over all of them and all ranks; for each micro-batch ask its teacher, forward, terms,
+backward; clip; refuse what is not finite -> update all of them -> watch (validation, in the steps that have
+it) -> schedules and followers observe the reduced metrics, once.
 
-Answers of the whole window are held only where something must read them first: units that the teacher
-counts (chunks of text), terms that are balanced.
+A party's answers to the whole window are held only where something must read them first: units that the
+teacher counts (chunks of text), terms that are balanced. The first party draws its random numbers (dropout)
+from the stream of the run; the others have streams of their own, so that they change nothing in it.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -23,22 +24,15 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import Interrupted
-from limbeck.core.outputs import Outputs
-from limbeck.core.seeds import seed_everything
+from limbeck.core.seeds import derived_seed, seed_everything
 from limbeck.core.term import Follower
-from limbeck.engine.checkpoint import (
-    load_checkpoint,
-    load_schedule_states,
-    save_checkpoint,
-    schedule_states,
-)
+from limbeck.engine.checkpoint import load_checkpoint, save_checkpoint
 from limbeck.engine.interruption import listening
 from limbeck.engine.order import Order, Shuffles, micro_batches, steps_of
 from limbeck.engine.party import Party
+from limbeck.engine.party_state import PartyState, Step
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
-from limbeck.engine.seat import Seat, Step
 
-Answer = Callable[[Batch], Outputs]
 Prepare = Callable[[Sequence[Batch], int, int], list[Batch]]
 Watch = Callable[[int], Mapping[str, float]]
 
@@ -49,7 +43,6 @@ def train(
     parties: Sequence[Party],
     source: Source,
     *,
-    answer: Answer | None,
     folder: Path,
     prepare: Prepare | None = None,
     watch: Watch | None = None,
@@ -60,9 +53,9 @@ def train(
     """Train one or more parties on a source; continues by itself from `folder/checkpoint`.
 
     Args:
-        parties: the first one is the student: its settings give batch sizes, steps and seed.
+        parties: with different names. The first one is the student: its settings give batch sizes, steps,
+            precision and seed.
         source: entries (rows or packs) to learn from.
-        answer: asks the teacher about a micro-batch on the engine's device; None without one.
         folder: gets `metrics.jsonl` and `checkpoint/`.
         prepare: makes a step's micro-batches out of those drawn (micro-batches, step, total steps);
             units are counted on what it returns.
@@ -78,20 +71,8 @@ def train(
         NotFiniteError: a loss or gradient was not finite; the update was not made.
         RowError: a step found nothing to learn from.
     """
-    order = order or Shuffles(len(source), parties[0].settings.seed)
-    around = _Around(answer, prepare, watch, order, dict(followers or {}))
-    return _Training(parties, source, around, folder).run(on_step)
-
-
-@dataclass(frozen=True)
-class _Around:
-    """What surrounds a step."""
-
-    answer: Answer | None
-    prepare: Prepare | None
-    watch: Watch | None
-    order: Order
-    followers: Mapping[str, Follower]
+    training = _Training(parties, source, folder, prepare, watch, order, followers or {})
+    return training.run(on_step)
 
 
 class _Training:
@@ -99,11 +80,16 @@ class _Training:
         self,
         parties: Sequence[Party],
         source: Source,
-        around: _Around,
         folder: Path,
+        prepare: Prepare | None,
+        watch: Watch | None,
+        order: Order | None,
+        followers: Mapping[str, Follower],
     ) -> None:
         self.settings = parties[0].settings
-        self.source, self.around, self.folder = source, around, folder
+        self.source, self.folder = source, folder
+        self.prepare, self.watch, self.followers = prepare, watch, followers
+        self.order = order or Shuffles(len(source), self.settings.seed)
         self.accelerator = Accelerator(
             # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
             mixed_precision="no",
@@ -116,18 +102,16 @@ class _Training:
         )
         self.total_steps = steps_of(self.settings, len(source), ranks)
         seed_everything(self.settings.seed, "engine", self.accelerator.process_index)
-        self.seats = [
-            Seat(
-                party,
-                self.accelerator,
-                self._autocast,
-                max_grad_norm=self.settings.max_grad_norm,
-                total_steps=self.total_steps,
-            )
+        made = (
+            PartyState(party, self.accelerator, self._autocast, total_steps=self.total_steps)
             for party in parties
-        ]
-        self.done, self.tokens, self.seconds, self.last_loss = 0, 0, 0.0, float("nan")
+        )
+        self.parties = {state.party.name: state for state in made}
+        assert len(self.parties) == len(parties), "parties have different names"
+        self.student, *self.others = self.parties.values()
+        self.done, self.tokens, self.seconds = 0, 0, 0.0
         self.watched: dict[str, float] = {}
+        self.beside: dict[str, float] = {}  # what the other parties came to in this step
 
     def run(self, on_step: Callable[[StepReport], None] | None) -> TrainResult:
         self._resume()
@@ -151,7 +135,7 @@ class _Training:
         # Not end_training: it would take down the ranks that later steps of a recipe need.
         for tracker in self.accelerator.trackers:
             tracker.finish()
-        return TrainResult(self.done, self.tokens, self.seconds, self.last_loss)
+        return TrainResult(self.done, self.tokens, self.seconds, self.student.loss)
 
     @property
     def _finished(self) -> bool:
@@ -161,83 +145,79 @@ class _Training:
 
     def _step(self) -> None:
         window = self._window()
-        seats = [seat for seat in self.seats if seat.party.turn(self.done)]
-        self._learn(seats, Step(window, self.done, self.total_steps))
-        for seat in seats:
-            seat.update()
+        step = Step(window, self.done, self.total_steps)
+        learning = [state for state in self.parties.values() if state.party.turn(self.done)]
+        for state in learning:
+            with self._draws_of(state):
+                state.learn(step)
+        for state in learning:
+            state.update()
+        self.beside = {
+            f"{state.party.name}/{name}": value
+            for state in self.others
+            if state in learning
+            for name, value in state.report().items()
+        }
         self.watched = self._watch()
-        self._observe(seats)
+        self._observe(learning)
         self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
         self.done += 1
-        self.last_loss = self.seats[0].metrics["loss"]
 
     def _window(self) -> list[Batch]:
-        entries = self.around.order.take(self.done * self.step_entries, self.step_entries)
+        entries = self.order.take(self.done * self.step_entries, self.step_entries)
         size = self.settings.per_device_train_batch_size
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         mine = micro_batches(entries, size, rank=rank, ranks=ranks)
         window = [self.source.batch(indices).to(self.accelerator.device) for indices in mine]
-        if self.around.prepare is None:
+        if self.prepare is None:
             return window
         # What is written and scored here must come from the forward passes that training sees.
         with torch.no_grad(), self._autocast():
-            return self.around.prepare(window, self.done, self.total_steps)
+            return self.prepare(window, self.done, self.total_steps)
+
+    @contextmanager
+    def _draws_of(self, state: PartyState) -> Iterator[None]:
+        if state is self.student:
+            yield
+            return
+        device, rank = self.accelerator.device, self.accelerator.process_index
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(derived_seed(self.settings.seed, "party", state.party.name, self.done, rank))
+            yield
 
     def _watch(self) -> dict[str, float]:
-        if self.around.watch is None:
+        if self.watch is None:
             return {}
         with torch.no_grad(), self._autocast():
-            return dict(self.around.watch(self.done + 1))
+            return dict(self.watch(self.done + 1))
 
-    def _ask(self, batch: Batch) -> Outputs | None:
-        if self.around.answer is None:
-            return None
-        with torch.no_grad(), self._autocast():
-            return self.around.answer(batch)
-
-    def _learn(self, seats: Sequence[Seat], step: Step) -> None:
-        """Gradients of all parties; the teacher is asked about one micro-batch at a time where it can be."""
-        held = None
-        if any(seat.answers_first for seat in seats):
-            held = [self._ask(batch) for batch in step.window]
-        for seat in seats:
-            seat.begin(step, held)
-        for batch in step.window:
-            answer = self._ask(batch) if held is None else held.pop(0)
-            for seat in seats:
-                seat.learn(batch, answer)
-            del answer  # before the next one is asked for
-        for seat in seats:
-            seat.finish()
-
-    def _observe(self, seats: Sequence[Seat]) -> None:
-        for seat in seats:
-            for term in seat.party.criterion.terms:
-                metrics = {**seat.metrics, **self.watched, "own": seat.metrics[term.name]}
+    def _observe(self, learning: Sequence[PartyState]) -> None:
+        for state in learning:
+            for term in state.party.criterion.terms:
+                own = {**state.metrics, "own": state.metrics[term.name]}
                 for schedule in term.schedules.values():
-                    schedule.observe(self.done, self.total_steps, metrics)
-        for follower in self.around.followers.values():
-            follower.observe(self.done, self.total_steps, {**self.seats[0].metrics, **self.watched})
+                    schedule.observe(self.done, self.total_steps, {**self.beside, **own, **self.watched})
+        for follower in self.followers.values():
+            metrics = {**self.beside, **self.student.metrics, **self.watched}
+            follower.observe(self.done, self.total_steps, metrics)
 
-    # State: seats, checkpoints, trackers, sums over ranks.
+    # State: checkpoints, trackers, sums over ranks.
 
     @cached_property
     def _shape(self) -> dict[str, int | str]:
         ranks = self.accelerator.num_processes
         shape = {"entries": len(self.source), "step_entries": self.step_entries, "ranks": ranks}
-        return {**shape, "source": self.source.fingerprint()}
+        return {**shape, "parties": ", ".join(self.parties), "source": self.source.fingerprint()}
 
     def _resume(self) -> None:
         state = load_checkpoint(self.accelerator, self.folder / "checkpoint", lambda: self._shape)
         if state is None:
             return
         self.done, self.tokens, self.seconds = state["done"], state["tokens"], state["seconds"]
-        self.last_loss = state["last_loss"]
-        for seat, kept in zip(self.seats, state["seats"], strict=True):
-            seat.scheduler.load_state_dict(kept["scheduler"])
-            load_schedule_states(seat.party.criterion.terms, kept["schedules"])
+        for name, party in self.parties.items():
+            party.load_state_dict(state["parties"][name])
         mine = state["followers"][self.accelerator.process_index]
-        for name, follower in self.around.followers.items():
+        for name, follower in self.followers.items():
             follower.load_state_dict(mine[name])
 
     def _save_if_due(self, interrupted: bool) -> None:
@@ -245,26 +225,16 @@ class _Training:
         due = every and self.done % every == 0 and not self._finished
         if not (interrupted or due):  # also after the last step: what follows it goes on from there
             return
-        seats = [
-            {
-                "scheduler": seat.scheduler.state_dict(),
-                "schedules": schedule_states(seat.party.criterion.terms),
-            }
-            for seat in self.seats
-        ]
         state = {
             "done": self.done,
             "tokens": self.tokens,
             "seconds": self.seconds,
-            "last_loss": self.last_loss,
+            "shape": self._shape,
+            "parties": {name: party.state_dict() for name, party in self.parties.items()},
             # Of every rank: what each has written lies in a replay buffer of its own.
-            "followers": gather_object(
-                [{name: one.state_dict() for name, one in self.around.followers.items()}]
-            ),
+            "followers": gather_object([{name: one.state_dict() for name, one in self.followers.items()}]),
         }
-        save_checkpoint(
-            self.accelerator, self.folder / "checkpoint", {**state, "shape": self._shape, "seats": seats}
-        )
+        save_checkpoint(self.accelerator, self.folder / "checkpoint", state)
         if interrupted:
             raise Interrupted(
                 f"interrupted after step {self.done} of {self.total_steps}; the state was saved."
@@ -280,16 +250,15 @@ class _Training:
             self.accelerator.init_trackers("limbeck", config=plain)  # TensorBoard takes no lists
 
     def _report(self, rates: Sequence[tuple[int, float]]) -> StepReport:
-        student = self.seats[0]
+        student = self.student
         tokens, seconds = (sum(column) for column in zip(*rates, strict=True))
         if self.settings.report_to:
-            self.accelerator.log(
-                {**student.metrics, **self.watched, "learning_rate": student.learning_rate}, self.done
-            )
+            rate = {"learning_rate": student.learning_rate}
+            self.accelerator.log({**student.metrics, **self.beside, **self.watched, **rate}, self.done)
         return StepReport(
             step=self.done,
             total_steps=self.total_steps,
-            loss=student.metrics["loss"],
+            loss=student.loss,
             terms={name: value for name, value in student.metrics.items() if name != "loss"},
             learning_rate=student.learning_rate,
             grad_norm=student.grad_norm,
@@ -297,6 +266,7 @@ class _Training:
             seconds=self.seconds,
             tokens_per_second=tokens / seconds,
             watched=self.watched,
+            parties=self.beside,
         )
 
     def _autocast(self) -> torch.autocast:

@@ -51,6 +51,10 @@ class Criterion(Protocol):
         """[] the micro-batch's part of the loss, [terms] its part of each term's mean."""
 
 
+Answer = Callable[[Batch], Outputs]
+"""Asks a teacher about a micro-batch on the engine's device."""
+
+
 def every_step(step: int) -> bool:
     """The turn of a party that learns in every step."""
     return True
@@ -61,11 +65,12 @@ class Party:
     """A trainable role: the student, or a critic, router, gate beside it.
 
     Attributes:
-        name: shown in logs; the first party's loss is the loss of the run.
+        name: shown in logs, and in front of its metrics; the first party's loss is the loss of the run.
         model: what is trained.
         reader: reads the model's signals.
         criterion: what it is trained on.
-        settings: its optimizer; batch sizes and length are the first party's.
+        settings: its optimizer and clipping; batch sizes, length and precision are the first party's.
+        answer: whom it asks, right before it reads a micro-batch itself; None: no term reads a teacher.
         turn: whether it learns in a given step.
         balance: what weighs its terms in the place of their own weights (`engine.balance`), if anything.
     """
@@ -75,8 +80,14 @@ class Party:
     reader: Reader
     criterion: Criterion
     settings: TrainingSettings
+    answer: Answer | None = None
     turn: Callable[[int], bool] = every_step
     balance: Literal["gradient_magnitude"] | None = None
+
+    @property
+    def answers_first(self) -> bool:
+        """Whether the whole window's answers are read before the first backward pass."""
+        return self.balance is not None or self.criterion.teacher_needs.chunks
 
 
 class Learner(nn.Module):

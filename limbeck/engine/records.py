@@ -26,6 +26,8 @@ class StepReport:
         seconds: spent so far, earlier sessions of a resumed training included.
         tokens_per_second: over the last steps.
         watched: what was measured after this step (a validation loss, distances); empty in most.
+        parties: of those that learn beside the student, by `name/what`: loss, terms, grad_norm and
+            learning_rate, in the steps that are their turn.
     """
 
     step: int
@@ -38,6 +40,7 @@ class StepReport:
     seconds: float
     tokens_per_second: float
     watched: Mapping[str, float] = field(default_factory=dict)
+    parties: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class MetricsFile:
     def append(self, report: StepReport) -> None:
         """Write one step."""
         with self._path.open("a", encoding="utf-8") as file:
-            line = {name: value for name, value in asdict(report).items() if name != "watched" or value}
+            line = {name: value for name, value in asdict(report).items() if value != {}}
             file.write(json.dumps(line) + "\n")
 
 

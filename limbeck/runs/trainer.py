@@ -3,7 +3,7 @@
 import copy
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ from typing import Any
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
-from limbeck.core.batch import Batch, Source
+from limbeck.core.batch import Source
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
-from limbeck.core.outputs import Outputs
 from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
@@ -102,7 +101,7 @@ class DistilTrainer(hf_trainer.DistilTrainer):
         )
         self._rendering = rendering_of(self._step, _kind(student), task="default", label_names=())
         self._teachers = own
-        party, answer = _party(self._step, student, taught, (self._tokenizer, own), args)
+        party = _party(self._step, student, taught, (self._tokenizer, own), args)
         held_out = (
             {name: self._source_of(one) for name, one in eval_dataset.items()}
             if isinstance(eval_dataset, dict)
@@ -113,7 +112,6 @@ class DistilTrainer(hf_trainer.DistilTrainer):
         super().__init__(
             party,
             self._source_of(train_dataset),
-            answer=answer,
             args=args,
             held_out=held_out,
             options={
@@ -177,8 +175,8 @@ def _step(student: Any, teacher: Any, objective: Any, **fields: Any) -> Train:
 
 def _party(
     step: Train, student: Any, teacher: Any, tokenizers: tuple[Any, Any], args: TrainingArguments
-) -> tuple[Party, Callable[[Batch], Outputs] | None]:
-    """The student with its terms, and who answers."""
+) -> Party:
+    """The student with its terms and its teacher."""
     vocabulary = None
     if teacher is not None:
         sizes = [one.config.get_text_config().vocab_size for one in (student, teacher)]
@@ -194,11 +192,11 @@ def _party(
         if model is not None and not reads_packs(model, len(tokenizers[0])):
             name = type(model).__name__
             raise ConfigError(f"packing must be False: a {name} lets the rows of a pack see each other.")
-    party = Party("student", student, reader, criterion, TrainingSettings())
-    if teacher is None:
-        return party, None
-    live = LocalTeacher(teacher, vocabulary).to(args.device)
-    return party, partial(live.answer, needs=criterion.teacher_needs)
+    answer = None
+    if teacher is not None:
+        live = LocalTeacher(teacher, vocabulary).to(args.device)
+        answer = partial(live.answer, needs=criterion.teacher_needs)
+    return Party("student", student, reader, criterion, TrainingSettings(), answer)
 
 
 def _model(given: Any, tokenizer: Any, *, instead: Any = None) -> tuple[Any, Any]:

@@ -38,7 +38,7 @@ def balanced(**settings: object) -> Party:
 
 def trained(folder: Path, **settings: object) -> tuple[Party, list[StepReport]]:
     party, reports = balanced(**settings), []
-    train([party], Rows(), answer=teacher_answer, folder=folder, on_step=reports.append)
+    train([party], Rows(), folder=folder, on_step=reports.append)
     return party, reports
 
 
@@ -110,7 +110,7 @@ def test_own_weights_have_no_effect(tmp_path: Path):
     second = balanced()
     terms = [replace(term, weight=9.0 + place) for place, term in enumerate(second.criterion.terms)]
     second = replace(second, criterion=Criterion(terms))
-    train([second], Rows(), answer=teacher_answer, folder=tmp_path / "second")
+    train([second], Rows(), folder=tmp_path / "second")
     assert torch.equal(flat(first), flat(second))
 
 
@@ -147,7 +147,7 @@ def test_measuring_draws_no_random_numbers_and_meets_the_dropout_of_the_step(tmp
         for term, weight in zip(plain.criterion.terms, weights_of(reports[0]), strict=True)
     ]
     plain = replace(plain, criterion=Criterion(terms))
-    train([plain], Rows(), answer=teacher_answer, folder=tmp_path / "plain")
+    train([plain], Rows(), folder=tmp_path / "plain")
     assert torch.equal(flat(plain), flat(party))
 
 
@@ -160,7 +160,7 @@ def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path):
 
     party = balanced(max_steps=6, dropout=0.1)
     with pytest.raises(Interrupted):
-        train([party], Rows(), answer=teacher_answer, folder=tmp_path / "cut", on_step=stop)
+        train([party], Rows(), folder=tmp_path / "cut", on_step=stop)
     continued, _ = trained(tmp_path / "cut", max_steps=6, dropout=0.1)
     assert torch.equal(flat(continued), flat(whole))
 
@@ -182,7 +182,7 @@ def test_adapters_are_balanced_by_their_own_gradients(tmp_path: Path):
     names = {name for name, parameter in model.named_parameters() if id(parameter) in found}
     assert names and all("lora" in name and ".layers.1." in name for name in names)
     reports: list[StepReport] = []
-    train([party], Rows(), answer=teacher_answer, folder=tmp_path, on_step=reports.append)
+    train([party], Rows(), folder=tmp_path, on_step=reports.append)
     assert sum(weights_of(reports[-1])) == pytest.approx(1.0)
 
 
@@ -209,7 +209,7 @@ def toy(*slopes: float) -> Party:
     terms = [Term(f"t{place}", pulls(slope), ("student_logits",)) for place, slope in enumerate(slopes)]
     model = Toy()
     party = replace(student_party(max_steps=1), balance="gradient_magnitude")
-    return replace(party, model=model, reader=Read(model), criterion=Criterion(terms))
+    return replace(party, model=model, reader=Read(model), criterion=Criterion(terms), answer=None)
 
 
 class Classes:
@@ -225,7 +225,7 @@ class Classes:
 
 def toy_weights(folder: Path, *slopes: float) -> dict[str, float]:
     reports: list[StepReport] = []
-    train([toy(*slopes)], Classes(), answer=None, folder=folder, on_step=reports.append)
+    train([toy(*slopes)], Classes(), folder=folder, on_step=reports.append)
     return {name: value for name, value in reports[0].terms.items() if name.startswith("weight_")}
 
 
@@ -255,7 +255,7 @@ def test_a_gradient_that_is_not_finite_stops_the_step_and_names_the_rows(tmp_pat
 
     before = flat(party)
     with pytest.raises(NotFiniteError, match=r"step 1 must be finite.*rows row-5\."):
-        train([party], Rows(), answer=poisoned, folder=tmp_path)
+        train([replace(party, answer=poisoned)], Rows(), folder=tmp_path)
     assert torch.equal(flat(party), before)
 
 
@@ -264,7 +264,7 @@ def test_learnt_hyperparameters_are_balanced_with_their_term(tmp_path: Path):
     terms = [replace(party.criterion.terms[0], learnt=Learnt(temperature(), 0.1)), party.criterion.terms[1]]
     party = replace(party, criterion=Criterion(terms))
     before = float(terms[0].learnt.module.tau.detach())
-    train([party], Rows(), answer=teacher_answer, folder=tmp_path)
+    train([party], Rows(), folder=tmp_path)
     assert float(terms[0].learnt.module.tau.detach()) != before
     assert terms[0].learnt.module.tau.requires_grad
 
@@ -284,7 +284,7 @@ def test_a_term_that_never_reads_the_last_layer_is_refused(tmp_path: Path):
         return Reader(teacher).probe().read(batch.inputs, party.criterion.teacher_needs)
 
     with pytest.raises(ConfigError, match="got state_mse, which reads earlier ones alone"):
-        train([party], Rows(), answer=answer, folder=tmp_path)
+        train([replace(party, answer=answer)], Rows(), folder=tmp_path)
     assert all(parameter.requires_grad for parameter in party.model.parameters())
 
 
@@ -321,6 +321,4 @@ def test_models_that_cannot_be_balanced_are_refused_by_name():
 
 def test_a_transformers_trainer_refuses_it():
     with pytest.raises(ConfigError, match=r"balance must be None in a transformers\.Trainer"):
-        DistilTrainer(
-            balanced(), Rows(), answer=teacher_answer, args=SimpleNamespace(remove_unused_columns=False)
-        )
+        DistilTrainer(balanced(), Rows(), args=SimpleNamespace(remove_unused_columns=False))

@@ -10,7 +10,7 @@ import torch
 
 from limbeck.core.errors import RunFolderError
 from limbeck.engine import Party, StepReport, train
-from tests.engine.world import Rows, student_party, teacher_answer
+from tests.engine.world import Rows, student_party
 
 
 class StoppedError(Exception):
@@ -25,7 +25,7 @@ def trained(folder: Path, *, rows: Rows | None = None, until: int = 3) -> Party:
         if report.step == until + 1:
             raise StoppedError
 
-    train([party], rows or Rows(), answer=teacher_answer, folder=folder, on_step=stop)
+    train([party], rows or Rows(), folder=folder, on_step=stop)
     return party
 
 

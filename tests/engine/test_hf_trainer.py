@@ -15,7 +15,7 @@ from limbeck.engine.hf_trainer import DistilTrainer
 from limbeck.engine.order import Shuffles
 from limbeck.objectives.criterion import Criterion
 from limbeck.schedules.scheduled import scheduled
-from tests.engine.world import VOCABULARY, Rows, student_party, teacher_answer
+from tests.engine.world import VOCABULARY, Rows, student_party
 from tests.tiny import tiny_llama
 
 
@@ -42,16 +42,16 @@ def arguments(folder: Path, **changed: object) -> TrainingArguments:
 
 def test_two_steps_of_the_adapter_equal_two_steps_of_the_loop(tmp_path: Path) -> None:
     looped = student_party(max_steps=2, per_device_train_batch_size=2, gradient_accumulation_steps=4)
-    train([looped], Rows(), answer=teacher_answer, folder=tmp_path / "loop")
+    train([looped], Rows(), folder=tmp_path / "loop")
     adapted = student_party()
-    DistilTrainer(adapted, Rows(), answer=teacher_answer, args=arguments(tmp_path / "hf")).train()
+    DistilTrainer(adapted, Rows(), args=arguments(tmp_path / "hf")).train()
     for one, other in zip(looped.model.parameters(), adapted.model.parameters(), strict=True):
         torch.testing.assert_close(other, one, atol=1e-6, rtol=1e-5)
 
 
 def test_saves_a_folder_that_transformers_loads(tmp_path: Path) -> None:
     party = student_party()
-    trainer = DistilTrainer(party, Rows(), answer=teacher_answer, args=arguments(tmp_path, max_steps=1))
+    trainer = DistilTrainer(party, Rows(), args=arguments(tmp_path, max_steps=1))
     trainer.train()
     trainer.save_model()
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
@@ -61,10 +61,10 @@ def test_saves_a_folder_that_transformers_loads(tmp_path: Path) -> None:
 
 def test_refuses_a_missing_teacher_and_smoothed_labels(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="answer must be given"):
-        DistilTrainer(student_party(), Rows(), answer=None, args=arguments(tmp_path))
+        DistilTrainer(replace(student_party(), answer=None), Rows(), args=arguments(tmp_path))
     with pytest.raises(ConfigError, match=r"label_smoothing_factor must be 0, got 0\.1"):
         wrong = arguments(tmp_path, label_smoothing_factor=0.1)
-        DistilTrainer(student_party(), Rows(), answer=teacher_answer, args=wrong)
+        DistilTrainer(student_party(), Rows(), args=wrong)
 
 
 class Seen(Rows):
@@ -82,7 +82,7 @@ class Seen(Rows):
 def test_steps_run_on_across_epochs_in_the_engines_order_and_number(tmp_path: Path) -> None:
     rows, changed = Seen(), {"max_steps": -1, "num_train_epochs": 2.5, "per_device_train_batch_size": 5}
     args = arguments(tmp_path, **{**changed, "gradient_accumulation_steps": 2})
-    trainer = DistilTrainer(student_party(), rows, answer=teacher_answer, args=args)
+    trainer = DistilTrainer(student_party(), rows, args=args)
     trainer.train()
     steps = -(-int(2.5 * 24) // 10)
     assert trainer.state.global_step == steps and args.max_steps == -1
@@ -113,9 +113,9 @@ def assert_equal(one: Party, other: Party) -> None:
 def test_what_terms_learn_has_its_own_rate_and_schedules_see_each_step(tmp_path: Path) -> None:
     settings = {"max_steps": 3, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
     looped, adapted = learning_party(**settings), learning_party()
-    train([looped], Rows(), answer=teacher_answer, folder=tmp_path / "loop")
+    train([looped], Rows(), folder=tmp_path / "loop")
     args = arguments(tmp_path / "hf", **settings, max_grad_norm=0.5)
-    DistilTrainer(adapted, Rows(), answer=teacher_answer, args=args).train()
+    DistilTrainer(adapted, Rows(), args=args).train()
     one, other = (party.criterion.terms[0].weight.state_dict() for party in (looped, adapted))
     assert one == pytest.approx(other, abs=1e-6)
     assert_equal(looped, adapted)
@@ -125,12 +125,10 @@ def test_a_resumed_training_ends_where_a_whole_one_does(tmp_path: Path) -> None:
     changed = {"save_strategy": "steps", "save_steps": 2, "max_steps": 5, "gradient_accumulation_steps": 2}
     whole, cut, resumed = learning_party(), learning_party(), learning_party()
     args = arguments(tmp_path / "whole", **changed)
-    DistilTrainer(whole, Rows(), answer=teacher_answer, args=args).train()
+    DistilTrainer(whole, Rows(), args=args).train()
     args = arguments(tmp_path / "cut", **changed)
-    DistilTrainer(
-        cut, Rows(), answer=teacher_answer, args=args, options={"callbacks": [StopAfterFour()]}
-    ).train()
-    trainer = DistilTrainer(resumed, Rows(), answer=teacher_answer, args=args)
+    DistilTrainer(cut, Rows(), args=args, options={"callbacks": [StopAfterFour()]}).train()
+    trainer = DistilTrainer(resumed, Rows(), args=args)
     trainer.train(resume_from_checkpoint=True)
     assert trainer.state.global_step == 5
     assert_equal(whole, resumed)
@@ -145,7 +143,7 @@ def test_the_held_out_loss_is_a_mean_over_all_tokens_however_they_are_batched(tm
     party, found = student_party(), []
     for size in (5, 24):
         args = arguments(tmp_path, per_device_eval_batch_size=size)
-        trainer = DistilTrainer(party, Rows(), answer=teacher_answer, args=args, held_out=Rows())
+        trainer = DistilTrainer(party, Rows(), args=args, held_out=Rows())
         found.append(trainer.evaluate())
     batch = Rows().batch(range(24))
     student = party.model(**batch.inputs).logits.log_softmax(-1)
@@ -162,5 +160,5 @@ def test_gradient_checkpointing_takes_the_same_step(tmp_path: Path) -> None:
     plain, checkpointed = student_party(), student_party()
     for party, changed in ((plain, {}), (checkpointed, {"gradient_checkpointing": True})):
         args = arguments(tmp_path, max_steps=1, **changed)
-        DistilTrainer(party, Rows(), answer=teacher_answer, args=args).train()
+        DistilTrainer(party, Rows(), args=args).train()
     assert_equal(plain, checkpointed)

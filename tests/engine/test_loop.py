@@ -11,18 +11,19 @@ import pytest
 import torch
 
 from limbeck.core.batch import Batch
-from limbeck.core.errors import Interrupted, NotFiniteError, RowError
+from limbeck.core.errors import Interrupted, NotFiniteError, RowError, RunFolderError
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.engine import Party, StepReport, train
+from limbeck.objectives.criterion import Criterion
 from limbeck.students import add_lora
 from tests.engine.world import Rows, student_party, teacher_answer
 
 
 def trained(folder: Path, **settings: object) -> tuple[Party, list[StepReport]]:
     party, reports = student_party(**settings), []
-    train([party], Rows(), answer=teacher_answer, folder=folder, on_step=reports.append)
+    train([party], Rows(), folder=folder, on_step=reports.append)
     return party, reports
 
 
@@ -57,7 +58,7 @@ def test_the_loss_is_the_mean_over_all_learnt_tokens_of_the_step(tmp_path: Path)
     kl = (log_p.exp() * (log_p - log_q)).sum(-1)[learnt].mean()
     nll = -log_q[learnt].gather(1, batch.targets[learnt][:, None]).mean()
     reports: list[StepReport] = []
-    train([party], Rows(), answer=teacher_answer, folder=tmp_path, on_step=reports.append)
+    train([party], Rows(), folder=tmp_path, on_step=reports.append)
     assert reports[0].terms["forward_kl"] == pytest.approx(kl.item(), rel=1e-5)
     assert reports[0].terms["cross_entropy"] == pytest.approx(nll.item(), rel=1e-5)
     assert reports[0].loss == pytest.approx((0.7 * kl + 0.3 * nll).item(), rel=1e-5)
@@ -80,14 +81,11 @@ def test_units_are_counted_after_preparation(tmp_path: Path) -> None:
     train(
         [student_party()],
         Rows(),
-        answer=teacher_answer,
         folder=tmp_path / "late",
         prepare=keep_one,
         on_step=late.append,
     )
-    train(
-        [student_party()], Prepared(), answer=teacher_answer, folder=tmp_path / "early", on_step=early.append
-    )
+    train([student_party()], Prepared(), folder=tmp_path / "early", on_step=early.append)
     assert [report.loss for report in late] == [report.loss for report in early]
 
 
@@ -102,7 +100,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_rows(tm
     with pytest.raises(
         NotFiniteError, match=r"loss of student in step \d+ must be finite.*rows row-5\."
     ) as caught:
-        train([party], Rows(), answer=poisoned, folder=tmp_path)
+        train([replace(party, answer=poisoned)], Rows(), folder=tmp_path)
     assert caught.value.exit_code == 1
     finished = (tmp_path / "metrics.jsonl").read_text().count("\n")
     if finished == 0:
@@ -115,7 +113,7 @@ def test_a_step_without_anything_to_learn_names_its_rows(tmp_path: Path) -> None
         return [replace(batch, targets=torch.full_like(batch.targets, IGNORE)) for batch in window]
 
     with pytest.raises(RowError, match=r"step 1 must have something to learn from.*row-"):
-        train([student_party()], Rows(), answer=teacher_answer, folder=tmp_path, prepare=nothing)
+        train([student_party()], Rows(), folder=tmp_path, prepare=nothing)
 
 
 def test_sigterm_saves_the_step_in_hand_and_the_same_call_continues(tmp_path: Path) -> None:
@@ -127,7 +125,7 @@ def test_sigterm_saves_the_step_in_hand_and_the_same_call_continues(tmp_path: Pa
 
     party = student_party(max_steps=6, dropout=0.1)
     with pytest.raises(Interrupted, match="after step 3 of 6"):
-        train([party], Rows(), answer=teacher_answer, folder=tmp_path / "cut", on_step=stop_at_three)
+        train([party], Rows(), folder=tmp_path / "cut", on_step=stop_at_three)
     continued, reports = trained(tmp_path / "cut", max_steps=6, dropout=0.1)
     assert [report.step for report in reports] == [4, 5, 6]
     assert torch.equal(weights(continued), weights(whole))
@@ -144,12 +142,12 @@ def test_a_second_party_learns_only_in_its_turn(tmp_path: Path) -> None:
     student, critic = student_party(max_steps=3), student_party(max_steps=3)
     before = weights(critic).clone()
     never = replace(critic, name="critic", turn=lambda step: False)
-    train([student, never], Rows(), answer=teacher_answer, folder=tmp_path / "never")
+    train([student, never], Rows(), folder=tmp_path / "never")
     assert torch.equal(weights(critic), before)
     alone, _ = trained(tmp_path / "alone", max_steps=3)
     assert torch.equal(weights(student), weights(alone))
     always = replace(critic, name="critic")
-    train([student_party(max_steps=3), always], Rows(), answer=teacher_answer, folder=tmp_path / "always")
+    train([student_party(max_steps=3), always], Rows(), folder=tmp_path / "always")
     assert torch.equal(weights(critic), weights(alone))
 
 
@@ -165,25 +163,80 @@ def test_one_answer_of_the_teacher_is_alive_at_a_time_unless_terms_are_balanced(
         return found
 
     party = student_party(max_steps=2, per_device_train_batch_size=2, gradient_accumulation_steps=4)
-    train([replace(party, balance=balance)], Rows(), answer=answer, folder=tmp_path)
+    train([replace(party, balance=balance, answer=answer)], Rows(), folder=tmp_path)
     assert len(counts) == 8 and max(counts) == most
 
 
-def test_parties_that_learn_side_by_side_ask_the_teacher_once(tmp_path):
-    asked = []
+def test_each_party_asks_whom_it_names_right_before_it_reads_a_micro_batch(tmp_path):
+    events: list[str] = []
 
-    def answer(batch: Batch) -> Outputs:
-        asked.append(batch)
-        return teacher_answer(batch)
+    def noting(name: str, *, asks: bool) -> Party:
+        def answer(batch: Batch) -> Outputs:
+            events.append(f"{name} asks")
+            return teacher_answer(batch)
 
-    alone = student_party(max_steps=2)
-    train([alone], Rows(), answer=teacher_answer, folder=tmp_path / "alone")
-    first, second = (replace(student_party(max_steps=2), name=name) for name in ("student", "other"))
-    train([first, second], Rows(), answer=answer, folder=tmp_path / "both")
-    assert len(asked) == 2
-    for party in (first, second):
-        for one, other in zip(alone.model.parameters(), party.model.parameters(), strict=True):
-            assert torch.equal(one, other)
+        party = student_party(max_steps=1, per_device_train_batch_size=4, gradient_accumulation_steps=2)
+        party.model.model.register_forward_pre_hook(lambda *_: events.append(f"{name} reads"))
+        terms = party.criterion.terms if asks else party.criterion.terms[1:]
+        return replace(party, name=name, answer=answer if asks else None, criterion=Criterion(terms))
+
+    train([noting("student", asks=True), noting("critic", asks=False)], Rows(), folder=tmp_path)
+    assert events == ["student asks", "student reads"] * 2 + ["critic reads"] * 2
+
+
+def test_each_party_clips_by_its_own_norm_and_reports_its_own_step(tmp_path):
+    def with_norm(name: str, most: float, rate: float) -> Party:
+        return replace(student_party(max_grad_norm=most, learning_rate=rate, max_steps=1), name=name)
+
+    alone = with_norm("student", 0.01, 0.002)
+    train([alone], Rows(), folder=tmp_path / "alone")
+    reports: list[StepReport] = []
+    student, critic = with_norm("student", 0.0, 0.01), with_norm("critic", 0.01, 0.002)
+    train([student, critic], Rows(), folder=tmp_path / "both", on_step=reports.append)
+    assert torch.equal(weights(critic), weights(alone)) and not torch.equal(weights(student), weights(alone))
+    (report,) = reports
+    names = {"loss", "forward_kl", "cross_entropy", "grad_norm", "learning_rate"}
+    assert report.parties.keys() == {f"critic/{name}" for name in names}
+    # Equal weights, equal rows: the same loss and norm before clipping.
+    assert report.parties["critic/loss"] == report.loss
+    assert report.parties["critic/grad_norm"] == report.grad_norm > 0.01
+    assert (report.learning_rate, report.parties["critic/learning_rate"]) == (0.01, 0.002)
+    (line,) = (tmp_path / "both" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["parties"] == dict(report.parties)
+
+
+def test_who_learns_beside_the_student_changes_nothing_in_it(tmp_path):
+    # Dropout in all of them: the others have streams of random numbers of their own, by name.
+    settings = {"max_steps": 3, "dropout": 0.3, "save_steps": 1}
+    alone = student_party(**settings)
+    train([alone], Rows(), folder=tmp_path / "alone")
+    found = []
+    for place, names in enumerate((("critic", "gate"), ("gate", "critic"))):
+        parties = [replace(student_party(**settings), name=name) for name in ("student", *names)]
+        train(parties, Rows(), folder=tmp_path / str(place))
+        assert torch.equal(weights(parties[0]), weights(alone))
+        found.append({party.name: weights(party) for party in parties})
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert not torch.equal(found[0]["critic"], found[0]["gate"])
+
+
+def test_a_checkpoint_of_other_parties_is_refused_and_one_of_the_same_goes_on(tmp_path):
+    def parties(*names: str) -> list[Party]:
+        return [replace(student_party(max_steps=4, dropout=0.2, save_steps=1), name=name) for name in names]
+
+    def stop(report: StepReport) -> None:
+        if report.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole, resumed = parties("student", "critic"), parties("student", "critic")
+    train(whole, Rows(), folder=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(parties("student", "critic"), Rows(), folder=tmp_path / "cut", on_step=stop)
+    with pytest.raises(RunFolderError, match="got parties student where it has parties student, critic"):
+        train(parties("student"), Rows(), folder=tmp_path / "cut")
+    train(resumed, Rows(), folder=tmp_path / "cut")
+    for one, other in zip(whole, resumed, strict=True):
+        assert torch.equal(weights(one), weights(other))
 
 
 def adapted_party(**settings: object) -> Party:
@@ -198,7 +251,7 @@ def adapted_party(**settings: object) -> Party:
 def test_recomputed_activations_give_adapters_on_frozen_embeddings_the_same_gradients(tmp_path):
     parties = [adapted_party(gradient_checkpointing=recompute) for recompute in (False, True)]
     for place, party in enumerate(parties):
-        train([party], Rows(), answer=teacher_answer, folder=tmp_path / str(place))
+        train([party], Rows(), folder=tmp_path / str(place))
     plain, recomputed = (dict(party.model.named_parameters()) for party in parties)
     adapters = [name for name, weight in plain.items() if weight.requires_grad]
     assert any("layers.0" in name for name in adapters)

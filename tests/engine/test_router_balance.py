@@ -20,7 +20,7 @@ from limbeck.objectives.criterion import Criterion
 from limbeck.objectives.router_balance import routed_tokens, router_balance
 from limbeck.students import add_lora
 from tests.engine.test_hf_trainer import arguments
-from tests.engine.world import VOCABULARY, Rows, experts_party, teacher_answer
+from tests.engine.world import VOCABULARY, Rows, experts_party
 from tests.tiny import seeded, tiny_llama, tiny_mixtral
 
 WEIGHT = 0.5
@@ -70,7 +70,7 @@ def gradients(model: Any, loss: torch.Tensor) -> list[torch.Tensor]:
 
 def trained(folder: Path, **settings: Any) -> tuple[Party, list[StepReport]]:
     party, reports = experts_party(weight=WEIGHT, **settings), []
-    train([party], Rows(), answer=teacher_answer, folder=folder, on_step=reports.append)
+    train([party], Rows(), folder=folder, on_step=reports.append)
     return party, reports
 
 
@@ -188,7 +188,7 @@ def test_tokens_are_counted_under_the_dropout_that_they_are_learnt_with(tmp_path
             return super().__call__(student, teacher, batch, **moment)
 
     party = replace(party, criterion=Watched(party.criterion.terms))
-    train([party], Rows(), answer=teacher_answer, folder=tmp_path)
+    train([party], Rows(), folder=tmp_path)
     assert len(seen) == 4
     assert torch.equal(seen[0][0], torch.stack([learnt for _, learnt in seen]).sum(0))
 
@@ -198,8 +198,7 @@ def test_a_trainer_of_transformers_takes_the_same_step(tmp_path: Path):
         tmp_path / "loop", max_steps=2, per_device_train_batch_size=2, gradient_accumulation_steps=4
     )
     adapted = experts_party(weight=WEIGHT)
-    options = {"answer": teacher_answer, "args": arguments(tmp_path / "hf"), "held_out": Rows()}
-    trainer = DistilTrainer(adapted, Rows(), **options)
+    trainer = DistilTrainer(adapted, Rows(), args=arguments(tmp_path / "hf"), held_out=Rows())
     trainer.train()
     same_weights(looped, adapted)
     trainer.args.per_device_eval_batch_size = len(Rows())
@@ -210,7 +209,7 @@ def test_a_trainer_of_transformers_takes_the_same_step(tmp_path: Path):
 
 def test_balanced_terms_leave_it_its_own_weight(tmp_path: Path):
     party, reports = replace(experts_party(weight=WEIGHT, max_steps=1), balance="gradient_magnitude"), []
-    train([party], Rows(), answer=teacher_answer, folder=tmp_path, on_step=reports.append)
+    train([party], Rows(), folder=tmp_path, on_step=reports.append)
     weights = {name: reports[0].terms[f"weight_{name}"] for name in ("forward_kl", "cross_entropy")}
     assert sum(weights.values()) == pytest.approx(1)
     assert reports[0].terms["weight_router_balance"] == WEIGHT
@@ -223,7 +222,7 @@ def test_alone_it_is_nothing_to_learn_from(tmp_path: Path):
         return [replace(batch, targets=torch.full_like(batch.targets, IGNORE)) for batch in window]
 
     with pytest.raises(RowError, match="step 1 must have something to learn from"):
-        train([experts_party()], Rows(), answer=teacher_answer, folder=tmp_path, prepare=nothing)
+        train([experts_party()], Rows(), folder=tmp_path, prepare=nothing)
 
 
 def test_a_model_without_routers_is_refused():

@@ -67,7 +67,7 @@ def student_party(*, dropout: float = 0.0, **settings: object) -> Party:
         "adam_epsilon": 0.01,
     }
     chosen = TrainingSettings(**{**defaults, **settings})
-    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen)
+    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen, teacher_answer)
 
 
 def teacher_answer(batch: Batch) -> Outputs:
@@ -123,7 +123,7 @@ def main(
     rare = extra == "rare"
     balance = "gradient_magnitude" if extra == "experts" else extra or None
     party = rare_party(party) if rare else replace(party, balance=balance)
-    train([party], RareRows() if rare else Rows(), answer=teacher_answer, folder=Path(folder))
+    train([party], RareRows() if rare else Rows(), folder=Path(folder))
     torch.save(party.model.state_dict(), Path(folder) / "weights.pt")
 
 

@@ -253,7 +253,7 @@ def party(**settings: object) -> Party:
     ]
     defaults = {"learning_rate": 0.01, "max_steps": 2, "max_grad_norm": 0.0, "adam_epsilon": 0.01}
     chosen = TrainingSettings(**{**defaults, **settings})
-    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen)
+    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen, other_tokens)
 
 
 def other_tokens(batch: Batch) -> Outputs:
@@ -284,7 +284,7 @@ def test_training_moves_the_projectors_whatever_the_micro_batches(tmp_path: Path
     for size, accumulation in ((8, 1), (2, 4)):
         one = party(per_device_train_batch_size=size, gradient_accumulation_steps=accumulation)
         before = one.criterion.terms[0].learnt.module.to_teacher.weight.detach().clone()
-        train([one], Rows(), answer=other_tokens, folder=tmp_path / str(size))
+        train([one], Rows(), folder=tmp_path / str(size))
         module = one.criterion.terms[0].learnt.module
         assert not torch.equal(module.to_teacher.weight, before)
         found.append(
@@ -295,7 +295,7 @@ def test_training_moves_the_projectors_whatever_the_micro_batches(tmp_path: Path
 
 def test_it_trains_in_bf16(tmp_path: Path):
     reports = []
-    train([party(bf16=True)], Rows(), answer=other_tokens, folder=tmp_path, on_step=reports.append)
+    train([party(bf16=True)], Rows(), folder=tmp_path, on_step=reports.append)
     whole = []
-    train([party()], Rows(), answer=other_tokens, folder=tmp_path / "whole", on_step=whole.append)
+    train([party()], Rows(), folder=tmp_path / "whole", on_step=whole.append)
     assert reports[0].loss == pytest.approx(whole[0].loss, rel=0.03)

@@ -32,7 +32,9 @@ def term(scale=1.0, **options) -> Term:
 def party(*terms: Term, fused: bool = True, **settings) -> Party:
     model = tiny_llama(vocab=VOCABULARY, seed=1)
     chosen = TrainingSettings(**{"max_steps": 1, "learning_rate": 0.01, **settings})
-    return Party("student", model, Reader(model).probe(), Criterion(terms, fused=fused), chosen)
+    return Party(
+        "student", model, Reader(model).probe(), Criterion(terms, fused=fused), chosen, teacher_answer
+    )
 
 
 def tau(one: Party) -> float:
@@ -75,7 +77,7 @@ def test_a_negative_scale_moves_it_against_the_student(tmp_path: Path):
     taus = []
     for place, scale in enumerate((1.0, -1.0, 0.0)):
         one = party(term(scale))
-        train([one], Rows(), answer=teacher_answer, folder=tmp_path / str(place))
+        train([one], Rows(), folder=tmp_path / str(place))
         taus.append(tau(one))
     # Adam's first step has the size of the learning rate, 0.1, and the sign of the gradient.
     assert sorted(taus) == pytest.approx([0.9, 1.0, 1.1], abs=1e-4)
@@ -88,7 +90,7 @@ def test_it_is_clipped_apart_from_the_student(tmp_path: Path):
     reports = []
     for place, scale in enumerate((0.0, -1e6)):
         one, seen = party(term(scale)), []
-        train([one], Rows(), answer=teacher_answer, folder=tmp_path / str(place), on_step=seen.append)
+        train([one], Rows(), folder=tmp_path / str(place), on_step=seen.append)
         reports.append((seen[0].grad_norm, one.model.lm_head.weight.detach().clone()))
     assert reports[0][0] == reports[1][0]
     assert torch.equal(reports[0][1], reports[1][1])
@@ -99,7 +101,7 @@ def test_it_is_no_part_of_the_student_and_part_of_the_checkpoint(tmp_path: Path)
         return scheduled({"schedule": "cosine", "start": 0.0, "stop": -1.0})
 
     whole = party(term(slide()), max_steps=5)
-    train([whole], Rows(), answer=teacher_answer, folder=tmp_path / "whole")
+    train([whole], Rows(), folder=tmp_path / "whole")
     assert not any("tau" in name for name in whole.model.state_dict())
 
     def stop(report):
@@ -108,9 +110,9 @@ def test_it_is_no_part_of_the_student_and_part_of_the_checkpoint(tmp_path: Path)
 
     first, second = party(term(slide()), max_steps=5), party(term(slide()), max_steps=5)
     with pytest.raises(Interrupted):
-        train([first], Rows(), answer=teacher_answer, folder=tmp_path / "cut", on_step=stop)
+        train([first], Rows(), folder=tmp_path / "cut", on_step=stop)
     assert tau(second) == 1.0
-    train([second], Rows(), answer=teacher_answer, folder=tmp_path / "cut")
+    train([second], Rows(), folder=tmp_path / "cut")
     assert tau(second) == tau(whole) != tau(first)
     assert all(
         torch.equal(a, b) for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True)

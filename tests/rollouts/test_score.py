@@ -121,7 +121,7 @@ def test_at_the_first_pass_the_ratio_of_the_engine_is_one(tmp_path: Path, bf16: 
     settings = TrainingSettings(max_steps=1, per_device_train_batch_size=8, bf16=bf16)
     party = Party("student", student, Reader(student).probe(), Criterion([term]), settings)
     reports = []
-    train([party], Rows(), answer=None, folder=tmp_path, prepare=prepare, on_step=reports.append)
+    train([party], Rows(), folder=tmp_path, prepare=prepare, on_step=reports.append)
     learnt = seen[0].targets != IGNORE
     expected = -seen[0].signals["advantages"][learnt].mean()
     assert reports[0].loss == pytest.approx(float(expected), rel=1e-4)

@@ -101,18 +101,17 @@ def train(step: Train, work: Work) -> Made:
         terms.append(balance)
         notes.append(said_of_routers(step.router_aux_loss_coef, reader.plain, balance))
     criterion = Criterion(terms, fused=step.fused)
-    party = Party("student", trained, reader, criterion, _settings(settings), balance=step.balance)
     live = teacher if isinstance(teacher, LocalTeacher | OwnViewTeacher) else None
     beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
     rollouts = beside.rollouts(source)
     order = beside.order(domains, source)
     followers = {"rollouts": rollouts, "order": order}
     needs, selector = criterion.teacher_needs, beside.selector()
-    ask = None if teacher is None or not needs else (selector or teacher).answer
+    answer = None if teacher is None or not needs else partial((selector or teacher).answer, needs=needs)
+    party = Party("student", trained, reader, criterion, _settings(settings), answer, balance=step.balance)
     result = run_engine(
         [party],
         source,
-        answer=None if ask is None else partial(ask, needs=needs),
         folder=work.folder,
         prepare=beside.prepare(rollouts, selector, _mark(step, teacher, views if partly else [])),
         watch=beside.watcher(criterion.terms),
