@@ -19,7 +19,7 @@ from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.on_policy import on_policy
-from limbeck.recipes.parts import Layers, Learnt, Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
@@ -35,6 +35,7 @@ from limbeck.recipes.steps.load import Load
 from limbeck.recipes.steps.train import Train
 from limbeck.recipes.taid import taid
 from limbeck.recipes.teacher_hacking import teacher_hacking
+from limbeck.recipes.terms import Layers, Learnt, Term
 from limbeck.recipes.uld import uld
 from limbeck.recipes.watch import Watch
 from limbeck.recipes.word_kd import word_kd

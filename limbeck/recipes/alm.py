@@ -18,7 +18,7 @@ from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Layers, Term
+from limbeck.recipes.terms import Layers, Term
 
 
 @compared()

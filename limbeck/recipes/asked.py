@@ -1,7 +1,7 @@
 """What a training asks of its teacher besides distributions at the rows of the data."""
 
-from limbeck.recipes.parts import Term
 from limbeck.recipes.steps import Train
+from limbeck.recipes.terms import Term
 
 _INNER = ("teacher_states", "teacher_qkv")
 

@@ -20,9 +20,10 @@ from pydantic import Field
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.inputs import START, Columns, Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
+from limbeck.recipes.terms import Term
 
 SHAPE = "code_teacher"
 TEACHERS: dict[str, dict[str, dict[str, int]]] = {

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from limbeck.core.errors import Problem
-from limbeck.recipes.parts import Term
 from limbeck.recipes.steps import Train
+from limbeck.recipes.terms import Term
 
 _FOREIGN = frozenset({"teacher_own_logits", "teacher_chunks", "teacher_chunk_states", "teacher_space"})
 _BY_POSITION = frozenset({"teacher_logits", "teacher_own_logits"})

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from limbeck.core.errors import Problem
 from limbeck.recipes.asked import asked_beside, inner_signals
 from limbeck.recipes.check_training import groups_of, needs_teacher_beside
-from limbeck.recipes.parts import Teacher, Term
+from limbeck.recipes.parts import Teacher
 from limbeck.recipes.steps import Capture, Evaluate, Generate, Step, Train
+from limbeck.recipes.terms import Term
 
 _OF_STATES = "similarity"
 

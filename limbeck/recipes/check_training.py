@@ -8,9 +8,9 @@ from limbeck.core.errors import Problem
 from limbeck.core.rollouts import SOURCES
 from limbeck.core.signals import ANSWERED, BATCH_SIGNALS
 from limbeck.recipes.check_alignment import alignment_problems, reads_foreign
-from limbeck.recipes.parts import Term, schedule_problems
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Train
+from limbeck.recipes.terms import Term, schedule_problems
 
 GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("chosen", "rejected")}
 """Groups that terms can learn `on`, by `task`."""

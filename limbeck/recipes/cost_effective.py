@@ -18,8 +18,9 @@ from pydantic import Field
 
 from limbeck.recipes.inputs import Columns, StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
+from limbeck.recipes.terms import Term
 
 
 def cost_effective(

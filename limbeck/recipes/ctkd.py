@@ -13,7 +13,7 @@ from typing import Literal
 
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Learnt, Term
+from limbeck.recipes.terms import Learnt, Term
 
 
 @compared()

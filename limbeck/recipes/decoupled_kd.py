@@ -16,7 +16,7 @@ from pydantic import Field
 
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
+from limbeck.recipes.terms import Term
 
 
 @compared()

@@ -19,7 +19,7 @@ from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
+from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch
 
 

@@ -19,10 +19,11 @@ from pydantic import Field
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.pkd import matched
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.terms import Term
 
 
 def dynamic_kd(

@@ -24,10 +24,11 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
+from limbeck.recipes.terms import Term
 
 METHODS: dict[str, dict[str, Any]] = {"forward_kl": {}, "reverse_kl": {}, "jsd": {"beta": 0.5}}
 HUB_TEACHER, HUB_STUDENT = "Qwen/Qwen2.5-7B", "Qwen/Qwen2.5-0.5B"

@@ -21,8 +21,8 @@ from limbeck.core.rollouts import Advantages, RolloutSettings, Round
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
 from limbeck.recipes.steps import Load
+from limbeck.recipes.terms import Term
 
 
 @compared(learning_rate=2e-5)

@@ -13,8 +13,9 @@ steps warm-up, weight decay 0.01. Departures:
 
 from limbeck.recipes.inputs import START, Columns, StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Layers, Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Evaluate, Load, Train
+from limbeck.recipes.terms import Layers, Term
 
 
 def minilm(

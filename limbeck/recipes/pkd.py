@@ -18,8 +18,9 @@ from pydantic import Field
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.inputs import START, Columns, Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Layers, Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.terms import Layers, Term
 
 
 def pkd(

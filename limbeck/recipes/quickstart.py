@@ -7,8 +7,9 @@ weights in the teacher's shape; the baseline starts from the same ones.
 
 from limbeck.recipes.inputs import START
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.terms import Term
 
 TEACHER = "code_teacher"
 SIZES = {

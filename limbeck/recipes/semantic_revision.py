@@ -20,7 +20,7 @@ from pydantic import Field
 from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Learnt, Term
+from limbeck.recipes.terms import Learnt, Term
 from limbeck.recipes.watch import Watch
 
 

@@ -17,8 +17,8 @@ from pydantic import Field
 from limbeck.recipes.comparison import COMPARED
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
+from limbeck.recipes.terms import Term
 
 
 def seq_kd(

@@ -11,8 +11,8 @@ Hsieh et al. 2023, arXiv:2305.02301; google-research/distilling-step-by-step, `r
 
 from limbeck.recipes.inputs import Columns, Share, StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
+from limbeck.recipes.terms import Term
 
 
 def step_by_step(

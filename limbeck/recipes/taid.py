@@ -13,7 +13,7 @@ from typing import Literal
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
+from limbeck.recipes.terms import Term
 
 
 @compared()

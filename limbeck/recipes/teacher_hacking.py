@@ -24,11 +24,12 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import SIZES
 from limbeck.recipes.quickstart import TEACHER as SHAPE
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, HypothesisTest
+from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch
 
 SourceWord = Literal["offline", "online_teacher", "online_student"]

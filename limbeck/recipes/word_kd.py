@@ -12,7 +12,7 @@ kd_ratio 0.5, weight decay 0.01, cosine, clip 1.0, batch 32, max length 512. Dep
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Term
+from limbeck.recipes.terms import Term
 
 
 @compared()

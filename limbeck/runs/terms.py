@@ -15,7 +15,7 @@ from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.core.units import Unit
 from limbeck.objectives.gradients import learnt_values
 from limbeck.objectives.means import CHUNKS, unit_of
-from limbeck.recipes import parts
+from limbeck.recipes import terms as parts
 from limbeck.schedules.scheduled import scheduled
 
 _STEPS = 10  # of the trial: schedules are tried at their first and last step

@@ -23,8 +23,8 @@ from limbeck.engine.party import Party
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.check import reads_teacher
 from limbeck.recipes.check_training import training_problems
-from limbeck.recipes.parts import Term
 from limbeck.recipes.steps import Train
+from limbeck.recipes.terms import Term
 from limbeck.rows.aligned.views import writes_alike
 from limbeck.rows.load import load_rows
 from limbeck.rows.packable import reads_packs

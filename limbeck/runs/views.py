@@ -11,7 +11,7 @@ from datasets import Dataset
 from limbeck.core.batch import Batch
 from limbeck.core.examples import data_row
 from limbeck.core.signals import ANSWERED
-from limbeck.recipes.parts import Term
+from limbeck.recipes.terms import Term
 from limbeck.rollouts.written import prompt_length
 from limbeck.rows.aligned.views import view_of, writes_alike
 from limbeck.rows.kinds import Kind, kind_of

@@ -8,9 +8,10 @@ import pytest
 
 import limbeck
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Capture, Evaluate, Load, Train
+from limbeck.recipes.terms import Term
 from limbeck.signals.payload import HiddenPayload, Payload, TopKPayload
 
 FILES = 150  # of the standard library: more tokens than the 1,000 steps read

@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerFast
 import limbeck
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Learnt, Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Train
+from limbeck.recipes.terms import Learnt, Term
 from limbeck.rows.standard_library import standard_library_files
 
 FILES = 300

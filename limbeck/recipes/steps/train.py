@@ -8,9 +8,10 @@ from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.domains import Domains
-from limbeck.recipes.parts import Student, Teacher, Term
+from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch
 
 
