@@ -10,6 +10,7 @@ import numpy as np
 from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.fingerprint import fingerprint
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.lookup import unknown
 from limbeck.evaluation.calibration import calibration
 from limbeck.evaluation.classification import classification
@@ -27,16 +28,16 @@ VERSION = 1
 
 Metric = Callable[[Evidence], dict[str, Any]]
 
-METRICS: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
-    "perplexity": (perplexity, ("causal", "seq2seq")),
-    "fidelity": (fidelity, ("causal", "seq2seq")),
-    "calibration": (calibration, ("causal", "seq2seq", "classifier")),
-    "classification": (classification, ("classifier",)),
-    "similarity": (similarity, ("encoder",)),
-    "generation": (generation, ("causal", "seq2seq")),
-    "speed": (speed, ("causal", "seq2seq", "encoder", "classifier")),
+METRICS: Mapping[str, tuple[Metric, str]] = {
+    "perplexity": (perplexity, "scores_tokens"),
+    "fidelity": (fidelity, "scores_tokens"),
+    "calibration": (calibration, "scores"),
+    "classification": (classification, "has_classes"),
+    "similarity": (similarity, "embeds"),
+    "generation": (generation, "writes"),
+    "speed": (speed, "name"),
 }
-"""Name of a metric -> its function and the kinds of model it is for, in the order they are computed.
+"""Name of a metric -> its function and what a kind must be able to do, in the order they are computed.
 
 An encoder predicts no token and no class: its rows have no targets, so of it there are embeddings and speed.
 """
@@ -110,7 +111,7 @@ def evaluate(
     """
     _check(subjects, rows, settings)
     ordered = sorted(subjects, key=lambda subject: _ROLES.index(subject.role))
-    if settings.kind != "classifier":
+    if not kind_named(settings.kind).has_classes:
         for subject in ordered:
             if not subject.reader.projects:
                 subject.reader.probe()
@@ -157,6 +158,11 @@ def evaluate(
     }
 
 
+def metrics_of(kind: KindName) -> list[str]:
+    """The metrics that models of a kind can be measured by."""
+    return [name for name, (_, ability) in METRICS.items() if getattr(kind_named(kind), ability)]
+
+
 def _scored(units: Units) -> str:
     named = np.array(units.ids, dtype=object)[units.rows.row].tolist() if units.ids else []
     return fingerprint(sorted(zip(named, units.place.tolist(), units.target.tolist(), strict=True)))
@@ -175,7 +181,7 @@ def _check(
         problems.append(Problem("subjects", "at most one must be the teacher, got several."))
     if names and all(subject.source is not None for subject in subjects):
         problems.append(Problem("subjects", "must hold one that reads the common source, got none."))
-    if settings.kind not in ("causal", "seq2seq") and any(subject.source for subject in subjects):
+    if not kind_named(settings.kind).writes and any(subject.source for subject in subjects):
         problems.append(
             Problem("subjects", f"must all read one source as {settings.kind} models, got several.")
         )
@@ -189,8 +195,8 @@ def _check(
     for name in settings.metrics:
         if name not in METRICS:
             problems.append(Problem("metrics", unknown("metric", name, METRICS)))
-        elif settings.kind not in METRICS[name][1]:
-            fitting = ", ".join(other for other, (_, kinds) in METRICS.items() if settings.kind in kinds)
+        elif name not in metrics_of(settings.kind):
+            fitting = ", ".join(metrics_of(settings.kind))
             problems.append(
                 Problem(
                     "metrics",

@@ -14,6 +14,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, VocabularyError
 from limbeck.core.examples import data_row
+from limbeck.core.kinds import ModelKind, kind_named
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Needs
 from limbeck.core.reader import project
@@ -116,6 +117,11 @@ class Evidence:
     by_row: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     others: Sequence["Evidence"] = ()
     entries: Sequence[int] | None = None
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the models are."""
+        return kind_named(self.settings.kind)
 
     @property
     def everyone(self) -> list[Subject]:
@@ -230,7 +236,7 @@ def _read(evidence: Evidence) -> Units:
             kept, row, place, target = _scored(batch, evidence, numbers)
             answers = [_answer(subject, batch, kept) for subject in subjects]
             for subject, part in zip(
-                subjects, _judge(answers, subjects, target, settings.kind == "classifier"), strict=True
+                subjects, _judge(answers, subjects, target, evidence.kind.has_classes), strict=True
             ):
                 judged[subject.name].append(part)
             found.append((row, place, target))

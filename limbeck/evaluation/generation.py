@@ -166,7 +166,7 @@ class _Texts:
     def __init__(self, evidence: Evidence, prompts: list[Prompt]) -> None:
         self._tokenizer = evidence.subjects[0].tokenizer
         # A causal model's text goes on where its prompt ends; a seq2seq model's stands alone.
-        self._before = [[] if evidence.settings.kind == "seq2seq" else prompt.ids for prompt in prompts]
+        self._before = [[] if evidence.kind.encoder_decoder else prompt.ids for prompt in prompts]
         self.rows = [prompt.row for prompt in prompts]
         self.prompts = self._decode([prompt.ids for prompt in prompts])
         self.references = self.after_prompts([prompt.reference for prompt in prompts])
@@ -201,7 +201,7 @@ def _judged(
     assert task is not None
     judge = TASKS[task]
     prompts = [""] * len(texts.prompts)
-    if evidence.settings.kind != "seq2seq":
+    if not evidence.kind.encoder_decoder:
         prompts = [
             _with_what_precedes(prompt, evidence.rows.get(evidence.row_id(row), {}))
             for prompt, row in zip(texts.prompts, texts.rows, strict=True)

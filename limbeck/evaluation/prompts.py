@@ -8,6 +8,7 @@ import numpy as np
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
+from limbeck.core.kinds import kind_named
 from limbeck.core.masks import IGNORE
 from limbeck.core.seeds import generator
 from limbeck.evaluation.evidence import Evidence, segments
@@ -57,7 +58,7 @@ def fitting_prompts(evidence: Evidence, room: int | None) -> tuple[list[Prompt],
     too_long: set[str] = set()
     for start in range(0, len(order), _READ_AT_ONCE):
         batch = evidence.source.batch(order[start : start + _READ_AT_ONCE])
-        for prompt in _of_encoder(batch) if settings.kind == "seq2seq" else _of_text(batch, evidence):
+        for prompt in _of_encoder(batch) if evidence.kind.encoder_decoder else _of_text(batch, evidence):
             row = evidence.row_id(prompt.row)
             if room is not None and len(prompt.ids) > room:
                 too_long.add(row)
@@ -75,7 +76,7 @@ def prompt_room(settings: EvaluationSettings, positions: Iterable[int | None]) -
     Encoder and decoder of a seq2seq model have positions of their own.
     """
     least = min((known for known in positions if known is not None), default=None)
-    if least is None or (settings.kind == "seq2seq" and settings.max_new_tokens <= least):
+    if least is None or (kind_named(settings.kind).encoder_decoder and settings.max_new_tokens <= least):
         return least
     return least - settings.max_new_tokens
 
@@ -105,7 +106,7 @@ def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Evid
     for start in range(0, len(evidence.source), _READ_AT_ONCE):
         indices = list(range(start, min(start + _READ_AT_ONCE, len(evidence.source))))
         batch = evidence.source.batch(indices)
-        found = _of_encoder(batch) if evidence.settings.kind == "seq2seq" else _of_text(batch, evidence)
+        found = _of_encoder(batch) if evidence.kind.encoder_decoder else _of_text(batch, evidence)
         own = {prompt.row: prompt for prompt in found} | own
     tokenizer, special = evidence.subjects[0].tokenizer, set(evidence.subjects[0].tokenizer.all_special_ids)
     translated = []

@@ -9,11 +9,11 @@ from torch import nn
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.kinds import KindName
 from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 
 Role = Literal["teacher", "member", "student", "baseline"]
-Kind = Literal["causal", "seq2seq", "encoder", "classifier"]
 Task = Literal["python_syntax", "exact_match", "final_answer"]
 
 
@@ -71,7 +71,7 @@ class EvaluationSettings:
         label_names: names of the classes, in the order of their ids.
     """
 
-    kind: Kind
+    kind: KindName
     metrics: tuple[str, ...]
     batch_size: int = 8
     max_positions: int | None = None

@@ -33,7 +33,6 @@ _SEVERAL = "The subjects have several tokenizers: each one's tokens are its own,
 
 def speed(evidence: Evidence) -> dict[str, Any]:
     """Tokens read and written a second on this machine, parameters, and bytes of the weights."""
-    settings = evidence.settings
     batches = {
         subject.name: group.source.batch(list(range(min(_FORWARD_ENTRIES, len(group.source)))))
         for group in (evidence, *evidence.others)
@@ -42,12 +41,12 @@ def speed(evidence: Evidence) -> dict[str, Any]:
     everyone = [subject for group in (evidence, *evidence.others) for subject in group.singles]
     forward: dict[str, list[float]] = {subject.name: [] for subject in everyone}
     writing: dict[str, list[float]] = {subject.name: [] for subject in everyone}
-    writes = settings.kind in ("causal", "seq2seq")
+    writes = evidence.kind.writes
     with reading(everyone):
         for repeat in range(-1, _REPEATS):  # -1 is the warm-up
             for subject in everyone:
                 batch = batches[subject.name]
-                seconds = _forward_seconds(subject, batch, settings.kind)
+                seconds = _forward_seconds(subject, batch, scores=evidence.kind.scores)
                 written = _written_per_second(subject, batch) if writes else 0.0
                 if repeat >= 0:
                     forward[subject.name].append(batch.tokens / seconds)
@@ -96,15 +95,15 @@ def _spread(values: list[float]) -> dict[str, float | int]:
     }
 
 
-def _forward_seconds(subject: Subject, batch: Batch, kind: str) -> float:
+def _forward_seconds(subject: Subject, batch: Batch, *, scores: bool) -> float:
     inputs = batch.to(device_of(subject)).inputs
     cache = {"use_cache": False} if hasattr(subject.reader.plain.config, "use_cache") else {}
     _wait(subject)
     start = perf_counter()
-    if kind == "encoder":
-        subject.reader.read(inputs, Needs(states=(-1,)))
-    else:
+    if scores:
         subject.model(**inputs, **cache)
+    else:
+        subject.reader.read(inputs, Needs(states=(-1,)))
     _wait(subject)
     return perf_counter() - start
 

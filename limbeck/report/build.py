@@ -22,12 +22,6 @@ from limbeck.report.watched import watched_figures, watched_verdicts
 from limbeck.report.words import count, listed, percent
 
 _HERE = Path(__file__).parent
-_AUTO = {
-    "causal": ("AutoModelForCausalLM", "text-generation"),
-    "seq2seq": ("AutoModelForSeq2SeqLM", "text2text-generation"),
-    "classifier": ("AutoModelForSequenceClassification", "text-classification"),
-    "encoder": ("AutoModel", "feature-extraction"),
-}
 _SLICE_NAMES = {
     "position": "position in the row, tokens",
     "teacher_entropy": "entropy of the teacher, nats",
@@ -84,7 +78,7 @@ def _page(record: Record) -> dict[str, Any]:
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         "comparison": comparison_section(record.comparison),
         "last": _last_evaluation(record),
-        "unit": "examples" if record.evaluation.get("kind") == "classifier" else "tokens",
+        "unit": "examples" if record.kind and record.kind.has_classes else "tokens",
         "task_rule": generation.get("task", {}).get("rule", ""),
         "machine": _machine(machine) if machine else "",
         "tokenizers": _tokenizers(record),
@@ -122,10 +116,10 @@ def _page(record: Record) -> dict[str, Any]:
 
 
 def _card(record: Record) -> dict[str, Any]:
-    auto, pipeline = _AUTO.get(record.evaluation.get("kind", ""), ("AutoModel", None))
+    auto = "AutoModel" if record.kind is None else record.kind.auto_class
     front: dict[str, Any] = {"library_name": "transformers"}
-    if pipeline:
-        front["pipeline_tag"] = pipeline
+    if record.kind is not None:
+        front["pipeline_tag"] = record.kind.pipeline_tag
     front["tags"] = ["distillation", "limbeck"]
     return {"front": yaml.safe_dump(front, sort_keys=False), "auto": auto, "limits": limits(record)}
 

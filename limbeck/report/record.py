@@ -9,6 +9,7 @@ import yaml
 
 from limbeck.core.errors import RunFolderError
 from limbeck.core.files import read_json
+from limbeck.core.kinds import ModelKind, kind_named
 
 FORMAT, VERSION = "limbeck-evaluation", 1
 
@@ -38,6 +39,11 @@ class Record:
     watched: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def kind(self) -> ModelKind | None:
+        """What the evaluated models are; None without an evaluation that says so."""
+        return kind_named(self.evaluation["kind"]) if self.evaluation.get("kind") else None
 
     @property
     def subjects(self) -> list[dict[str, Any]]:

@@ -8,13 +8,6 @@ from limbeck.report.record import Record
 from limbeck.report.verdict import findings, gap_closed, leading_measure
 from limbeck.report.words import count, duration, listed
 
-LIMITS = {
-    "causal": "Whether what it writes is true was not measured.",
-    "seq2seq": "Whether what it writes is true was not measured.",
-    "classifier": "It gives one of its classes to any text, also to one that belongs to none.",
-    "encoder": "Its embeddings are compared with the teacher's only on text like the held-out rows.",
-}
-
 
 def story(record: Record) -> list[str]:
     """One sentence for each step of the recipe, with time and tokens where the step is done."""
@@ -39,7 +32,7 @@ def limits(record: Record) -> list[str]:
     if measure is not None and gap is not None and gap < 1:
         left = f"{100 * (1 - max(gap, 0)):.0f} % of the gap to its teacher is left"
         found.append(f"{left} in {MEASURES[measure].label}.")
-    found += [LIMITS[record.evaluation["kind"]]] if record.evaluation.get("kind") in LIMITS else []
+    found += [record.kind.limits] if record.kind is not None else []
     if record.evaluation:
         rows = record.evaluation["data"]["rows"]
         found.append(f"The numbers are for {rows} held-out rows of the same source as the training rows.")

@@ -7,6 +7,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from limbeck.core.errors import Problem
+from limbeck.core.kinds import kind_named
 from limbeck.rows.causal import Piece, encoded, messages_of
 from limbeck.rows.chat import Segment, TemplateError, chat_prompt
 from limbeck.rows.exchange import has_exchange, prompt_of
@@ -49,7 +50,7 @@ def render_prompts(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", renderin
             problems.append(Unrendered.of(row["id"], str(error), error.advice))
     refuse_rendering(problems, rendering.max_length)
     names = list(rows["id"])
-    if rendering.model_kind == "seq2seq":
+    if kind_named(rendering.model_kind).encoder_decoder:
         texts = [text_of(piece.segments, tokenizer) for piece in pieces]
         ids, _, _ = encode_whole(tokenizer, texts, max_length=rendering.max_length)
     else:
@@ -80,7 +81,7 @@ def _prompt(
         turns = turns_of_row(row, before, tokenizer)
         segments = chat_prompt(turns, tokenizer, tools=row.get("tools"), hides=hides)
         return Piece(row["id"], segments, joined=tokenizer.chat_template is not None)
-    if rendering.model_kind != "seq2seq":
+    if not kind_named(rendering.model_kind).encoder_decoder:
         return Piece(row["id"], [prompt_of_row(row, kind, tokenizer, rendering)])
     prompt = prompt_of(row, kind, tokenizer.eos_token or "")
     if rendering.task == "two_task":

@@ -9,16 +9,14 @@ import pyarrow as pa
 from datasets import Dataset
 
 from limbeck.core.errors import Problem, RowError
-from limbeck.rows.causal import causal_examples
-from limbeck.rows.classes import classifier_examples, encoder_examples
-from limbeck.rows.exchange import has_exchange, without_rationale
+from limbeck.rows.exchange import without_rationale
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.problems import refuse_kind
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.ragged import list_column
-from limbeck.rows.rendering import ModelKind, Rendering, Task
-from limbeck.rows.seq2seq import seq2seq_examples
+from limbeck.rows.rendering import Rendering, Task
 from limbeck.rows.tables import rows_of
+from limbeck.rows.text_kind import text_kind
 from limbeck.rows.too_long import refused_or_left_out, without
 
 if TYPE_CHECKING:
@@ -27,21 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Rendering", "notes_of", "render", "render_prompts"]
 
 _CHUNK = 2_000  # rows tokenised in one call: many enough to be fast, few enough to keep memory flat
-_EXAMPLES = {
-    "causal": causal_examples,
-    "seq2seq": seq2seq_examples,
-    "encoder": encoder_examples,
-    "classifier": classifier_examples,
-}
-_ACCEPTED: Mapping[ModelKind, tuple[Kind, ...]] = {
-    "causal": (*(kind for kind in Kind if has_exchange(kind)), Kind.MESSAGES, Kind.TEXT),
-    "seq2seq": (*(kind for kind in Kind if has_exchange(kind)), Kind.MESSAGES),
-    "encoder": (
-        Kind.TEXT, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR, Kind.SCORED_PAIR, Kind.TAGS, Kind.QUESTION,
-        Kind.PROMPT,
-    ),
-    "classifier": (Kind.LABELLED_TEXT, Kind.LABELLED_PAIR),
-}  # fmt: skip
 _TASKS: Mapping[Task, tuple[Kind, ...]] = {
     "two_task": (Kind.QUESTION, Kind.COMPLETION, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR),
     "preference": (Kind.PREFERENCE,),
@@ -52,10 +35,9 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
     """Token ids of every row, and what is to be learnt from them, unshifted.
 
     Returns:
-        Columns `row_id` and `input_ids`, and for causal models `is_target` (True at the tokens to be
-        learnt), for seq2seq models `target_ids` (end token last), for classifiers `label` and, where
-        the tokenizer makes them, `token_type_ids`; `group` counts `rendering.group_names`. What was cut
-        or left out is said by `notes_of`.
+        Columns `row_id` and `input_ids`, those of the kind of model (`TextKind.list_columns` and
+        `number_columns`), and `group`, which counts `rendering.group_names`. What was cut or left out is
+        said by `notes_of`.
 
     Raises:
         RowError: rows of this kind cannot teach such a model, or some rows cannot be rendered: a prompt
@@ -63,7 +45,7 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
         ModelError: the tokenizer lacks what is needed (an end token; characters of tokens for chats).
     """
     kind = checked_kind(rows, rendering)
-    make: Any = _EXAMPLES[rendering.model_kind]
+    make = text_kind(rendering.model_kind).examples
     notes: Counter[str] = Counter()
     problems: list[Problem] = []
     tables = [
@@ -77,7 +59,9 @@ def render(rows: Dataset, tokenizer: "PreTrainedTokenizerBase", rendering: Rende
 def checked_kind(rows: Dataset, rendering: Rendering) -> Kind:
     """The kind of `rows`; RowError where they cannot teach such a model or such a task."""
     kind = kind_of(rows.column_names)
-    refuse_kind(kind, _TASKS.get(rendering.task, _ACCEPTED[rendering.model_kind]), _purpose(rendering))
+    refuse_kind(
+        kind, _TASKS.get(rendering.task, text_kind(rendering.model_kind).row_kinds), _purpose(rendering)
+    )
     if rendering.task == "two_task" and "rationale" not in rows.column_names:
         raise RowError(
             f"rows must have the column `rationale` for two_task, got {', '.join(rows.column_names)}. "
@@ -110,17 +94,12 @@ def notes_of(rendered: Dataset) -> list[str]:
 
 def table_of(examples: Sequence[Any], rendering: Rendering) -> pa.Table:
     """Examples as the columns that `render` returns."""
-    columns: dict[str, pa.Array] = {
-        "row_id": pa.array([example.row_id for example in examples], pa.string()),
-        "input_ids": list_column([example.input_ids for example in examples], np.int32),
-    }
-    if rendering.model_kind == "causal":
-        columns["is_target"] = list_column([example.is_target for example in examples], np.bool_)
-    if rendering.model_kind == "seq2seq":
-        columns["target_ids"] = list_column([example.target_ids for example in examples], np.int32)
-    if rendering.model_kind == "classifier":
-        columns["label"] = pa.array([example.label for example in examples], pa.int64())
-        columns["token_type_ids"] = list_column([example.token_type_ids for example in examples], np.int32)
+    kind = text_kind(rendering.model_kind)
+    columns: dict[str, pa.Array] = {"row_id": pa.array([example.row_id for example in examples], pa.string())}
+    for name, dtype in (("input_ids", np.int32), *kind.list_columns):
+        columns[name] = list_column([getattr(example, name) for example in examples], dtype)
+    for name in kind.number_columns:
+        columns[name] = pa.array([getattr(example, name) for example in examples], pa.int64())
     if rendering.group_names:
         columns["group"] = pa.array([example.group for example in examples], pa.int64())
     return pa.table(columns)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.kinds import KindName, kind_named, kinds_that
 
-ModelKind = Literal["causal", "seq2seq", "encoder", "classifier"]
 Task = Literal["default", "two_task", "preference"]
 LossOn = Literal["last_assistant", "all_assistant", "all"]
 
@@ -28,8 +28,7 @@ class Rendering:
     """The choices in turning rows into token ids.
 
     Attributes:
-        model_kind: what the model predicts: the next token, an answer after an encoder, nothing
-            (an encoder whose outputs are compared), or a class.
+        model_kind: what the model is used as.
         max_length: most tokens the model (the encoder of a seq2seq model) reads of one row.
         max_target_length: most tokens of a seq2seq target, its end included; 256 in the official
             code of distilling step-by-step.
@@ -44,7 +43,7 @@ class Rendering:
         explain_prefix: opens the prompt of the rationale task (official code).
     """
 
-    model_kind: ModelKind
+    model_kind: KindName
     max_length: int
     max_target_length: int = 256
     task: Task = "default"
@@ -62,10 +61,11 @@ class Rendering:
         if self.max_target_length < 1:
             message = f"must be at least 1, got {self.max_target_length}."
             problems.append(Problem("max_target_length", message))
-        if self.task != "default" and self.model_kind not in ("causal", "seq2seq"):
-            message = f"{self.task} must go with causal or seq2seq models, got {self.model_kind}."
+        kind = kind_named(self.model_kind)
+        if self.task != "default" and not kind.writes:
+            message = f"{self.task} must go with {kinds_that('writes')} models, got {self.model_kind}."
             problems.append(Problem("task", message))
-        if self.model_kind == "classifier" and not self.label_names:
+        if kind.has_classes and not self.label_names:
             problems.append(Problem("label_names", "must name the classes of a classifier, got none."))
         if problems:
             raise ConfigError(problems)

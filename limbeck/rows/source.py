@@ -1,6 +1,5 @@
 """Rendered rows as micro-batches: padded, or packed end to end. The only module here that needs torch."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,12 +13,12 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.fingerprint import fingerprint
-from limbeck.core.masks import IGNORE, at_predictors, next_token_targets, shift_right
+from limbeck.core.masks import IGNORE, at_predictors, next_token_targets
 from limbeck.rows.pack import pack
-from limbeck.rows.ragged import Ragged
+from limbeck.rows.rendered import RenderedRows
 from limbeck.rows.rendering import Rendering
+from limbeck.rows.text_kind import PADDING, text_kind
 
-_PADDING = -1  # sequence id of padding: negative, as `next_token_targets` asks
 _NO_CHUNK = -1  # as in the column `chunks` of `rows.aligned.pairs`
 
 
@@ -36,80 +35,52 @@ class PaddedSource:
         Raises:
             ConfigError: a seq2seq model without `decoder_start_id`.
         """
-        if rendering.model_kind == "seq2seq" and decoder_start_id is None:
+        self._kind = text_kind(rendering.model_kind)
+        if self._kind.encoder_decoder and decoder_start_id is None:
             raise ConfigError(
-                "decoder_start_id must be given for a seq2seq model, got None. "
+                f"decoder_start_id must be given for a {self._kind.name} model, got None. "
                 "Set decoder_start_token_id in the model's config."
             )
         self.rendering = rendering
         self._pad_id, self._start_id = pad_id, decoder_start_id
-        self._row_ids: list[str] = list(rendered["row_id"])
-        self._columns = {
-            name: Ragged.of_column(rendered, name)
-            for name in ("input_ids", "is_target", "target_ids", "token_type_ids", "chunks")
-            if name in rendered.column_names
-        }
-        self._labels = np.asarray(rendered["label"]) if "label" in rendered.column_names else None
-        self._groups = np.asarray(rendered["group"]) if rendering.group_names else None
-        self.lengths: list[int] = self._columns["input_ids"].lengths.tolist()
+        self.rows = RenderedRows(
+            rendered,
+            lists=("input_ids", *(name for name, _ in self._kind.list_columns), "chunks"),
+            numbers=(*self._kind.number_columns, *(("group",) if rendering.group_names else ())),
+        )
+        self.lengths: list[int] = self.rows.lengths
 
     def __len__(self) -> int:
-        return len(self._row_ids)
+        return len(self.rows)
 
     def fingerprint(self) -> str:
         """Equal for equal tokens, targets and choices."""
-        arrays = [array for ragged in self._columns.values() for array in (ragged.values, ragged.offsets)]
-        arrays += [array for array in (self._labels, self._groups) if array is not None]
-        digests = [hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for array in arrays]
         special = [self._pad_id, self._start_id]
-        return fingerprint([type(self).__name__, asdict(self.rendering), self._row_ids, digests, special])
+        choices = [asdict(self.rendering), self.rows.row_ids, self.rows.digests(), special]
+        return fingerprint([type(self).__name__, *choices])
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The rows at `indices`, in that order."""
-        input_ids, lengths = self._padded("input_ids", indices, self._pad_id)
-        is_read = np.arange(input_ids.shape[1]) < lengths[:, None]
-        inputs = {"input_ids": input_ids, "attention_mask": is_read.astype(np.int64)}
-        targets: NDArray[np.int64] | None = None
-        if self.rendering.model_kind == "causal":
-            is_target, _ = self._padded("is_target", indices, 0)
-            sequence_ids = np.where(is_read, 0, _PADDING)
-            targets = next_token_targets(input_ids, is_target.astype(np.bool_), sequence_ids)
-        elif self.rendering.model_kind == "seq2seq":
-            assert self._start_id is not None
-            targets, _ = self._padded("target_ids", indices, IGNORE)
-            inputs["decoder_input_ids"] = shift_right(targets, self._start_id, self._pad_id)
-        elif self._labels is not None:
-            targets = self._labels[list(indices)].astype(np.int64)
-            types, type_lengths = self._padded("token_type_ids", indices, 0)
-            if type_lengths.any():
-                inputs["token_type_ids"] = types
+        inputs, targets = self._kind.collate(
+            self.rows, indices, pad=self._pad_id, decoder_start=self._start_id
+        )
         groups = None
-        if self._groups is not None and targets is not None:
-            groups = np.where(targets == IGNORE, IGNORE, self._groups[list(indices)][:, None])
+        if "group" in self.rows.numbers and targets is not None:
+            groups = np.where(targets == IGNORE, IGNORE, self.rows.numbers["group"][list(indices)][:, None])
         return Batch(
             inputs={name: torch.from_numpy(array) for name, array in inputs.items()},
             targets=_tensor(targets),
-            row_ids=[[self._row_ids[index]] for index in indices],
+            row_ids=[[self.rows.row_ids[index]] for index in indices],
             groups=_tensor(groups),
             group_names=self.rendering.group_names,
             signals=self._chunks(indices, targets),
         )
 
     def _chunks(self, indices: Sequence[int], targets: NDArray[np.int64] | None) -> dict[str, Tensor]:
-        if "chunks" not in self._columns or targets is None:
+        if "chunks" not in self.rows.lists or targets is None:
             return {}
-        chunks, _ = self._padded("chunks", indices, _NO_CHUNK)
+        chunks, _ = self.rows.padded("chunks", indices, _NO_CHUNK)
         return {"chunks": _expected(chunks, targets)}
-
-    def _padded(
-        self, name: str, indices: Sequence[int], fill: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        rows = [self._columns[name][index] for index in indices]
-        lengths = np.asarray([len(row) for row in rows], dtype=np.int64)
-        padded = np.full((len(rows), int(lengths.max(initial=0))), fill, dtype=np.int64)
-        for target, row in zip(padded, rows, strict=True):
-            target[: len(row)] = row
-        return padded, lengths
 
 
 class PackedSource:
@@ -139,22 +110,22 @@ class PackedSource:
             ConfigError: the rendering is not for a causal model.
             RowError: a row is longer than `max_length`.
         """
-        if rendering.model_kind != "causal":
+        if not text_kind(rendering.model_kind).packs:
             raise ConfigError(
                 f"packing must be off for {rendering.model_kind} models, got packed rows. Use PaddedSource."
             )
         self.rendering = rendering
-        self._rows = PaddedSource(rendered, rendering, pad_id)
+        self._padded = PaddedSource(rendered, rendering, pad_id)
         self._pad_id = pad_id
-        self.packs = _packs(self._rows.lengths, max_length, seed, apart)
-        self.lengths: list[int] = [sum(self._rows.lengths[row] for row in one) for one in self.packs]
+        self.packs = _packs(self._padded.lengths, max_length, seed, apart)
+        self.lengths: list[int] = [sum(self._padded.lengths[row] for row in one) for one in self.packs]
 
     def __len__(self) -> int:
         return len(self.packs)
 
     def fingerprint(self) -> str:
         """Equal for equal tokens, targets, choices and packs."""
-        return fingerprint([type(self).__name__, self._rows.fingerprint(), self.packs])
+        return fingerprint([type(self).__name__, self._padded.fingerprint(), self.packs])
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The packs at `indices`, in that order."""
@@ -162,10 +133,10 @@ class PackedSource:
         input_ids = np.full(shape, self._pad_id, dtype=np.int64)
         position_ids = np.zeros(shape, dtype=np.int64)
         is_target = np.zeros(shape, dtype=np.bool_)
-        sequence_ids = np.full(shape, _PADDING, dtype=np.int64)
+        sequence_ids = np.full(shape, PADDING, dtype=np.int64)
         group_ids = np.full(shape, IGNORE, dtype=np.int64)
         chunks = np.full(shape, _NO_CHUNK, dtype=np.int64)
-        columns, groups = self._rows._columns, self._rows._groups
+        columns, groups = self._padded.rows.lists, self._padded.rows.numbers.get("group")
         for line, index in enumerate(indices):
             start = 0
             for number, row in enumerate(self.packs[index]):
@@ -183,7 +154,7 @@ class PackedSource:
         return Batch(
             inputs={"input_ids": torch.from_numpy(input_ids), "position_ids": torch.from_numpy(position_ids)},
             targets=_tensor(targets),
-            row_ids=[[self._rows._row_ids[row] for row in self.packs[index]] for index in indices],
+            row_ids=[[self._padded.rows.row_ids[row] for row in self.packs[index]] for index in indices],
             groups=None if groups is None else _tensor(np.where(targets == IGNORE, IGNORE, group_ids)),
             group_names=self.rendering.group_names,
             packed_lengths=[self.lengths[index] for index in indices],

@@ -105,7 +105,7 @@ def kind_used(wanted: str, shape: Shape) -> ModelKind:
         ConfigError: neither says it.
     """
     if wanted != "auto":
-        return wanted  # type: ignore[return-value]
+        return wanted
     if shape.kind is None:
         raise ConfigError(
             Problem(

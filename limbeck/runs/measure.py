@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from limbeck.evaluation.evaluate import METRICS
+from limbeck.evaluation.evaluate import metrics_of
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load
 from limbeck.recipes.steps.evaluate import METRICS as METRIC_NAMES
@@ -52,7 +52,7 @@ def measuring(
         [
             name
             for name in get_args(METRIC_NAMES)
-            if kind in METRICS[name][1] and (teacher is not None or name not in _NEED_TEACHER)
+            if name in metrics_of(kind) and (teacher is not None or name not in _NEED_TEACHER)
         ],
     )
     named = {"teacher": teacher, "baseline": baseline}

@@ -1,8 +1,8 @@
 """Models and tokenizers from a folder or the hub, and back: loaded quietly, checked, counted."""
 
+from limbeck.core.kinds import KindName as ModelKind
 from limbeck.core.model_words import DtypeName
 from limbeck.core.models.config import (
-    ModelKind,
     check_config,
     count_parameters,
     dtype_of,

@@ -2,22 +2,16 @@
 
 import copy
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
-from transformers.models.auto import modeling_auto
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
+from limbeck.core.architectures import writers_of
 from limbeck.core.errors import ModelError, UserError
+from limbeck.core.kinds import KindName, ModelKind, kind_named, kind_names
 from limbeck.core.model_words import ModelWord, model_word
 from limbeck.core.models.places import (
     asked,
@@ -29,15 +23,6 @@ from limbeck.core.models.places import (
 )
 from limbeck.core.models.text_part import text_part
 
-ModelKind = Literal["causal", "seq2seq", "encoder", "classifier"]
-"""What a model is used as; decides which of transformers' Auto classes loads it."""
-
-AUTO: dict[str, Any] = {
-    "causal": AutoModelForCausalLM,
-    "seq2seq": AutoModelForSeq2SeqLM,
-    "encoder": AutoModel,
-    "classifier": AutoModelForSequenceClassification,
-}
 _MOST_LAYERS = 2000  # the deepest published have 1,000 (DeepNet); building 2,000 without memory takes 3 s
 _LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
 _SIZES = ("vocab_size", "hidden_size", "num_hidden_layers")
@@ -75,7 +60,7 @@ def raw_config(path_or_id: str | Path) -> PreTrainedConfig:
     except Exception as error:  # whatever a library says of a file that a user gave
         raise ModelError(unreadable(word, error)) from error
     if word.gguf_file and not config.architectures:
-        config.architectures = _writers(config.model_type)
+        config.architectures = writers_of(config.model_type)
     check_config(config, word.said)
     return config
 
@@ -107,7 +92,7 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def estimate_parameters(config: PreTrainedConfig, kind: ModelKind) -> int:
+def estimate_parameters(config: PreTrainedConfig, kind: KindName) -> int:
     """`count_parameters` of the model that `config` describes, without its memory.
 
     Raises:
@@ -116,7 +101,7 @@ def estimate_parameters(config: PreTrainedConfig, kind: ModelKind) -> int:
     return count_parameters(skeleton(config, kind))
 
 
-def skeleton(config: PreTrainedConfig, kind: ModelKind) -> PreTrainedModel:
+def skeleton(config: PreTrainedConfig, kind: KindName) -> PreTrainedModel:
     """The model that `config` describes, without weights (on torch's meta device)."""
     check_config(config, type(config).__name__)
     try:
@@ -131,13 +116,13 @@ def skeleton(config: PreTrainedConfig, kind: ModelKind) -> PreTrainedModel:
         ) from error
 
 
-def fresh_model(config: PreTrainedConfig, kind: ModelKind) -> PreTrainedModel:
+def fresh_model(config: PreTrainedConfig, kind: KindName) -> PreTrainedModel:
     """The model that `config` describes with random weights in float32, from torch's global generator."""
-    check_kind(kind)
+    auto_class = auto_class_of(kind_named(kind))
     trusted = type(config).__module__.startswith("transformers_modules")
     own = copy.deepcopy(config)  # transformers writes the dtype into the one it is given
     with quiet_transformers():
-        return AUTO[kind].from_config(own, dtype=torch.float32, trust_remote_code=trusted)
+        return auto_class.from_config(own, dtype=torch.float32, trust_remote_code=trusted)
 
 
 def saved_dtype(config: PreTrainedConfig) -> torch.dtype:
@@ -160,47 +145,23 @@ def said_dtype(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def kind_of(config: PreTrainedConfig) -> ModelKind:
+def kind_of(config: PreTrainedConfig) -> KindName:
     """What a saved model was used as, from the class named in its configuration.
 
     Raises:
         ModelError: the configuration names no class, or one of another use.
     """
     names = config.architectures or []
-    for name in names:
-        if name.endswith("ForSequenceClassification"):
-            return "classifier"
-        if config.is_encoder_decoder and (name in _named("SEQ_TO_SEQ_CAUSAL_LM") or _writes(name)):
-            return "seq2seq"
-        if name.endswith(("ForCausalLM", "LMHeadModel")) or name in _named("CAUSAL_LM"):
-            return "causal"
-        if name.endswith("Model"):
-            return "encoder"
+    for architecture in names:
+        for name in kind_names():
+            if kind_named(name).is_saved_as(architecture, config):
+                return name
     raise ModelError(
         f"kind of a model must be told from the class it was saved as, got {', '.join(names) or 'no class'}. "
-        f"Name one of {', '.join(get_args(ModelKind))}."
+        f"Name one of {', '.join(kind_names())}."
     )
 
 
-def check_kind(kind: str) -> None:
-    """Refuse what is no kind."""
-    if kind not in AUTO:
-        raise ModelError(f"kind must be one of {', '.join(get_args(ModelKind))}, got '{kind}'.")
-
-
-def _named(task: str) -> set[str]:
-    names = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").values()
-    return {name for one in names for name in ([one] if isinstance(one, str) else one)}
-
-
-def _writers(model_type: str) -> list[str]:
-    """The class of this type that writes text: GGUF holds no other, and does not name it."""
-    for task in ("CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM"):
-        name = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").get(model_type)
-        if name is not None:
-            return [name if isinstance(name, str) else name[0]]
-    return []
-
-
-def _writes(name: str) -> bool:
-    return name.endswith(("ForConditionalGeneration", "ForSeq2SeqLM"))
+def auto_class_of(kind: ModelKind) -> Any:
+    """The class of transformers that loads a kind."""
+    return getattr(transformers, kind.auto_class)

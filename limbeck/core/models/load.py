@@ -10,8 +10,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from limbeck.core.class_names import are_unnamed, folded, listed, name_classes, own_class_names, same_classes
 from limbeck.core.errors import ModelError, UserError
 from limbeck.core.generation_config import read_generation_config
+from limbeck.core.kinds import KindName, kind_named, kinds_that
 from limbeck.core.model_words import DtypeName, ModelWord, model_word
-from limbeck.core.models.config import AUTO, ModelKind, check_kind, dtype_of, raw_config, saved_dtype
+from limbeck.core.models.config import auto_class_of, dtype_of, raw_config, saved_dtype
 from limbeck.core.models.padding import pad_with
 from limbeck.core.models.places import asked, quiet_transformers, source_of, unreadable
 from limbeck.core.models.text_part import WHERE, text_part
@@ -25,7 +26,7 @@ log = logging.getLogger("limbeck")
 
 def load_model(
     path_or_id: str | Path,
-    kind: ModelKind,
+    kind: KindName,
     *,
     dtype: DtypeName = "float32",
     num_labels: int | None = None,
@@ -53,10 +54,11 @@ def load_model(
     """
     word = model_word(path_or_id)
     config, renamed = _config_of(word, kind)
-    if kind == "classifier":
+    if kind_named(kind).has_classes:
         _set_labels(config, num_labels, label_names, word.said)
     elif num_labels is not None or label_names is not None:
-        raise ModelError(f"kind must be 'classifier' to have labels, got '{kind}'. Leave the labels out.")
+        allowed = kinds_that("has_classes")
+        raise ModelError(f"kind must be {allowed} to have labels, got {kind}. Leave the labels out.")
     options: dict[str, Any] = {"dtype": dtype_of(word, saved_dtype(config), dtype), **renamed}
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
@@ -68,14 +70,14 @@ def load_model(
     if renamed:
         # transformers would save the weights under the names they had in the whole.
         model._weight_conversions = None
-    if kind == "classifier":
+    if kind_named(kind).has_classes:
         pad = _own_pad(word) if pad is None else pad
         if pad is not None:
             pad_with(model, pad)
     return model
 
 
-def check_weights(path_or_id: str | Path, kind: ModelKind, *, num_labels: int | None = None) -> None:
+def check_weights(path_or_id: str | Path, kind: KindName, *, num_labels: int | None = None) -> None:
     """Raise whatever `load_model` would raise of the files of a folder; only their headers are read.
 
     Args:
@@ -91,7 +93,7 @@ def check_weights(path_or_id: str | Path, kind: ModelKind, *, num_labels: int | 
         return
     check_files(Path(source_of(word)))
     config, renamed = _config_of(word, kind)
-    if kind == "classifier":
+    if kind_named(kind).has_classes:
         _set_labels(config, num_labels, None, word.said)
     model, report = _from_pretrained(word, kind, config, {"device_map": "meta", **renamed})
     _check_complete(model, report, kind, word)
@@ -104,20 +106,20 @@ def _own_pad(word: ModelWord) -> int | None:
         return None  # said where its texts are read
 
 
-def _config_of(word: ModelWord, kind: ModelKind) -> tuple[PreTrainedConfig, dict[str, Any]]:
+def _config_of(word: ModelWord, kind: KindName) -> tuple[PreTrainedConfig, dict[str, Any]]:
     """The configuration a model is loaded by, and what else `from_pretrained` is told of a language part."""
-    check_kind(kind)
+    kind_named(kind)  # refused first, where it is none
     config = raw_config(word.joined)
     part = text_part(config)
     return (config, {}) if part is None else (part, {"key_mapping": dict(WHERE)})
 
 
 def _from_pretrained(
-    word: ModelWord, kind: ModelKind, config: PreTrainedConfig, options: dict[str, Any]
+    word: ModelWord, kind: KindName, config: PreTrainedConfig, options: dict[str, Any]
 ) -> tuple[PreTrainedModel, Any]:
     try:
         with quiet_transformers():
-            return AUTO[kind].from_pretrained(
+            return auto_class_of(kind_named(kind)).from_pretrained(
                 source_of(word),
                 config=config,
                 generation_config=read_generation_config(word.joined),
@@ -165,7 +167,7 @@ def _set_labels(
         text.pad_token_id = end[0] if isinstance(end, list) else end
 
 
-def _check_complete(model: Any, report: Any, kind: ModelKind, word: ModelWord) -> list[str]:
+def _check_complete(model: Any, report: Any, kind: KindName, word: ModelWord) -> list[str]:
     """Names of weights that are initialised afresh; anything else that lacks or does not fit is refused."""
     if report["mismatched_keys"]:
         name, found, wanted = min(report["mismatched_keys"])
@@ -178,7 +180,8 @@ def _check_complete(model: Any, report: Any, kind: ModelKind, word: ModelWord) -
     missing = sorted(report["missing_keys"])
     prefix = f"{model.base_model_prefix}."
     has_head = model.base_model is not model
-    head = [key for key in missing if has_head and not key.startswith(prefix)] if kind == "classifier" else []
+    is_head = has_head and kind_named(kind).fresh_head
+    head = [key for key in missing if is_head and not key.startswith(prefix)]
     fresh = [*head, *(key for key in missing if "pooler." in key and key not in head)]
     lacking = [key for key in missing if key not in fresh]
     if lacking:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.rows.aligned.cache import kept
 from limbeck.rows.aligned.cuts import Side, Sides, answer_within, renumbered, windows, without_unpredicted
 from limbeck.rows.aligned.places import placed, row_chunks
@@ -77,9 +78,9 @@ def render_pair(
             does not begin alike, or in unequally many stretches.
         ModelError: a tokenizer lacks what is needed (an end token; characters of tokens).
     """
-    if rendering.model_kind != "causal":
+    if not kind_named(rendering.model_kind).decoder_only:
         raise ConfigError(
-            f"model_kind must be causal for two tokenizers, got {rendering.model_kind}. Use causal models."
+            f"model_kind must be {kinds_that('decoder_only')} for two tokenizers, got {rendering.model_kind}."
         )
     if teacher_max_length is not None and teacher_max_length < 2:  # one token to read and one to predict
         raise ConfigError(f"teacher_max_length must be at least 2 or None, got {teacher_max_length}.")

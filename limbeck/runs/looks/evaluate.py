@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.models import ModelKind
-from limbeck.evaluation.evaluate import METRICS
+from limbeck.evaluation.evaluate import metrics_of
 from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.check import measured_task
 from limbeck.recipes.steps import Evaluate
@@ -46,8 +46,8 @@ def look(at: Look, step: Evaluate) -> None:
 
 def _check_metrics(at: Look, step: Evaluate, kind: ModelKind) -> None:
     for number, metric in enumerate(step.metrics):
-        if kind not in METRICS[metric][1]:
-            fitting = ", ".join(name for name, (_, kinds) in METRICS.items() if kind in kinds)
+        if metric not in metrics_of(kind):
+            fitting = ", ".join(metrics_of(kind))
             at.seen.problems.note(
                 ConfigError(f"must be {fitting} for models of kind {kind}, got {metric}. Leave it out."),
                 f"{at.where}.metrics.{number}",

@@ -98,7 +98,7 @@ class Work:
     def kind(self, wanted: str, word: str) -> ModelKind:
         """What a model is used as."""
         if wanted != "auto":
-            return wanted  # type: ignore[return-value]
+            return wanted
         return kind_of(read_config(self.model_place(word)))
 
     def load_model(
