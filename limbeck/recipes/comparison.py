@@ -134,13 +134,17 @@ class Comparison:
 
 
 def compared(**defaults: Any) -> Callable[[Callable[..., Recipe]], Callable[..., Recipe]]:
-    """Give a function of a `Comparison` and its own inputs the usual inputs as keywords of its own.
+    """Give a function of a template and its own inputs the template's inputs as keywords of its own.
 
-    `core.catalogue` reads the same from the source. `defaults` are those that are not the usual ones.
+    A template is a dataclass of usual inputs, `Comparison` or `recipes.encoders.Encoders`: the first argument
+    of the function. `core.catalogue` reads the same from the source. `defaults` are those that are not the
+    usual ones.
     """
 
     def flattened(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
-        hints = get_type_hints(Comparison, include_extras=True)
+        parameters = list(signature(make).parameters.values())
+        template = get_type_hints(make)[parameters[0].name]
+        hints = get_type_hints(template, include_extras=True)
         usual = {
             field.name: Parameter(
                 field.name,
@@ -148,9 +152,9 @@ def compared(**defaults: Any) -> Callable[[Callable[..., Recipe]], Callable[...,
                 annotation=hints[field.name],
                 default=defaults.get(field.name, _default(field.default)),
             )
-            for field in fields(Comparison)
+            for field in fields(template)
         }
-        own = [one for one in signature(make).parameters.values() if one.kind is Parameter.KEYWORD_ONLY]
+        own = [one for one in parameters if one.kind is Parameter.KEYWORD_ONLY]
         required = [one for one in usual.values() if one.default is Parameter.empty]
         others = [one for one in usual.values() if one.default is not Parameter.empty]
 
@@ -158,7 +162,7 @@ def compared(**defaults: Any) -> Callable[[Callable[..., Recipe]], Callable[...,
         def recipe(**inputs: Any) -> Recipe:
             mine = {one.name for one in own}
             common = {**defaults, **{name: value for name, value in inputs.items() if name not in mine}}
-            return make(Comparison(**common), **{name: inputs[name] for name in mine & inputs.keys()})
+            return make(template(**common), **{name: inputs[name] for name in mine & inputs.keys()})
 
         recipe.__signature__ = Signature([*required, *own, *others])  # type: ignore[attr-defined]
         return recipe

@@ -16,31 +16,23 @@ from typing import Annotated
 
 from pydantic import Field
 
-from limbeck.recipes.inputs import Columns, StudentLike, common_start
+from limbeck.recipes.comparison import compared
+from limbeck.recipes.encoders import LABELS, TUNED, Encoders
+from limbeck.recipes.inputs import StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
-from limbeck.recipes.steps import Evaluate, Load, Step, Train
+from limbeck.recipes.steps import Step
 from limbeck.recipes.terms import Term
 
 
+@compared(num_train_epochs=10.0, per_device_train_batch_size=64)
 def cost_effective(
+    usual: Encoders,
     *,
-    teacher: str,
     student: StudentLike,
-    data: str,
     alpha: Annotated[float, Field(gt=0, le=1)] = 0.5,
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     teacher_is_tuned: bool = False,
-    columns: Columns | None = None,
-    heldout: float = 0.1,
-    baseline: bool = True,
-    learning_rate: float = 2e-5,
-    num_train_epochs: float = 10.0,
     label_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 64,
-    max_length: int = 128,
-    seed: int = 0,
 ) -> Recipe:
     """Corrected scores of a tuned teacher beside cross-entropy, then cross-entropy alone.
 
@@ -54,57 +46,22 @@ def cost_effective(
         num_train_epochs: passes over the rows in the first stage, with the teacher.
         label_epochs: passes over the rows in the second stage, on the labels alone.
     """
-    made, start = common_start(student, seed=seed)
-    tuned = teacher if teacher_is_tuned else "tuned"
-    labels = (Term(name="cross_entropy"),)
+    made, start = common_start(student, seed=usual.seed)
+    teacher = usual.teacher if teacher_is_tuned else TUNED
     scores = (
         Term(name="cross_entropy", weight=round(1 - alpha, 12)),
         Term(name="corrected_mse", weight=alpha, options={"smoothing": smoothing} if smoothing else {}),
     )
 
-    def train(
-        out: str, origin: Student, objective: tuple[Term, ...], epochs: float, teacher: str | None = None
-    ) -> Step:
-        return Train(
-            out=out,
-            student=origin,
-            teacher=None if teacher is None else Teacher(model=teacher),
-            rows="rows.train",
-            objective=tuple(term for term in objective if term.weight),
-            model_kind="classifier",
-            learning_rate=learning_rate,
-            lr_scheduler_type="linear",
-            weight_decay=0.01,
-            adam_beta2=0.999,
-            num_train_epochs=epochs,
-            max_steps=max_steps,
-            per_device_train_batch_size=per_device_train_batch_size,
-            max_length=max_length,
-            packing=False,
-            seed=seed,
-        )
+    def on_labels(out: str, origin: str) -> Step:
+        return usual.train(out, origin, LABELS, num_train_epochs=label_epochs)
 
-    compared = (
-        train("labelled", start, labels, num_train_epochs),
-        train("baseline", Student(model="labelled"), labels, label_epochs),
+    labelled = (usual.train("labelled", start, LABELS), on_labels("baseline", "labelled"))
+    steps = (
+        *(() if teacher_is_tuned else (on_labels(TUNED, usual.teacher),)),
+        *made,
+        *(labelled if usual.baseline else ()),
+        usual.train("scored", start, scores, teacher),
+        on_labels("student", "scored"),
     )
-    return Recipe(
-        name="cost_effective",
-        steps=(
-            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
-            *(() if teacher_is_tuned else (train("tuned", Student(model=teacher), labels, label_epochs),)),
-            *made,
-            *(compared if baseline else ()),
-            train("scored", start, scores, num_train_epochs, tuned),
-            train("student", Student(model="scored"), labels, label_epochs),
-            Evaluate(
-                model="student",
-                teacher=Teacher(model=tuned),
-                baseline="baseline" if baseline else None,
-                rows="rows.heldout",
-                metrics=("classification", "calibration", "speed"),
-                model_kind="classifier",
-                max_length=max_length,
-            ),
-        ),
-    )
+    return usual.recipe("cost_effective", steps, teacher=teacher)

@@ -17,19 +17,23 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.inputs import START, Columns
+from limbeck.recipes.comparison import compared
+from limbeck.recipes.encoders import LABELS, TUNED, Encoders
+from limbeck.recipes.inputs import START
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.pkd import matched
 from limbeck.recipes.selection import Selection
-from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.steps import Build
 from limbeck.recipes.terms import Term
 
+_WARMUP = 0.1
 
+
+@compared()
 def dynamic_kd(
+    usual: Encoders,
     *,
-    teacher: str,
-    data: str,
     dynamic: Literal["data", "teacher", "objective"] = "data",
     small_teacher: str | None = None,
     share: Annotated[float, Field(gt=0, le=1)] = 0.5,
@@ -39,15 +43,6 @@ def dynamic_kd(
     teacher_is_tuned: bool = False,
     alpha: float = 1.0,
     beta: float = 1.0,
-    columns: Columns | None = None,
-    heldout: float = 0.1,
-    baseline: bool = True,
-    learning_rate: float = 2e-5,
-    num_train_epochs: float = 3.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 128,
-    seed: int = 0,
 ) -> Recipe:
     """Cross-entropy with the labels beside scores of teachers that are asked by uncertainty.
 
@@ -71,63 +66,30 @@ def dynamic_kd(
                 "small_teacher", "goes with dynamic: teacher, which needs two teachers of different size."
             )
         )
-    tuned, tuned_small = (teacher, small_teacher) if teacher_is_tuned else ("tuned", "tuned_small")
-
-    def train(out: str, student: str, objective: tuple[Term, ...], **fields: object) -> Step:
-        return Train.model_validate(
-            {
-                "out": out,
-                "student": student,
-                "rows": "rows.train",
-                "objective": objective,
-                "model_kind": "classifier",
-                "learning_rate": learning_rate,
-                "lr_scheduler_type": "linear",
-                "warmup_ratio": 0.1,
-                "weight_decay": 0.01,
-                "adam_beta2": 0.999,
-                "num_train_epochs": num_train_epochs,
-                "max_steps": max_steps,
-                "per_device_train_batch_size": per_device_train_batch_size,
-                "max_length": max_length,
-                "packing": False,
-                "seed": seed,
-                **fields,
-            }
-        )
-
-    labels = (Term(name="cross_entropy"),)
-    tunings = [("tuned", teacher)] + ([("tuned_small", small_teacher)] if small_teacher else [])
-    other = Teacher(model=str(tuned_small)) if dynamic == "teacher" else None
-    selection = None
-    if dynamic != "objective":
-        selection = Selection(by=by, share=share, other=Teacher(model=tuned) if other else None)
-    return Recipe(
-        name="dynamic_kd",
-        steps=(
-            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
-            *(() if teacher_is_tuned else (train(out, str(word), labels) for out, word in tunings)),
-            Build(out=START, student=Student(cut=tuned, layers=tuple(range(layers))), seed=seed),
-            *((train("baseline", START, labels),) if baseline else ()),
-            train(
-                "student",
-                START,
-                (*labels, *_taught(dynamic, alpha, beta, layers, teacher_layers)),
-                # The smaller teacher answers the rows that the student is unsure of.
-                teacher=other or Teacher(model=tuned),
-                selection=selection,
-            ),
-            Evaluate(
-                model="student",
-                teacher=Teacher(model=tuned),
-                baseline="baseline" if baseline else None,
-                rows="rows.heldout",
-                metrics=("classification", "calibration", "speed"),
-                model_kind="classifier",
-                max_length=max_length,
-            ),
+    untuned = {TUNED: usual.teacher} | ({"tuned_small": small_teacher} if small_teacher else {})
+    words = list(untuned.values() if teacher_is_tuned else untuned)
+    teacher = Teacher(model=words[0])
+    # The smaller teacher answers the rows that the student is unsure of.
+    asked, other = (Teacher(model=words[1]), teacher) if dynamic == "teacher" else (teacher, None)
+    selection = None if dynamic == "objective" else Selection(by=by, share=share, other=other)
+    steps = (
+        *(
+            usual.train(out, word, LABELS, warmup_ratio=_WARMUP)
+            for out, word in untuned.items()
+            if not teacher_is_tuned
+        ),
+        Build(out=START, student=Student(cut=words[0], layers=tuple(range(layers))), seed=usual.seed),
+        *((usual.train("baseline", START, LABELS, warmup_ratio=_WARMUP),) if usual.baseline else ()),
+        usual.train(
+            "student",
+            START,
+            (*LABELS, *_taught(dynamic, alpha, beta, layers, teacher_layers)),
+            asked,
+            selection=selection,
+            warmup_ratio=_WARMUP,
         ),
     )
+    return usual.recipe("dynamic_kd", steps, teacher=words[0])
 
 
 def _taught(dynamic: str, alpha: float, beta: float, layers: int, teacher_layers: int) -> tuple[Term, ...]:

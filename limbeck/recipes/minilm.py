@@ -11,30 +11,22 @@ steps warm-up, weight decay 0.01. Departures:
 - for teachers of 24 layers the paper takes an upper middle layer: `teacher_layer=20`.
 """
 
-from limbeck.recipes.inputs import START, Columns, StudentLike, common_start
+from limbeck.recipes.comparison import compared
+from limbeck.recipes.encoders import Encoders
+from limbeck.recipes.inputs import START, StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
-from limbeck.recipes.steps import Evaluate, Load, Train
+from limbeck.recipes.parts import Student
 from limbeck.recipes.terms import Layers, Term
 
 
+@compared(heldout=0.05, learning_rate=6e-4, num_train_epochs=1.0, max_steps=1000)
 def minilm(
+    usual: Encoders,
     *,
-    teacher: str,
-    data: str,
     student: StudentLike | None = None,
     layers: int = 6,
     relation_heads: int = 12,
     teacher_layer: int = -1,
-    columns: Columns | None = None,
-    heldout: float = 0.05,
-    baseline: bool = True,
-    learning_rate: float = 6e-4,
-    num_train_epochs: float = 1.0,
-    max_steps: int = 1000,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 128,
-    seed: int = 0,
 ) -> Recipe:
     """KL of attention relations between the student's last layer and one layer of the teacher.
 
@@ -48,44 +40,21 @@ def minilm(
         relation_heads: heads that queries, keys and values are split into; must divide both widths.
         teacher_layer: layer of the teacher that is matched, from 0; -1 is the last.
     """
-    made, start = common_start(student or Student(cut=teacher, layers=layers), seed=seed)
+    wanted = student or Student(cut=usual.teacher, layers=layers)
+    made, start = common_start(wanted, seed=usual.seed)
     term = Term(
         name="relation_kl",
         layers=Layers(student=(-1,), teacher=(teacher_layer,)),
         options={"relation_heads": relation_heads},
     )
-    return Recipe(
-        name="minilm",
-        steps=(
-            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
+    return usual.recipe(
+        "minilm",
+        (
             *made,
-            Train(
-                out="student",
-                student=start,
-                teacher=Teacher(model=teacher),
-                rows="rows.train",
-                objective=(term,),
-                model_kind="encoder",
-                learning_rate=learning_rate,
-                lr_scheduler_type="linear",
-                warmup_ratio=0.01,
-                weight_decay=0.01,
-                adam_beta2=0.999,
-                num_train_epochs=num_train_epochs,
-                max_steps=max_steps,
-                per_device_train_batch_size=per_device_train_batch_size,
-                max_length=max_length,
-                packing=False,
-                seed=seed,
-            ),
-            Evaluate(
-                model="student",
-                teacher=Teacher(model=teacher),
-                baseline=START if baseline and made else None,
-                rows="rows.heldout",
-                metrics=("similarity", "speed"),
-                model_kind="encoder",
-                max_length=max_length,
-            ),
+            usual.train("student", start, (term,), usual.teacher, model_kind="encoder", warmup_ratio=0.01),
         ),
+        teacher=usual.teacher,
+        baseline=START if made else None,
+        model_kind="encoder",
+        metrics=("similarity", "speed"),
     )

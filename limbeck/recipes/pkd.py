@@ -16,17 +16,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.inputs import START, Columns, Share
+from limbeck.recipes.comparison import compared
+from limbeck.recipes.encoders import LABELS, TUNED, Encoders
+from limbeck.recipes.inputs import START, Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
-from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.parts import Student
+from limbeck.recipes.steps import Build
 from limbeck.recipes.terms import Layers, Term
 
+_WARMUP = 0.1
 
+
+@compared(learning_rate=1e-5, num_train_epochs=4.0)
 def pkd(
+    usual: Encoders,
     *,
-    teacher: str,
-    data: str,
     layers: Annotated[int, Field(ge=2)] = 6,
     teacher_layers: Annotated[int, Field(ge=2)] = 12,
     teacher_is_tuned: bool = False,
@@ -35,15 +39,6 @@ def pkd(
     temperature: float = 10.0,
     pool: Literal["cls", "mean"] = "mean",
     match: Literal["skip", "last"] = "skip",
-    columns: Columns | None = None,
-    heldout: float = 0.1,
-    baseline: bool = True,
-    learning_rate: float = 1e-5,
-    num_train_epochs: float = 4.0,
-    max_steps: int = -1,
-    per_device_train_batch_size: int = 32,
-    max_length: int = 128,
-    seed: int = 0,
 ) -> Recipe:
     """Cross-entropy, softened scores and normalised summaries of matched layers, on labelled rows.
 
@@ -62,58 +57,21 @@ def pkd(
         raise ConfigError(
             Problem("layers", f"must be at most teacher_layers, {teacher_layers}, got {layers}.")
         )
-    tuned = teacher if teacher_is_tuned else "tuned"
-
-    def train(out: str, student: str, objective: tuple[Term, ...], teacher: str | None = None) -> Step:
-        return Train(
-            out=out,
-            student=Student(model=student),
-            teacher=None if teacher is None else Teacher(model=teacher),
-            rows="rows.train",
-            objective=objective,
-            model_kind="classifier",
-            learning_rate=learning_rate,
-            lr_scheduler_type="linear",
-            warmup_ratio=0.1,
-            weight_decay=0.01,
-            adam_beta2=0.999,
-            num_train_epochs=num_train_epochs,
-            max_steps=max_steps,
-            per_device_train_batch_size=per_device_train_batch_size,
-            max_length=max_length,
-            packing=False,
-            seed=seed,
-        )
-
-    hard = (Term(name="cross_entropy"),)
+    teacher = usual.teacher if teacher_is_tuned else TUNED
+    hard = Term(name="cross_entropy", weight=round(1 - alpha, 12))
     soft = Term(
         name="forward_kl", weight=alpha, options={"temperature": temperature, "temperature_squared": True}
     )
     inner = Term(
         name="patient", weight=beta, layers=matched(layers, teacher_layers, match), options={"pool": pool}
     )
-    objective = tuple(
-        term for term in (Term(name="cross_entropy", weight=round(1 - alpha, 12)), soft, inner) if term.weight
+    steps = (
+        *(() if teacher_is_tuned else (usual.train(TUNED, usual.teacher, LABELS, warmup_ratio=_WARMUP),)),
+        Build(out=START, student=Student(cut=teacher, layers=tuple(range(layers))), seed=usual.seed),
+        *((usual.train("baseline", START, LABELS, warmup_ratio=_WARMUP),) if usual.baseline else ()),
+        usual.train("student", START, (hard, soft, inner), teacher, warmup_ratio=_WARMUP),
     )
-    return Recipe(
-        name="pkd",
-        steps=(
-            Load(out="rows", path=data, columns=dict(columns or {}), heldout=heldout),
-            *(() if teacher_is_tuned else (train("tuned", teacher, hard),)),
-            Build(out=START, student=Student(cut=tuned, layers=tuple(range(layers))), seed=seed),
-            *((train("baseline", START, hard),) if baseline else ()),
-            train("student", START, objective, tuned),
-            Evaluate(
-                model="student",
-                teacher=Teacher(model=tuned),
-                baseline="baseline" if baseline else None,
-                rows="rows.heldout",
-                metrics=("classification", "calibration", "speed"),
-                model_kind="classifier",
-                max_length=max_length,
-            ),
-        ),
-    )
+    return usual.recipe("pkd", steps, teacher=teacher)
 
 
 def matched(layers: int, teacher_layers: int, match: Literal["skip", "last"]) -> Layers:
