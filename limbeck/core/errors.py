@@ -20,6 +20,10 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
 
+    def below(self, where: str) -> "Problem":
+        """The same, of a part that stands at `where`."""
+        return Problem(f"{where}.{self.where}" if self.where else where, self.message)
+
 
 class LimbeckError(Exception):
     """Anything limbeck raises on purpose."""

@@ -1,10 +1,22 @@
 """How a teacher with another tokenizer is read."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from limbeck.core.config import Config
+from limbeck.core.errors import Problem
+from limbeck.recipes.terms import Term
+
+if TYPE_CHECKING:
+    from limbeck.recipes.steps.train import Train
+
+FOREIGN = frozenset({"teacher_own_logits", "teacher_chunks", "teacher_chunk_states", "teacher_space"})
+"""Signals of a teacher that reads the rows in tokens of its own."""
+
+_BY_POSITION = frozenset({"teacher_logits", "teacher_own_logits"})
+_SAME_TOKENS = frozenset({"teacher_topk", "teacher_states", "teacher_qkv", "spans"})
 
 
 class Alignment(Config):
@@ -24,3 +36,41 @@ class Alignment(Config):
     teacher_max_length: int | None = Field(
         default=None, ge=2, description="tokens of a row at the teacher; none: as many as it can read"
     )
+
+
+def alignment_problems(step: "Train") -> Iterator[Problem]:
+    """What does not go with a teacher that has another tokenizer."""
+    if step.teacher is None or not step.teacher.model or step.teacher.noise:
+        yield Problem("teacher", "must be a model without noise, to read rows in its own tokens.")
+    apart = {
+        "rollouts": step.rollouts is not None,
+        "selection": step.selection is not None,
+        "watch": step.watch is not None,
+        "task": step.task != "default",
+        "model_kind": step.model_kind not in ("auto", "causal"),
+    }
+    for name in (name for name, is_set in apart.items() if is_set):
+        yield Problem(name, "cannot go with a teacher of another tokenizer: leave it out.")
+    is_mapped = step.alignment is not None and step.alignment.map != "none"
+    for place, term in enumerate(step.objective):
+        yield from (one.below(f"objective.{place}") for one in _term_problems(term, is_mapped))
+
+
+def _term_problems(term: Term, is_mapped: bool) -> Iterator[Problem]:
+    read = set(term.signals)
+    same = read & _SAME_TOKENS
+    if same:
+        yield Problem(
+            "",
+            f"{term.name} reads {' and '.join(sorted(same))}, which needs the teacher's tokens to be the "
+            "student's. Take alm, uld, dual_space, or a teacher with the student's tokenizer.",
+        )
+    if "teacher_logits" in read and not is_mapped:
+        yield Problem(
+            "",
+            f"{term.name} compares scores of the same ids: add alignment: {{map: min_edit}}, or take alm.",
+        )
+    if "teacher_own_logits" in read and is_mapped:
+        yield Problem("", f"{term.name} reads the teacher's own ids: leave out alignment.map.")
+    if read & _BY_POSITION and term.on != "aligned":
+        yield Problem("on", f"must be aligned: only there the teacher answers, got {term.on}.")

@@ -1,8 +1,15 @@
 """Rows of a train step, drawn by domain."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from limbeck.core.config import Config
+from limbeck.core.errors import Problem
+
+if TYPE_CHECKING:
+    from limbeck.recipes.steps.train import Train
 
 
 class Domains(Config):
@@ -11,3 +18,14 @@ class Domains(Config):
     column: str = "domain"
     smoothing: float = Field(default=0.5, ge=0, le=1, description="alpha: share of the gaps against uniform")
     limit: float = Field(default=5.0, gt=1, description="largest ratio of perplexities that is believed")
+
+    def problems(self, step: "Train") -> Iterator[Problem]:
+        """What does not go with it in a step."""
+        if step.watch is None or step.watch.perplexities_by != self.column:
+            yield Problem(
+                "",
+                "needs to know where the student lags: add watch: {rows: rows.validation, perplexities_by: "
+                f"{self.column}}}.",
+            )
+        if step.rollouts is not None:
+            yield Problem("", "cannot go with rollouts yet: leave one of them out.")

@@ -1,12 +1,13 @@
 """The members of an ensemble, and who answers which row, as frozen data."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
 from limbeck.core.config import Config
 from limbeck.core.model_words import place_of
 from limbeck.recipes.named_models import NamesModel, option_problems, with_words, without_words
+from limbeck.recipes.references import Names
 
 View = Literal["own", "student"]
 VIEW = "whose chat format it reads the rows in: that of its own tokenizer, or the student's"
@@ -15,8 +16,10 @@ VIEW = "whose chat format it reads the rows in: that of its own tokenizer, or th
 class Member(NamesModel):
     """One teacher of an ensemble: a `model` or stored `signals`, with its share and its task."""
 
-    model: str = Field(default="", description="a folder, a hub id, or the `out` of an earlier step")
-    signals: str = Field(default="", description="a store in the place of a model")
+    model: Annotated[str, Names("model")] = Field(
+        default="", description="a folder, a hub id, or the `out` of an earlier step"
+    )
+    signals: Annotated[str, Names("store")] = Field(default="", description="a store in the place of a model")
     name: str = Field(default="", description="what a route's column calls it; none: the model or the store")
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False, description="normalised over who answers")
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="divides its logits")

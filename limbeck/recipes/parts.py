@@ -1,13 +1,14 @@
 """Students and teachers of recipes, as frozen data."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
 from limbeck.core.lookup import unknown
 from limbeck.recipes.members import VIEW, Member, Route, View
 from limbeck.recipes.named_models import FORMS, NamesModel, option_problems, with_words, without_words
+from limbeck.recipes.references import Names
 
 BYTES = "bytes"
 """The tokenizer word that names no folder: UTF-8 bytes are the tokens."""
@@ -29,23 +30,25 @@ class Student(NamesModel):
     the dtype it comes in, unless `dtype` says what it is trained and saved in.
     """
 
-    model: str | None = Field(default=None, description="taken as it is")
-    cut: str | None = Field(default=None, description="some `layers` of this model, weights and all")
+    model: Annotated[str | None, Names("model")] = Field(default=None, description="taken as it is")
+    cut: Annotated[str | None, Names("model")] = Field(
+        default=None, description="some `layers` of this model, weights and all"
+    )
     layers: int | tuple[int, ...] | None = Field(
         default=None, description="how many, evenly spaced, or which"
     )
-    prune: str | None = Field(
+    prune: Annotated[str | None, Names("model")] = Field(
         default=None, description="the most important parts of this model, down to `sizes` or by `ratio`"
     )
     ratio: float | None = Field(default=None, gt=0, lt=1, description="share of the parameters pruned away")
     importance: Literal["gradient", "activation"] | None = Field(
         default=None, description="what hidden units, heads and neurons are pruned by; gradient if not said"
     )
-    fresh: str | None = Field(
+    fresh: Annotated[str | None, Names("model")] = Field(
         default=None, description="new weights in the shape of this model, with `sizes`"
     )
     sizes: dict[str, Any] = Field(default_factory=dict, description="fields of the model's configuration")
-    tokenizer: str | None = Field(
+    tokenizer: Annotated[str | None, Names("tokenizer")] = Field(
         default=None, description="another tokenizer: a folder or hub id, or the word `bytes`"
     )
 
@@ -112,8 +115,8 @@ class Teacher(NamesModel):
     an `ensemble`.
     """
 
-    model: str = ""
-    signals: str = Field(default="", description="a store in the place of a model")
+    model: Annotated[str, Names("model")] = ""
+    signals: Annotated[str, Names("store")] = Field(default="", description="a store in the place of a model")
     noise: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="standard deviation, on its logits in training"
     )

@@ -1,11 +1,20 @@
 """Which rows of a train step a teacher answers."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from limbeck.core.config import Config
+from limbeck.core.errors import Problem
 from limbeck.recipes.parts import Teacher
+from limbeck.recipes.teaching import several_problems
+
+if TYPE_CHECKING:
+    from limbeck.recipes.steps.train import Train
+
+UNCERTAIN = ("uncertain", "certain")
+"""Groups of rows that `selection` makes."""
 
 
 class Selection(Config):
@@ -16,3 +25,25 @@ class Selection(Config):
         default=0.5, gt=0, le=1, description="of the rows of a step, rounded down; most unsure"
     )
     other: Teacher | None = Field(default=None, description="answers the other rows; none: nobody does")
+
+    def problems(self, step: "Train") -> Iterator[Problem]:
+        """What does not go with it in a step."""
+        if step.task != "default" or step.rollouts is not None:
+            yield Problem("selection", "goes with task: default and without rollouts.")
+        rows = step.per_device_train_batch_size * step.gradient_accumulation_steps
+        if int(self.share * rows) < 1:
+            yield Problem(
+                "selection.share",
+                f"must choose at least one of the {rows} rows of a step, got {self.share:g}, which rounds "
+                "down to none. Take a larger share or per_device_train_batch_size.",
+            )
+        for place, term in enumerate(step.objective) if self.other is None else ():
+            if term.on != UNCERTAIN[0] and term.of_teacher:
+                yield Problem(
+                    f"objective.{place}.on",
+                    f"must be {UNCERTAIN[0]}: nobody answers the other rows, got {term.on}. Or give "
+                    "selection another teacher: other.",
+                )
+        yield from several_problems(self.other, "it answers the other rows alone", "selection.other")
+        if step.teacher is None:
+            yield Problem("selection", "says whom to ask: give the step a teacher.")

@@ -1,15 +1,28 @@
 """Terms of a loss and the schedules of their numbers, as frozen data."""
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
 from limbeck.core.catalogue import REQUIRED, catalogue
 from limbeck.core.config import Config
+from limbeck.core.errors import Problem
 from limbeck.core.lookup import unknown
-from limbeck.core.signals import SIGNALS
+from limbeck.core.signals import BATCH_SIGNALS, SIGNALS
+
+if TYPE_CHECKING:
+    from limbeck.recipes.steps.train import Train
 
 Options = dict[str, Any]
+
+IMPORTANCE = "importance"
+"""A weight of units that rollouts give: student over the policy that wrote, token by token."""
+
+UNCERTAINTIES = ("uncertainty", "certainty")
+"""Weights of units that follow from the student's own class scores."""
+
+_INNER = ("teacher_states", "teacher_qkv")
 
 
 class Layers(Config):
@@ -113,6 +126,48 @@ class Term(Config):
     def signals(self) -> tuple[str, ...]:
         """What the objective reads, from its signature."""
         return catalogue("objectives")[self.name].positional
+
+    @property
+    def of_teacher(self) -> tuple[str, ...]:
+        """The signals among them that a teacher gives."""
+        return tuple(name for name in self.signals if name.startswith("teacher_"))
+
+    @property
+    def inner(self) -> str:
+        """The inner layers of a teacher that it reads, in words; empty if none."""
+        return " and ".join(name for name in self.signals if name in _INNER)
+
+    @property
+    def of_batch(self) -> tuple[str, ...]:
+        """The signals among them that come with sampled tokens."""
+        return tuple(sorted(set(self.signals) & set(BATCH_SIGNALS)))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it needs sampled tokens to be judged."""
+        return bool(self.of_batch) or self.weighted_by == IMPORTANCE
+
+    def problems(self, step: "Train") -> Iterator[Problem]:
+        """What does not go with it in a step."""
+        if self.on is not None and self.on not in step.groups:
+            allowed = (
+                f"must be one of {', '.join(step.groups)}" if step.groups else "needs `task` or `rollouts`"
+            )
+            yield Problem("on", f"{allowed}, got on: {self.on} with task: {step.task}.")
+        if self.of_batch and (step.rollouts is None or step.rollouts.advantages is None):
+            yield Problem(
+                "",
+                f"{self.name} reads {' and '.join(self.of_batch)}: give the step rollouts with advantages.",
+            )
+        if "student_space" in self.signals and step.packing:
+            yield Problem("", f"{self.name} aligns the tokens of single rows: give the step packing: false.")
+        if self.weighted_by == IMPORTANCE and step.rollouts is None:
+            yield Problem("weighted_by", "importance compares with who wrote: give the step rollouts.")
+        if self.weighted_by is not None and self.weighted_by not in (IMPORTANCE, *UNCERTAINTIES):
+            allowed = ", ".join((IMPORTANCE, *UNCERTAINTIES))
+            yield Problem("weighted_by", f"must be one of {allowed}, got '{self.weighted_by}'.")
+        if step.rollouts is not None and self.on != "student" and self.is_judged:
+            yield Problem("on", f"must be student: only the student's tokens are judged, got {self.on}.")
 
     def _problems(self) -> list[str]:
         entry = catalogue("objectives").get(self.name)

@@ -1,34 +1,24 @@
 """Fingerprints of steps: equal if and only if configuration and everything read are equal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.core.fingerprint import fingerprint, fingerprint_path, tokenizer_fingerprint
 from limbeck.core.models import model_fingerprint
 from limbeck.core.training import WITHOUT_EFFECT
-from limbeck.recipes.check import maker, models_of, rows_maker, rows_of, store_maker
-from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import BYTES, Student
-from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
-from limbeck.recipes.steps.compare import Compare
+from limbeck.recipes.parts import BYTES
+from limbeck.recipes.references import What
+from limbeck.recipes.steps import Step
+from limbeck.recipes.steps.step import maker
 from limbeck.rows.patterns import is_pattern
 from limbeck.rows.read import STANDARD_LIBRARY, files_of, hub_commit
 from limbeck.rows.standard_library import standard_library_files
-from limbeck.runs.models import located, tokenizer_of
-from limbeck.runs.steps import build, capture, compare, evaluate, generate, load, train
+from limbeck.runs.models import located
+from limbeck.runs.steps import module_of
 from limbeck.signals.manifest import MANIFEST
-
-_VERSIONS = {
-    Load.kind: load.VERSION,
-    Build.kind: build.VERSION,
-    Generate.kind: generate.VERSION,
-    Capture.kind: capture.VERSION,
-    Train.kind: train.VERSION,
-    Evaluate.kind: evaluate.VERSION,
-    Compare.kind: compare.VERSION,
-}
+from limbeck.students import byte_tokenizer
 
 
 @dataclass(frozen=True)
@@ -53,42 +43,40 @@ def fingerprint_steps(recipe: Recipe) -> list[Mark]:
         reads = _reads(step, recipe.steps[:place], marks, known)
         settings = step.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
         value = fingerprint(
-            {"version": _VERSIONS[step.kind], "kind": step.kind, "step": settings, "reads": reads}
+            {"version": module_of(step).VERSION, "kind": step.kind, "step": settings, "reads": reads}
         )
         marks.append(Mark(value, reads))
     return marks
 
 
-def _reads(step: Step, earlier: tuple[Step, ...], marks: list[Mark], known: dict[str, str]) -> dict[str, str]:
-    if isinstance(step, Load):
-        return {step.path: _data(step.path)}
-    if isinstance(step, Compare):
-        made = {other.out: mark for other, mark in zip(earlier, marks, strict=True)}
-        return {out: made[out].value for out in step.evaluations}
+def _reads(step: Step, earlier: Sequence[Step], marks: list[Mark], known: dict[str, str]) -> dict[str, str]:
     reads = {}
-    for word in models_of(step).values():
-        place = maker(word, earlier)
-        if place is None and word not in known:
-            known[word] = model_fingerprint(located(word))
-        reads[word] = known[word] if place is None else marks[place].value
-    if isinstance(step, Build | Train) and step.student.tokenizer is not None:
-        reads[f"tokenizer {step.student.tokenizer}"] = _tokenizer(step.student)
-    for word in stores_of(step).values():
-        store = store_maker(word, earlier)
-        manifest = Path(word).expanduser() / MANIFEST
-        reads[word] = fingerprint_path(manifest) if store is None else marks[store].value
-    for rows in rows_of(step).values():
-        place = rows_maker(rows, earlier)
-        assert place is not None, "checked with the recipe"
-        reads[rows] = marks[place].value
+    for one in step.reads():
+        what, word = one.names.what, one.word
+        made = maker(word, earlier, what)
+        key = f"tokenizer {word}" if what == "tokenizer" else word
+        if made is not None:
+            reads[key] = marks[made].value
+            continue
+        if f"{what} {word}" not in known:
+            known[f"{what} {word}"] = _OUTSIDE[what](word)
+        reads[key] = known[f"{what} {word}"]
     return reads
 
 
-def _tokenizer(student: Student) -> str:
-    if student.tokenizer == BYTES:
-        tokenizer = tokenizer_of(student)
+def _model(word: str) -> str:
+    return model_fingerprint(located(word))
+
+
+def _store(word: str) -> str:
+    return fingerprint_path(Path(word).expanduser() / MANIFEST)
+
+
+def _tokenizer(word: str) -> str:
+    if word == BYTES:
+        tokenizer = byte_tokenizer()
         return fingerprint([tokenizer_fingerprint(tokenizer), str(tokenizer.chat_template)])
-    return model_fingerprint(located(str(student.tokenizer)), weights=False)
+    return model_fingerprint(located(word), weights=False)
 
 
 def _data(path: str) -> str:
@@ -98,3 +86,12 @@ def _data(path: str) -> str:
     if is_pattern(path):
         return fingerprint([[str(file), fingerprint_path(file)] for file in files_of(path)])
     return fingerprint_path(place) if place.exists() else fingerprint({"hub": path, "at": hub_commit(path)})
+
+
+_OUTSIDE: Mapping[What, Callable[[str], str]] = {
+    "data": _data,
+    "model": _model,
+    "store": _store,
+    "tokenizer": _tokenizer,
+}
+"""Fingerprints of what no step makes."""

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from datasets import Dataset
 
 from limbeck.core.class_names import are_unnamed, listed
-from limbeck.recipes.check import models_of
 from limbeck.recipes.steps import Evaluate, Train
 from limbeck.rows.classes import label_names
 
 
 def read_heads(step: Train | Evaluate) -> list[str]:
     """Words of the models whose class heads a step reads; those of new weights have none."""
-    return [word for path, word in models_of(step).items() if path != "student.fresh"]
+    return [word for path, word in step.named("model").items() if path != "student.fresh"]
 
 
 def labels_of(parts: Sequence[Dataset]) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from limbeck.assets import asset_names
 from limbeck.core.errors import StoreError
 from limbeck.core.model_words import model_word
-from limbeck.recipes.check import maker
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parts import Teacher
 from limbeck.recipes.steps import Evaluate, Step, Train
@@ -25,9 +24,8 @@ def with_measured_teachers(recipe: Recipe) -> Recipe:
 
 def said_of_store(step: Evaluate, earlier: Sequence[Step]) -> list[str]:
     """Beside whom the student of a store is measured, in a sentence; nothing where no store taught it."""
-    made = maker(step.model, earlier)
-    trained = None if made is None else earlier[made]
-    if not isinstance(trained, Train) or trained.teacher is None or not trained.teacher.stores:
+    trained = Train.that_made(step.model, earlier)
+    if trained is None or trained.teacher is None or not trained.teacher.stores:
         return []
     captured = {word: _captured(word) for word in trained.teacher.stores.values()}
     known = ", ".join(f"{word} is of {model}" for word, model in captured.items() if model)

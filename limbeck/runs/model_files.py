@@ -9,8 +9,8 @@ from limbeck.core.errors import ModelError, Problem, ResourceError
 from limbeck.core.model_words import model_word
 from limbeck.core.models import ModelKind, said_dtype, text_part_note
 from limbeck.core.models.config import raw_config, skeleton
-from limbeck.recipes.check import maker, models_of
 from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Step, Train
+from limbeck.recipes.steps.step import maker
 from limbeck.runs.known import KnownModels, kind_used
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, located, trained_dtype, with_adapters
 from limbeck.students import said_of_lora
@@ -27,7 +27,7 @@ def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: Known
         earlier: the steps before it, whose models have no files yet.
         known: the models' shapes.
     """
-    for path, word in models_of(step).items():
+    for path, word in step.named("model").items():
         shape = known.shapes.get(word)
         if maker(word, earlier) is not None or shape is None:
             continue
@@ -51,7 +51,7 @@ def check_lora(step: Step, where: str, known: KnownModels) -> list[str]:
 
 def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -> Iterator[str]:
     """Sentences on the dtypes of a step's models, and on those of which a part alone is read."""
-    words = models_of(step)
+    words = step.named("model")
     for word in dict.fromkeys(words.values()):
         if maker(word, earlier) is None and word in known.shapes:
             note = text_part_note(raw_config(located(word)))

@@ -9,8 +9,8 @@ import psutil
 import torch
 
 from limbeck.core.errors import Problem, ResourceError
-from limbeck.recipes.check import path_of
 from limbeck.recipes.model import Recipe
+from limbeck.recipes.steps.step import path_of
 from limbeck.runs.planned import ADAM, FLOAT, PlannedStep, planned
 from limbeck.runs.rates import machine_rates
 from limbeck.runs.survey import Survey, survey

@@ -9,7 +9,6 @@ import torch
 from limbeck.core.model_words import model_word, place_of
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
-from limbeck.recipes.check import PARTS
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare
@@ -59,7 +58,7 @@ class PlannedStep:
 def planned(place: int, step: Step, seen: Survey, rates: Rates) -> PlannedStep:
     """A step in numbers."""
     if isinstance(step, Load):
-        parts = [seen.rows.get(f"{step.out}.{part}") for part in PARTS]
+        parts = [seen.rows.get(word) for word in step.words]
         sizes = [0 if part is None else len(part) for part in parts]
         stored = sum(int(part.data.nbytes) for part in parts if part is not None)
         watched = f", {sizes[1]:,} for validation" if sizes[1] else ""

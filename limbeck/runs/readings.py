@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from limbeck.recipes.check import maker
 from limbeck.recipes.steps import Evaluate, Step, Train
 
 READ_BY = ("loss_on", "max_length", "max_target_length")
@@ -11,9 +10,8 @@ READ_BY = ("loss_on", "max_length", "max_target_length")
 
 def notes_on_reading(step: Step, earlier: Sequence[Step]) -> Iterator[str]:
     """Fields that an evaluation reads rows by, where the training of its student had others."""
-    made = maker(step.model, earlier) if isinstance(step, Evaluate) else None
-    trained = None if made is None else earlier[made]
-    if not isinstance(trained, Train):
+    trained = Train.that_made(step.model, earlier) if isinstance(step, Evaluate) else None
+    if trained is None:
         return
     for name in READ_BY:
         learnt, measured = getattr(trained, name), getattr(step, name)

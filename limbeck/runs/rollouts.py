@@ -15,7 +15,6 @@ from limbeck.core.rollouts import Replay, RolloutSettings
 from limbeck.core.seeds import derived_seed
 from limbeck.core.signals import POINTWISE
 from limbeck.inference.request import TokenIds
-from limbeck.recipes.check_training import reads_numbers
 from limbeck.recipes.steps import Train
 from limbeck.rollouts import Rollouts, Writers
 from limbeck.rollouts.prepare import corpus_reader
@@ -64,7 +63,7 @@ def make_rollouts(
         writers=writers,
         folder=folder / "rollouts",
         seed=step.seed,
-        needs_scores=any(reads_numbers(term) for term in step.objective),
+        needs_scores=any(term.is_judged for term in step.objective),
         prompts=source,
         # Other objectives read an attention mask, which packs have not.
         packed=step.packing and all(set(term.signals) <= POINTWISE for term in step.objective),

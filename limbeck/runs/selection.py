@@ -11,8 +11,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.seeds import generator
 from limbeck.objectives.uncertainty import least_confidence, margin, normalised_entropy
-from limbeck.recipes.check_training import UNCERTAIN
-from limbeck.recipes.selection import Selection
+from limbeck.recipes.selection import UNCERTAIN, Selection
 from limbeck.runs import ranks
 
 RULES: Mapping[str, Callable[[Tensor], Tensor]] = {

@@ -12,7 +12,6 @@ from datasets import Dataset
 from limbeck.core.errors import ConfigError, Problem, StoreError
 from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
 from limbeck.core.models import load_tokenizer
-from limbeck.recipes.check import store_maker
 from limbeck.recipes.steps import Capture, Step
 from limbeck.rows.ragged import Ragged
 from limbeck.rows.rendering import Rendering
@@ -141,10 +140,9 @@ def is_topk(word: str, steps: Sequence[Step]) -> bool:
         word: its folder, or the out of a capture.
         steps: before the step that reads it.
     """
-    made = store_maker(word, steps)
-    if made is not None:
-        capture = steps[made]
-        return isinstance(capture, Capture) and capture.payload.topk is not None
+    capture = Capture.that_made(word, steps)
+    if capture is not None:
+        return capture.payload.topk is not None
     try:
         return Manifest.read(Path(word).expanduser()).payload.topk is not None
     except StoreError:

@@ -21,8 +21,6 @@ from limbeck.core.training import TrainingSettings
 from limbeck.engine import hf_trainer
 from limbeck.engine.party import Party
 from limbeck.objectives.criterion import Criterion
-from limbeck.recipes.check import reads_teacher
-from limbeck.recipes.check_training import training_problems
 from limbeck.recipes.steps import Train
 from limbeck.recipes.terms import Term
 from limbeck.rows.aligned.views import writes_alike
@@ -162,12 +160,12 @@ def _step(student: Any, teacher: Any, objective: Any, **fields: Any) -> Train:
     }
     longest = _length(student, teacher)
     step = validate(Train, {**given, "max_length": fields["max_length"] or min(_LONGEST, longest)})
-    problems = list(training_problems(step, "objective"))
+    problems = list(step.inner_problems())
     if step.max_length > longest:
         message = f"must be at most {longest}, the positions of the models, got {step.max_length}."
         problems.append(Problem("max_length", message))
-    if teacher is None and reads_teacher(step):
-        problems.append(Problem("teacher", f"must be given, {', '.join(reads_teacher(step))} reads it."))
+    if teacher is None and step.reads_teacher:
+        problems.append(Problem("teacher", f"must be given, {', '.join(step.reads_teacher)} reads it."))
     if problems:
         raise ConfigError(problems)
     return step

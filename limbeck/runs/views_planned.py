@@ -6,7 +6,7 @@ from typing import Any
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.recipes.check import store_maker
+from limbeck.recipes.rollouts import teacher_writes
 from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.runs.known import KnownModels
 from limbeck.runs.stores import captured_length, open_store, tokenizer_of_store
@@ -41,9 +41,8 @@ def views_planned(
 
 def _format(word: str, known: KnownModels, earlier: Sequence[Step]) -> tuple[Any, int | None] | None:
     """The tokenizer of a model or a store, and how many tokens of a row it reads; None if not known."""
-    made = store_maker(word, earlier)
-    capture = None if made is None else earlier[made]
-    if isinstance(capture, Capture):
+    capture = Capture.that_made(word, earlier)
+    if capture is not None:
         teacher = known.shapes.get(capture.teacher.model)
         return None if teacher is None else (known.tokenizer(teacher), capture.max_length)
     if word in known.shapes:
@@ -60,9 +59,7 @@ def _check(step: Train, view: OwnView, positions: int | None) -> None:
     Raises:
         ConfigError: with the field that lets the teacher read the student's format.
     """
-    writes = step.rollouts is not None and bool(
-        step.rollouts.teacher != 0 or step.rollouts.guide_share or step.rollouts.corrections
-    )
+    writes = step.rollouts is not None and teacher_writes(step.rollouts)
     apart = {
         "what it writes itself (rollouts.teacher, guide_share, corrections)": writes,
         "selection": step.selection is not None,

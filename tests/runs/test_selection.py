@@ -9,7 +9,6 @@ import limbeck
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.outputs import Needs, Outputs
-from limbeck.recipes.check_training import training_problems
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Train
 from limbeck.runs.progress import Silent
@@ -71,7 +70,7 @@ def test_a_share_of_no_row_and_terms_that_nobody_answers_are_refused():
         out="student", student="S", teacher="T", rows="rows.train", selection=Selection(share=0.1),
         objective=[{"name": "logit_mse"}], per_device_train_batch_size=4,
     )  # fmt: skip
-    share, on = training_problems(step, "step")
+    share, on = step.inner_problems()
     assert "at least one of the 4 rows of a step, got 0.1" in share.message
     assert "must be uncertain: nobody answers the other rows" in on.message
 

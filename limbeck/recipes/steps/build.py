@@ -1,10 +1,13 @@
 """`build`: a student, made once."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from limbeck.core.errors import Problem
 from limbeck.recipes.parts import Student
+from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
 
 
@@ -17,7 +20,9 @@ class Build(Step):
     kind: ClassVar[str] = "build"
     makes: ClassVar[Makes] = "model"
     student: Student
-    rows: str | None = Field(default=None, description="read to prune, never held-out ones")
+    rows: Annotated[str | None, Names("rows")] = Field(
+        default=None, description="read to prune, never held-out ones"
+    )
     calibration_rows: int = Field(
         default=64, ge=1, description="rows drawn to prune by; of long texts, as many windows"
     )
@@ -31,3 +36,13 @@ class Build(Step):
         if self.student.prune is None and self.rows is None:
             return {name: value for name, value in values.items() if name not in read}
         return values
+
+    def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
+        """Rows are read to prune, and only then."""
+        prunes = self.student.prune is not None
+        if prunes and self.rows is None:
+            yield Problem("rows", "must name rows to prune by, got none. For example rows: rows.train.")
+        elif not prunes and self.rows is not None:
+            yield Problem(
+                "rows", f"is read only to prune, got '{self.rows}' with {self.student.form}. Leave it out."
+            )

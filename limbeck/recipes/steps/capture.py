@@ -1,11 +1,15 @@
 """`capture`: what a teacher says of rows, kept in a store."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from limbeck.core.errors import Problem
 from limbeck.recipes.parts import Teacher
+from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.teaching import asked_problems, several_problems
 from limbeck.signals.payload import Payload, TopKPayload
 
 
@@ -15,7 +19,7 @@ class Capture(Step):
     kind: ClassVar[str] = "capture"
     makes: ClassVar[Makes] = "store"
     teacher: Teacher
-    rows: str
+    rows: Annotated[str, Names("rows")]
     payload: Payload = Payload(topk=TopKPayload())
     folder: str | None = Field(default=None, description="of the store; none: in the run folder")
     model_kind: Literal["auto", "causal", "seq2seq"] = "auto"
@@ -26,3 +30,8 @@ class Capture(Step):
     batch_tokens: int = Field(default=8192, ge=1, description="that the teacher reads at once, at most")
     shard_tokens: int = Field(default=65536, ge=1, description="of one file of the store; lost by a kill")
     bf16: bool = False
+
+    def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
+        """The teacher must be one model."""
+        yield from asked_problems(self.teacher)
+        yield from several_problems(self.teacher, "a store is of one model; stores can be an ensemble")

@@ -1,16 +1,24 @@
 """`compare`: several evaluations side by side, with figures and tests over what was varied."""
 
-from collections.abc import Iterable
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from limbeck.core.config import Config
+from limbeck.core.errors import Problem
 from limbeck.core.lookup import unknown
 from limbeck.core.measures import MEASURES, SIZES
+from limbeck.recipes.references import Names
+from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.step import Makes, Step
 
 Level = float | str
+
+_FEWEST = 2
+_NEED_TASK = {"task": ("python_syntax", "exact_match", "final_answer")} | dict.fromkeys(
+    ("answer_agreement", "rationale_bleu"), ("final_answer",)
+)
 
 
 class Figure(Config):
@@ -50,7 +58,9 @@ class Compare(Step):
     kind: ClassVar[str] = "compare"
     makes: ClassVar[Makes] = "comparison"
     out: str = "comparison"
-    evaluations: tuple[str, ...] = Field(description="outs of evaluate steps, at least two")
+    evaluations: Annotated[tuple[str, ...], Names("evaluation")] = Field(
+        description="outs of evaluate steps, at least two"
+    )
     by: dict[str, dict[str, Level]] = Field(
         default_factory=dict, description="out of an evaluation: what was varied there, a number or a word"
     )
@@ -68,6 +78,22 @@ class Compare(Step):
         if problems:
             raise ValueError(" ".join(problems))
         return self
+
+    def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
+        """The evaluations must be on the same rows, and of what is shown."""
+        made = [Evaluate.that_made(out, earlier) for out in self.evaluations]
+        found = [one for one in made if one is not None]
+        rows = list(dict.fromkeys((one.rows, one.limit) for one in found))
+        if len(rows) > 1:
+            said = ", ".join(name if limit is None else f"{name}[:{limit}]" for name, limit in rows)
+            yield Problem("evaluations", f"must be on the same held-out rows, got {said}.")
+        for name in self._shown():
+            yield from (Problem("", message) for message in _unmeasured(name, found))
+
+    def _shown(self) -> list[str]:
+        words = [word for figure in self.figures for word in (figure.x, figure.y)]
+        words += [word for test in self.tests for word in (test.x, test.y) if word is not None]
+        return list(dict.fromkeys(word for word in words if word in MEASURES))
 
     def _unknown_words(self) -> Iterable[str]:
         for out in self.by:
@@ -97,3 +123,16 @@ class Compare(Step):
         repeated = sorted({out for out in self.evaluations if self.evaluations.count(out) > 1})
         if repeated:
             yield f"evaluations: must be named once each, got {', '.join(repeated)} twice."
+
+
+def _unmeasured(name: str, evaluations: Sequence[Evaluate]) -> Iterator[str]:
+    """A measure must be there in two evaluations at least; where it is not, the model is left out."""
+    metrics = [place[0] for place in MEASURES[name].places]
+    tasks = _NEED_TASK.get(name)
+    measured = [other for other in evaluations if any(metric in other.metrics for metric in metrics)]
+    outs = ", ".join(other.out for other in evaluations)
+    needed = f"{name} must be measured in at least two of {outs}"
+    if len(measured) < _FEWEST:
+        yield f"{needed}: add {' or '.join(metrics)} to metrics."
+    elif tasks is not None and sum(other.task in tasks for other in measured) < _FEWEST:
+        yield f"{needed}: set task to {' or '.join(tasks)}."

@@ -1,16 +1,24 @@
 """`evaluate`: models measured on held-out rows."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from limbeck.core.errors import Problem
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.parts import Teacher
+from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.steps.train import GROUPS, Train
+from limbeck.recipes.teaching import asked_problems, group_problems, several_problems
 
 METRICS = Literal[
     "perplexity", "fidelity", "calibration", "generation", "speed", "classification", "similarity"
 ]
+
+_NEED_TEACHER = frozenset({"fidelity"})
+_OF_STATES = "similarity"
 
 
 class Evaluate(Step):
@@ -19,10 +27,10 @@ class Evaluate(Step):
     kind: ClassVar[str] = "evaluate"
     makes: ClassVar[Makes] = "evaluation"
     out: str = "evaluation"
-    model: Word
+    model: Annotated[Word, Names("model")]
     teacher: Teacher | None = None
-    baseline: Word | None = None
-    rows: str
+    baseline: Annotated[Word | None, Names("model")] = None
+    rows: Annotated[str, Names("rows", heldout=True)]
     metrics: tuple[METRICS, ...] = Field(min_length=1)
     model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
     task: Literal["python_syntax", "exact_match", "final_answer"] | None = None
@@ -35,3 +43,31 @@ class Evaluate(Step):
     max_positions: int | None = Field(default=None, ge=1, description="read entries at random up to so many")
     batch_size: int = Field(default=8, ge=1)
     seed: int = Field(default=0, ge=0)
+
+    def measured_task(self, earlier: Sequence[Step]) -> Literal["default", "two_task"]:
+        """How held-out rows are put to the model: as its training put them.
+
+        Of a preference the chosen answer is measured, with or without the rejected one in the rows.
+        """
+        trained = Train.that_made(self.model, earlier)
+        return "two_task" if trained is not None and trained.task == "two_task" else "default"
+
+    def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
+        """Metrics, teacher and baseline go together."""
+        if self.baseline is not None and self.baseline == self.model:
+            yield Problem("baseline", f"must be another model than `model`, got '{self.baseline}' twice.")
+        if self.teacher is not None:
+            yield from asked_problems(self.teacher)
+            if _OF_STATES in self.metrics:
+                yield from several_problems(self.teacher, f"{_OF_STATES} compares hidden states")
+            yield from group_problems(self.teacher, GROUPS[self.measured_task(earlier)])
+        else:
+            for place, metric in enumerate(self.metrics):
+                if metric in _NEED_TEACHER:
+                    yield Problem(
+                        f"metrics.{place}", f"{metric} compares with a teacher: give the step a teacher."
+                    )
+        if self.task is not None and "generation" not in self.metrics:
+            yield Problem(
+                "task", f"judges completions: add generation to metrics, got {', '.join(self.metrics)}."
+            )

@@ -1,11 +1,15 @@
 """`generate`: completions that a teacher writes."""
 
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from limbeck.core.errors import Problem
 from limbeck.recipes.parts import Teacher
+from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.teaching import asked_problems, several_problems
 
 
 class Generate(Step):
@@ -14,7 +18,7 @@ class Generate(Step):
     kind: ClassVar[str] = "generate"
     makes: ClassVar[Makes] = "rows"
     teacher: Teacher
-    rows: str
+    rows: Annotated[str, Names("rows")]
     max_new_tokens: int = Field(default=256, ge=1)
     prompt_tokens: int = Field(
         default=16, ge=1, description="of plain text: what each window of it begins with"
@@ -24,3 +28,8 @@ class Generate(Step):
     samples: int = Field(default=1, ge=1, description="completions of each prompt")
     limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
     seed: int = Field(default=0, ge=0)
+
+    def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
+        """The teacher must be one model."""
+        yield from asked_problems(self.teacher)
+        yield from several_problems(self.teacher, "one model writes")

@@ -1,10 +1,11 @@
 """`load`: rows of a file, a folder or the hub, some of them held out."""
 
 from datetime import date
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
 
 
@@ -14,7 +15,7 @@ class Load(Step):
     kind: ClassVar[str] = "load"
     makes: ClassVar[Makes] = "rows"
     parts: ClassVar[tuple[str, ...]] = ("train", "validation", "heldout")
-    path: str
+    path: Annotated[str, Names("data")]
     columns: dict[str, str] = Field(default_factory=dict, description="limbeck's name: the file's name")
     ignore: tuple[str, ...] = Field(default=(), description="columns left unread though they carry meaning")
     split: str | None = Field(
@@ -43,3 +44,7 @@ class Load(Step):
         default=None, description="the day that chat templates write as today's; none: when the run began"
     )
     seed: int = Field(default=0, ge=0)
+
+    def emptied_by(self, part: str) -> str | None:
+        """The share of the part, if it is 0."""
+        return part if part in ("heldout", "validation") and not getattr(self, part) else None

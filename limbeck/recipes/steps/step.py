@@ -1,8 +1,12 @@
 """What every kind of step has; the kinds are the other modules of this folder."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, Self
 
 from limbeck.core.config import Config
+from limbeck.core.errors import Problem
+from limbeck.core.model_words import place_of
+from limbeck.recipes.references import Reference, What, references
 
 Makes = Literal["rows", "model", "store", "evaluation", "comparison"]
 """What other steps find under the `out` of one."""
@@ -17,3 +21,43 @@ class Step(Config):
     """Of the rows that it makes: each is read as `<out>.<part>`."""
 
     out: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What later steps call what it makes."""
+        return tuple(f"{self.out}.{part}" for part in self.parts) or (self.out,)
+
+    def reads(self) -> list[Reference]:
+        """All that it names; the first model says what kind its models are read as."""
+        return list(references(self))
+
+    def named(self, what: What) -> dict[str, str]:
+        """What it names of one sort: path inside the step -> word."""
+        return {one.path: one.word for one in self.reads() if one.names.what == what}
+
+    def problems(self, earlier: Sequence["Step"]) -> Iterator[Problem]:
+        """What is wrong beside its references, at paths inside the step."""
+        yield from ()
+
+    def emptied_by(self, part: str) -> str | None:
+        """The field that leaves a part of its rows empty; None if there are some."""
+        return None
+
+    @classmethod
+    def that_made(cls, word: str, steps: Sequence["Step"]) -> Self | None:
+        """The step of this kind that makes what a word names; None where another or none does."""
+        place = maker(word, steps, cls.makes)
+        made = None if place is None else steps[place]
+        return made if isinstance(made, cls) else None
+
+
+def maker(word: str, steps: Sequence[Step], what: What | Makes = "model") -> int | None:
+    """The place of the step that makes what a word names; None where it is a folder or an id."""
+    name = place_of(word)
+    places = [place for place, step in enumerate(steps) if step.makes == what and name in step.words]
+    return places[-1] if places else None
+
+
+def path_of(place: int, step: Step) -> str:
+    """Where a step is, as messages say it."""
+    return f"steps.{place}.{step.kind}"

@@ -1,18 +1,28 @@
 """`train`: a student learns from rows and teachers."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from limbeck.core.rollouts import RolloutSettings
+from limbeck.core.errors import Problem
+from limbeck.core.rollouts import SOURCES, RolloutSettings
+from limbeck.core.signals import ANSWERED
 from limbeck.core.training import TrainingSettings
-from limbeck.recipes.alignment import Alignment
+from limbeck.recipes.alignment import FOREIGN, Alignment, alignment_problems
 from limbeck.recipes.domains import Domains
 from limbeck.recipes.parts import Student, Teacher
-from limbeck.recipes.selection import Selection
+from limbeck.recipes.references import Names
+from limbeck.recipes.rollouts import rollout_problems, teacher_writes
+from limbeck.recipes.selection import UNCERTAIN, Selection
+from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.teaching import taught_problems
 from limbeck.recipes.terms import Term
-from limbeck.recipes.watch import Watch
+from limbeck.recipes.watch import Watch, watching_problems
+
+GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("chosen", "rejected")}
+"""Groups that terms can learn `on`, by `task`."""
 
 
 class Train(Step, TrainingSettings):
@@ -22,7 +32,7 @@ class Train(Step, TrainingSettings):
     makes: ClassVar[Makes] = "model"
     student: Student
     teacher: Teacher | None = None
-    rows: str
+    rows: Annotated[str, Names("rows")]
     objective: tuple[Term, ...] = Field(min_length=1)
     model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = Field(
         default="auto", description="what the models are read as; auto: by the student's configuration"
@@ -35,7 +45,9 @@ class Train(Step, TrainingSettings):
         default="all_assistant", description="turns of a conversation that are in the loss"
     )
     rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
-    corpus: str | None = Field(default=None, description="rows each step also learns from, group corpus")
+    corpus: Annotated[str | None, Names("rows")] = Field(
+        default=None, description="rows each step also learns from, group corpus"
+    )
     watch: Watch | None = Field(default=None, description="what is measured while training")
     selection: Selection | None = Field(default=None, description="who answers which row")
     domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
@@ -44,3 +56,90 @@ class Train(Step, TrainingSettings):
         default=None,
         description="weighs terms so that each pulls the last layer alike; their weights are unread",
     )
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Words that `on` may say."""
+        if self.selection is not None:
+            return UNCERTAIN
+        if self.reads_other_tokens:
+            return ANSWERED
+        return SOURCES if self.rollouts is not None else GROUPS[self.task]
+
+    @property
+    def reads_other_tokens(self) -> bool:
+        """Whether the teacher reads the rows in tokens of its own."""
+        return self.alignment is not None or any(FOREIGN & set(term.signals) for term in self.objective)
+
+    @property
+    def reads_teacher(self) -> tuple[str, ...]:
+        """Names of the objectives that read the teacher."""
+        return tuple(term.name for term in self.objective if term.of_teacher)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a teacher is needed though no objective reads it."""
+        rollouts = self.rollouts
+        judges = rollouts is not None and (
+            rollouts.advantages is not None or any(term.is_judged for term in self.objective)
+        )
+        writes = rollouts is not None and teacher_writes(rollouts)
+        return judges or writes or (self.watch is not None and self.watch.perplexities_by is not None)
+
+    @property
+    def asks_teacher(self) -> tuple[str, ...]:
+        """Fields that ask the teacher while training, or let it write."""
+        is_set = {
+            "rollouts": self.rollouts is not None,
+            "domains": self.domains is not None,
+            "selection": self.selection is not None,
+            "watch.perplexities_by": self.watch is not None and self.watch.perplexities_by is not None,
+        }
+        return tuple(field for field, asks in is_set.items() if asks)
+
+    def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
+        """What does not go together in it, and with the steps before it."""
+        if self.student.prune is not None:
+            yield Problem(
+                "student",
+                f"must be model, cut or fresh in a train step, got prune: {self.student.prune}. Prune in a "
+                "step `build` before it, and name that step's out here.",
+            )
+        for word in self.teacher.stores.values() if self.teacher is not None else ():
+            captured = Capture.that_made(word, earlier)
+            if captured is not None and captured.rows != self.rows:
+                yield Problem(
+                    "rows",
+                    f"must be the rows of the store '{word}', {captured.rows}, got {self.rows}. Capture "
+                    "these rows.",
+                )
+        yield from taught_problems(self)
+        yield from self.inner_problems()
+
+    def inner_problems(self) -> Iterator[Problem]:
+        """What of its fields does not go together, whoever teaches."""
+        for place, term in enumerate(self.objective):
+            yield from (one.below(f"objective.{place}") for one in term.problems(self))
+        if self.rollouts is not None:
+            yield from (one.below("rollouts") for one in rollout_problems(self.rollouts, self))
+        if self.reads_other_tokens:
+            yield from alignment_problems(self)
+        if self.selection is not None:
+            yield from self.selection.problems(self)
+        if self.corpus is not None and self.rollouts is None:
+            yield Problem("corpus", "goes with rollouts: without, load the rows together.")
+        if self.balance is not None:
+            yield from self._balance_problems()
+        yield from watching_problems(self)
+        if self.domains is not None:
+            yield from (one.below("domains") for one in self.domains.problems(self))
+
+    def _balance_problems(self) -> Iterator[Problem]:
+        if len(self.objective) < 2:
+            yield Problem("balance", f"needs two terms or more, got {self.objective[0].name} alone.")
+        for place, term in enumerate(self.objective):
+            if isinstance(term.weight, dict):
+                yield Problem(
+                    f"objective.{place}.weight",
+                    f"must be no schedule with balance: {self.balance}, which reads none. Leave one out.",
+                )

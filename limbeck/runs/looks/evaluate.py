@@ -6,7 +6,6 @@ from limbeck.core.errors import ConfigError
 from limbeck.core.models import ModelKind
 from limbeck.evaluation.evaluate import metrics_of
 from limbeck.evaluation.prompts import check_prompts
-from limbeck.recipes.check import measured_task
 from limbeck.recipes.steps import Evaluate
 from limbeck.runs.answers import said_of_ends, said_of_prompts
 from limbeck.runs.ensembles import check_route
@@ -79,7 +78,7 @@ def _look_at_rows(
     rendering = rendering_of(
         step,
         kind,
-        task=measured_task(step, at.earlier),
+        task=step.measured_task(at.earlier),
         label_names=classes_of(at, step) if kind == "classifier" else (),
     )
     rendered = at.render(step.rows, model, rendering)

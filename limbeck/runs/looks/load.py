@@ -1,8 +1,8 @@
 """`load`: the rows are read whole, because everything else depends on them."""
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.check import PARTS, path_of, rows_of
 from limbeck.recipes.steps import Load
+from limbeck.recipes.steps.step import path_of
 from limbeck.runs.loading import loaded, notes_on
 from limbeck.runs.looks.look import Look
 
@@ -14,10 +14,10 @@ def look(at: Look, step: Load) -> None:
     read = {
         rows.partition(".")[2]: place
         for place, other in enumerate(steps)
-        for rows in rows_of(other).values()
+        for rows in other.named("rows").values()
         if rows.partition(".")[0] == step.out
     }
-    for part, rows in zip(PARTS, parts, strict=True):
+    for part, rows in zip(step.parts, parts, strict=True):
         if len(rows) == 0 and part in read:
             reader = path_of(read[part], steps[read[part]])
             raise ConfigError(

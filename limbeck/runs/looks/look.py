@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datasets import Dataset
 
 from limbeck.core.models import ModelKind
-from limbeck.recipes.check import path_of
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Step
+from limbeck.recipes.steps.step import path_of
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems

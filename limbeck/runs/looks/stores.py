@@ -6,9 +6,8 @@ from pathlib import Path
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
-from limbeck.recipes.check import path_of, store_maker
-from limbeck.recipes.check_stores import stores_of
 from limbeck.recipes.steps import Capture, Train
+from limbeck.recipes.steps.step import path_of
 from limbeck.runs.ensembles import check_topk
 from limbeck.runs.known import kind_used
 from limbeck.runs.looks.look import Look
@@ -27,22 +26,22 @@ from limbeck.runs.views import OwnView
 
 def topk_stores(at: Look, step: Train) -> dict[str, bool]:
     """Path of each store that a training reads -> whether it is of top-k."""
-    return {path: is_topk(word, at.earlier) for path, word in stores_of(step).items()}
+    return {path: is_topk(word, at.earlier) for path, word in step.named("store").items()}
 
 
 def look_at_stores(
     at: Look, step: Train, student: Shape, rendered: Dataset | None, views: Mapping[str, OwnView]
 ) -> None:
     """Refuse stores of other rows, tokens or vocabularies than the training's."""
-    for path, word in stores_of(step).items():
+    for path, word in step.named("store").items():
         with at.at(path if step.teacher and step.teacher.ensemble else "teacher"):
             view = views.get(word)
             read = rendered if view is None else view.rendered
-            made = store_maker(word, at.earlier)
-            if made is None:
+            capture = Capture.that_made(word, at.earlier)
+            if capture is None:
                 _look_at_folder(at, step, student, read, word, view)
             else:
-                _look_at_capture(at, student, read, made)
+                _look_at_capture(at, student, read, capture)
     with at.at("teacher"):
         check_topk(step.teacher, topk_stores(at, step))
 
@@ -62,9 +61,7 @@ def _look_at_folder(
     check_rows(signals, row_checksums(read), tokenizer, rendering)
 
 
-def _look_at_capture(at: Look, student: Shape, read: Dataset | None, made: int) -> None:
-    capture = at.seen.recipe.steps[made]
-    assert isinstance(capture, Capture)
+def _look_at_capture(at: Look, student: Shape, read: Dataset | None, capture: Capture) -> None:
     teacher = at.seen.models.get(capture.teacher.model)
     if teacher is None:
         return
@@ -76,7 +73,8 @@ def _look_at_capture(at: Look, student: Shape, read: Dataset | None, made: int) 
     there = dict(row_checksums(at.render(capture.rows, teacher, rendering)))
     other = [name for name, value in row_checksums(read) if there.get(name) != value]
     if other:
+        where = path_of(at.earlier.index(capture), capture)
         raise ConfigError(
-            f"must read the rows as {path_of(made, capture)} does, got other tokens in {len(other):,} of "
+            f"must read the rows as {where} does, got other tokens in {len(other):,} of "
             f"{len(read):,} rows ({other[0]}). Give both the same max_length and loss_on."
         )

@@ -7,7 +7,6 @@ from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.models import ModelKind
-from limbeck.recipes.check_alignment import reads_foreign
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
@@ -43,7 +42,7 @@ def look(at: Look, step: Train) -> None:
     student = replace(student, classes=names)
     at.seen.models[step.out] = student
     _try_terms(at, step, student, teachers, kind)
-    if not reads_foreign(step):
+    if not step.reads_other_tokens:
         for path, shape in teachers.items():
             with at.at(path):
                 at.check_vocabulary(student, shape)
@@ -55,7 +54,7 @@ def look(at: Look, step: Train) -> None:
         rendered = _look_at_rows(at, step, student, teachers, rendering)
     _look_beside(at, step, student)
     views = {}
-    if not reads_foreign(step) and rendered is not None:
+    if not step.reads_other_tokens and rendered is not None:
         reading = at.reading(step.rows, student, rendering)
         views = views_planned(step, at.where, reading, at.known, at.earlier)
         at.note(*(view.note for view in views.values()))
@@ -67,7 +66,7 @@ def _look_at_rows(
 ) -> Dataset:
     """The rows as the student reads them."""
     kind, tokenizer = rendering.model_kind, at.known.tokenizer(student)
-    if reads_foreign(step) and teachers:
+    if step.reads_other_tokens and teachers:
         teacher = next(iter(teachers.values()))
         rendered = at.seen.renderer.render_pair(
             step.rows,

@@ -15,8 +15,8 @@ from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.engine.loop import Prepare
 from limbeck.inference.request import TokenIds
-from limbeck.recipes.check_training import UNCERTAINTIES
 from limbeck.recipes.steps import Train
+from limbeck.recipes.terms import UNCERTAINTIES
 from limbeck.rollouts import Rollouts
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource

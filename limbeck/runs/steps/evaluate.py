@@ -18,9 +18,9 @@ from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
-from limbeck.recipes.check import maker, measured_task
 from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Evaluate, Train
+from limbeck.recipes.steps.step import maker
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
@@ -52,7 +52,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.model)
     if step.limit is not None:
         rows = rows.select(range(min(step.limit, len(rows))))
-    rendering = rendering_of(step, kind, task=measured_task(step, work.earlier), label_names=names)
+    rendering = rendering_of(step, kind, task=step.measured_task(work.earlier), label_names=names)
     name = step.rows if step.limit is None else f"{step.rows}[:{step.limit}]"
     rendered = work.renderer.render(name, rows, tokenizer, rendering)
     words = _words(step, work)
@@ -284,9 +284,8 @@ def _ensemble(
 
 def _baseline_name(word: str, work: Work) -> str:
     """The `out` of the training that made it; `baseline` for a model as it is."""
-    made = maker(word, work.earlier)
-    trained = made is not None and isinstance(work.recipe.steps[made], Train)
-    return word if trained and word not in ("teacher", "student") else _BASELINE
+    trained = Train.that_made(word, work.earlier)
+    return word if trained is not None and word not in ("teacher", "student") else _BASELINE
 
 
 def _description(word: str, work: Work) -> str:

@@ -1,6 +1,5 @@
 """`load`: read rows, check them, hold some out, keep all parts as Arrow."""
 
-from limbeck.recipes.check import PARTS
 from limbeck.recipes.steps import Load
 from limbeck.runs import ranks
 from limbeck.runs.loading import loaded, notes_on
@@ -12,13 +11,12 @@ VERSION = 3
 
 def load(step: Load, work: Work) -> Made:
     """Write `train/`, `validation/` and `heldout/` into the step's folder."""
-    names = [f"{step.out}.{part}" for part in PARTS]
-    if all(name in work.seen_rows for name in names):
-        parts = [work.seen_rows[name] for name in names]
+    if all(name in work.seen_rows for name in step.words):
+        parts = [work.seen_rows[name] for name in step.words]
     else:
         parts = list(loaded(step))
     if ranks.is_main():
-        for part, rows in zip(PARTS, parts, strict=True):
+        for part, rows in zip(step.parts, parts, strict=True):
             # Without a shard of its own an empty part could be written but not read.
             rows.save_to_disk(str(work.folder / part), num_shards=None if len(rows) else 1)
     ranks.wait()

@@ -14,9 +14,8 @@ from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
 from limbeck.objectives.criterion import Criterion
-from limbeck.recipes.check import maker
-from limbeck.recipes.check_alignment import reads_foreign
 from limbeck.recipes.steps import Train
+from limbeck.recipes.steps.step import maker
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
@@ -46,7 +45,7 @@ def train(step: Train, work: Work) -> Made:
     names = work.classes(step) if kind == "classifier" else ()
     tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
-    pair = read_twice(step, work, tokenizer, rendering) if reads_foreign(step) else None
+    pair = read_twice(step, work, tokenizer, rendering) if step.reads_other_tokens else None
     rendered = (
         work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
         if pair is None

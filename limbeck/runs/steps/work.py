@@ -11,9 +11,9 @@ from datasets import Dataset, load_from_disk
 from limbeck.core.class_names import agreed_classes, own_class_names
 from limbeck.core.model_words import model_word
 from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
-from limbeck.recipes.check import PARTS, maker, rows_maker
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Build, Capture, Evaluate, Load, Step, Train
+from limbeck.recipes.steps import Build, Capture, Evaluate, Step, Train
+from limbeck.recipes.steps.step import maker
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
 from limbeck.runs.heads import labels_of, read_heads
@@ -122,17 +122,16 @@ class Work:
 
     def rows(self, reference: str) -> Dataset:
         """Rows by reference."""
-        made = rows_maker(reference, self.earlier)
+        made = maker(reference, self.earlier, "rows")
         assert made is not None, "checked with the recipe"
         step, part = self.recipe.steps[made], reference.partition(".")[2]
         return load_from_disk(str(self.run.step(made, step) / (part or "rows")))
 
     def classes(self, step: Train | Evaluate) -> tuple[str, ...]:
         """Classes of a step in the order of their scores: by its models' heads and all parts of its rows."""
-        made = rows_maker(step.rows, self.earlier)
+        made = maker(step.rows, self.earlier, "rows")
         assert made is not None, "checked with the recipe"
-        source = self.recipe.steps[made]
-        names = [f"{source.out}.{part}" for part in PARTS] if isinstance(source, Load) else [step.rows]
+        names = self.recipe.steps[made].words
         configs = {word: read_config(self.model_place(word)) for word in read_heads(step)}
         heads = {word: own_class_names(config) for word, config in configs.items()}
         return agreed_classes(labels_of([self.rows(name) for name in names]), heads)
