@@ -1,22 +1,22 @@
-"""What the engine adds to a bare loop: processor time of many short rounds in turns, in one process.
+"""What the engine adds to a bare loop: one step of each in turns, in processor time, in one process.
 
-    OMP_NUM_THREADS=1 python benchmarks/overhead.py [--rounds 12] [--profile]
+    OMP_NUM_THREADS=1 python benchmarks/overhead.py [--pairs 100] [--sizes small medium] [--profile]
 
-Processor time, unlike wall-clock time, does not count other processes. All rows are of one length, so that
-every step of both loops is the same work. The small student shows the engine's own milliseconds, which do
-not grow with rows, widths or vocabulary; the larger one is that of `step.py`, for the ratio.
+Processor time, unlike wall-clock time, does not count other processes, and two steps that follow each other
+meet the same machine: the ratio is the median over pairs of steps, with its 95 % interval. All rows are of
+one length, so that every step is the same work; both loops clip, follow a schedule and read the loss. `bare
+twice` compares the bare loop with itself in the same way: what it says beside 1 is what this cannot resolve.
 """
 
 import argparse
 import cProfile
-import itertools
+import math
 import pstats
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from step import Rows
@@ -29,6 +29,7 @@ from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
+from limbeck.engine.optimizer import make_optimizer
 from limbeck.objectives import forward_kl
 from limbeck.objectives.criterion import Criterion
 from limbeck.objectives.fused import linear_objective
@@ -39,6 +40,10 @@ SIZES = {
     "benchmark": (4, 256, 32_000, 8, 64),
 }
 """layers, width, vocabulary, rows of a step, tokens of a row"""
+
+TARGET = 1.05
+_WARM_UP = 4  # steps
+_NORMAL_95 = 1.96
 
 
 def made(name: str, seed: int) -> LlamaForCausalLM:
@@ -66,14 +71,15 @@ class EqualRows(Rows):
         self.rows, self.packed = [(row, length // 4) for row in ids], False
 
 
-def bare(student: Any, teacher: Any, rows: Rows, steps: int) -> list[float]:
-    """Processor time behind each step of the least code that does it."""
-    student.train()
-    matrices = [weight for weight in student.parameters() if weight.dim() >= 2]
-    vectors = [weight for weight in student.parameters() if weight.dim() < 2]
-    optimizer = torch.optim.AdamW([{"params": matrices}, {"params": vectors}], lr=1e-4, weight_decay=0.0)
+def settings_of(steps: int) -> TrainingSettings:
+    return TrainingSettings(max_steps=steps, per_device_train_batch_size=1, save_steps=None, warmup_ratio=0.0)
+
+
+def bare(name: str, steps: int) -> Iterator[None]:
+    """The least code that does a step, one at a time."""
+    student, teacher, rows = made(name, 0).train(), made(name, 1).eval(), EqualRows(name, steps)
+    optimizer = make_optimizer(student, settings_of(steps))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    times = []
     for step in range(steps):
         batch = rows.batch([step])
         learnt = batch.targets != IGNORE
@@ -89,67 +95,89 @@ def bare(student: Any, teacher: Any, rows: Rows, steps: int) -> list[float]:
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)
         loss.item()
-        times.append(time.process_time())
-    return times
+        yield
 
 
-def engine(student: Any, teacher: Any, rows: Rows, steps: int) -> list[float]:
-    """Processor time behind each step of `limbeck.engine.train`."""
-    settings = TrainingSettings(max_steps=steps, per_device_train_batch_size=1, save_steps=None)
+def engine(name: str, steps: int, after: Callable[[], None]) -> None:
+    """`limbeck.engine.train`; `after` every step."""
+    student, teacher = made(name, 0), made(name, 1).eval()
     criterion = Criterion([Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"))])
-    party = Party("student", student, Reader(student).probe(), criterion, settings)
     reader, needs = Reader(teacher).probe(), criterion.teacher_needs
-    times: list[float] = []
 
     def answer(batch: Batch) -> Outputs:
         return reader.read(batch.inputs, needs)
 
+    party = Party("student", student, Reader(student).probe(), criterion, settings_of(steps), answer)
     with tempfile.TemporaryDirectory() as folder:
-        train(
-            [party],
-            rows,
-            answer=answer,
-            folder=Path(folder),
-            on_step=lambda report: times.append(time.process_time()),
-        )
-    return times
+        train([party], EqualRows(name, steps), folder=Path(folder), on_step=lambda report: after())
 
 
-def compared(name: str, rounds: int, steps: int) -> None:
-    """Median of the medians of rounds in turns, and how far rounds lie apart."""
-    found: dict[str, list[float]] = {"bare": [], "engine": []}
-    for turn in range(rounds):
-        order: Sequence[Any] = (bare, engine) if turn % 2 else (engine, bare)
-        for run in order:
-            times = run(made(name, 0), made(name, 1).eval(), EqualRows(name, steps), steps)
-            each = [after - before for before, after in itertools.pairwise(times[2:])]
-            found[run.__name__].append(1000 * statistics.median(each))
-    one, other = (statistics.median(found[which]) for which in ("bare", "engine"))
-    ratios = sorted(b / a for a, b in zip(found["bare"], found["engine"], strict=True))
+def against_engine(name: str, steps: int) -> list[tuple[float, float]]:
+    """Seconds of the bare loop and of the engine, pair by pair."""
+    one, pairs = bare(name, steps), list[tuple[float, float]]()
+    began = time.process_time()
+
+    def after() -> None:
+        nonlocal began
+        middle = time.process_time()
+        next(one)
+        pairs.append((time.process_time() - middle, middle - began))
+        began = time.process_time()
+
+    engine(name, steps, after)
+    return pairs[_WARM_UP:]
+
+
+def against_itself(name: str, steps: int) -> list[tuple[float, float]]:
+    """Seconds of two bare loops, pair by pair."""
+    pairs = []
+    one, other = bare(name, steps), bare(name, steps)
+    for _ in range(steps):
+        began = time.process_time()
+        next(one)
+        middle = time.process_time()
+        next(other)
+        pairs.append((middle - began, time.process_time() - middle))
+    return pairs[_WARM_UP:]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median with its 95 % interval, from order statistics."""
+    ordered, half = sorted(values), _NORMAL_95 * math.sqrt(len(values)) / 2
+    low, high = math.floor(len(values) / 2 - half), math.ceil(len(values) / 2 + half)
+    return statistics.median(ordered), ordered[max(low, 0)], ordered[min(high, len(values) - 1)]
+
+
+def report(name: str, pairs: Sequence[tuple[float, float]], *, target: float | None) -> None:
+    milliseconds = [1000 * statistics.median(column) for column in zip(*pairs, strict=True)]
+    middle, low, high = interval([other / one for one, other in pairs])
+    added, least, most = interval([1000 * (other - one) for one, other in pairs])
+    verdict = "" if target is None else f": {'met' if middle <= target else 'MISSED'} (at most {target})"
     print(
-        f"{name}: bare {one:.2f} ms a step, engine {other:.2f} ms, {other - one:+.2f} ms, "
-        f"ratio {other / one:.3f} (rounds {ratios[0]:.3f} to {ratios[-1]:.3f})"
+        f"{name:18} {milliseconds[0]:8.2f} ms and {milliseconds[1]:8.2f} ms, "
+        f"{added:+.2f} [{least:+.2f}, {most:+.2f}] ms, ratio {middle:.3f} [{low:.3f}, {high:.3f}]{verdict}",
+        flush=True,
     )
 
 
 def main() -> None:
-    """All sizes, or a profile of the engine's steps of the small one."""
+    """All sizes, or a profile of the engine's steps of the first."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=100, help="of steps; twice as many of the small student")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     if arguments.profile:
         profile = cProfile.Profile()
-        rows = EqualRows("small", 200)
-        profile.runcall(engine, made("small", 0), made("small", 1).eval(), rows, 200)
+        profile.runcall(engine, arguments.sizes[0], 2 * arguments.pairs, lambda: None)
         pstats.Stats(profile).sort_stats("cumulative").print_stats(60)
         return
-    compared("small", arguments.rounds, 2 * arguments.steps)
-    compared("medium", arguments.rounds, arguments.steps)
-    compared("benchmark", arguments.rounds, max(6, arguments.steps // 4))
+    for name in arguments.sizes:
+        steps = _WARM_UP + arguments.pairs * (2 if name == "small" else 1)
+        report(f"{name}, bare twice", against_itself(name, steps), target=None)
+        report(f"{name}, engine", against_engine(name, steps), target=TARGET)
 
 
 if __name__ == "__main__":

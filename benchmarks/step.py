@@ -151,18 +151,17 @@ def run_limbeck(student: Any, teacher: Any, rows: Rows, steps: int, device: str)
     """Seconds of `steps` steps of the engine; the first step is not counted."""
     settings = TrainingSettings(max_steps=steps, per_device_train_batch_size=1, save_steps=None)
     criterion = Criterion([Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"))])
-    party = Party("student", student, Reader(student).probe(), criterion, settings)
     reader, needs, times = Reader(teacher).probe(), criterion.teacher_needs, []
 
     def answer(batch: Batch) -> Outputs:
         return reader.read(batch.inputs, needs)
 
+    party = Party("student", student, Reader(student).probe(), criterion, settings, answer)
     with tempfile.TemporaryDirectory() as folder:
         # The engine shuffles entries; every entry is a step, so all contestants do the same work.
         train(
             [party],
             rows,
-            answer=answer,
             folder=Path(folder),
             on_step=lambda report: times.append(clock(device)),
         )

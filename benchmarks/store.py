@@ -254,14 +254,15 @@ def step_overhead(vocabulary: int, source: PackedSource, folder: Path) -> dict[s
             criterion = Criterion([Term("loss", *LOSSES[name])])
             student = _student(vocabulary)
             settings = TrainingSettings(max_steps=STEPS, per_device_train_batch_size=4, save_steps=None)
-            party = Party("student", student, Reader(student, vocabulary).probe(), criterion, settings)
+            answer = None if name == "alone" else lambda batch: teacher.answer(batch, NEEDS)
+            reader = Reader(student, vocabulary).probe()
+            party = Party("student", student, reader, criterion, settings, answer)
             moments: list[float] = []
             place = folder / f"{name}-{round_}"
             place.mkdir()
             train(
                 [party],
                 source,
-                answer=None if name == "alone" else lambda batch: teacher.answer(batch, NEEDS),
                 folder=place,
                 on_step=lambda report, moments=moments: moments.append(time.process_time()),  # type: ignore[misc]
             )

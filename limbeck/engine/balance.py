@@ -95,7 +95,7 @@ def gradient_magnitude(
     with torch.random.fork_rng(devices), _only(parameters, learner):
         for batch, teacher in zip(window, answers, strict=True):
             with autocast():
-                answer = learner.reader.read(batch.inputs, learner.criterion.student_needs)
+                answer = learner.reader.read(batch.inputs, learner.needs)
             for place in balanced:
                 only = _one(place, len(terms))
                 with autocast():

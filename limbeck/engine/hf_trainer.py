@@ -60,7 +60,7 @@ class DistilTrainer(Trainer):
         options: dict[str, Any] | None = None,
     ) -> None:
         _check(party, args)
-        learner = Learner(party)
+        learner = Learner(party, ranks=args.world_size)
         self._answer, self._source, self._learner = party.answer, source, learner
         self._terms = party.criterion.terms
         self._sums = torch.zeros(1 + len(self._terms))

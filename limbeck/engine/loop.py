@@ -92,7 +92,7 @@ class _Training:
         self.total_steps = steps_of(self.settings, len(source), ranks)
         seed_everything(self.settings.seed, "engine", self.accelerator.process_index)
         made = (
-            PartyState(party, self.accelerator, self._autocast, total_steps=self.total_steps)
+            PartyState(party, self.accelerator, self._autocast, self._sum, total_steps=self.total_steps)
             for party in parties
         )
         self.parties = {state.party.name: state for state in made}
@@ -275,6 +275,8 @@ class _Training:
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.settings.bf16)
 
     def _sum(self, values: Tensor) -> Tensor:
+        if self.accelerator.num_processes == 1:
+            return values
         reduced: Tensor = self.accelerator.reduce(values.to(self.accelerator.device), reduction="sum")
         return reduced
 

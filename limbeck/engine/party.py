@@ -95,25 +95,26 @@ class Learner(nn.Module):
 
     Hidden states and head are read, and the objective computed, inside this forward; outside
     the wrapper, gradients of the ranks would not be synchronised.
+
+    Args:
+        party: whose freezing of parameters is final.
+        ranks: that share its gradients.
     """
 
-    def __init__(self, party: Party) -> None:
+    def __init__(self, party: Party, *, ranks: int) -> None:
         super().__init__()
         self.model = party.model
         self.reader = party.reader
         self.criterion = party.criterion
         learnt = [(term.name, term.learnt) for term in party.criterion.terms]
         self.learnt = nn.ModuleDict({name: one.module for name, one in learnt if one is not None})
+        self.trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        self.needs, self._shared = party.criterion.student_needs, ranks > 1
 
     def forward(self, batch: Batch, teacher: Outputs | None, **moment: Any) -> tuple[Tensor, Tensor]:
         """The party's part of the loss on one micro-batch, and of the means of its terms."""
-        answer = self.reader.read(batch.inputs, self.criterion.student_needs)
+        answer = self.reader.read(batch.inputs, self.needs)
         loss, means = self.criterion(answer, teacher, batch, **moment)
-        if torch.is_grad_enabled():
+        if self._shared and torch.is_grad_enabled():
             loss = with_all_behind(loss, self.trained)
         return loss, means
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        """Parameters that take gradients, those of learnt hyperparameters among them."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]

@@ -47,6 +47,7 @@ class PartyState:
         party: what is trained, on what.
         accelerator: of the run.
         autocast: the precision that steps are computed in.
+        add_up: sums a tensor over all ranks.
         total_steps: of the run.
 
     Attributes:
@@ -61,12 +62,13 @@ class PartyState:
         party: Party,
         accelerator: Accelerator,
         autocast: Callable[[], AbstractContextManager[object]],
+        add_up: Callable[[Tensor], Tensor],
         *,
         total_steps: int,
     ) -> None:
         self.party, self.metrics = party, dict[str, float]()
         self.grad_norm, self.learning_rate = 0.0, 0.0
-        self._accelerator, self._autocast = accelerator, autocast
+        self._accelerator, self._autocast, self._add_up = accelerator, autocast, add_up
         self._limit = party.settings.max_grad_norm or float("inf")
         if party.settings.gradient_checkpointing:
             # The other way loses gradients below frozen embeddings (LoRA) and breaks on several ranks.
@@ -75,16 +77,17 @@ class PartyState:
         if party.balance is not None:
             last_layer(party.reader)  # refuses what cannot be balanced
         party.model.train()
-        learner = Learner(party)
+        self._learner = learner = Learner(party, ranks=accelerator.num_processes)
         learnt = [term.learnt for term in party.criterion.terms if term.learnt is not None]
         learner.learnt.to(accelerator.device)
-        optimizer = make_optimizer(party.model, party.settings, learnt)
-        self._scheduler: LambdaLR = make_scheduler(optimizer, party.settings, total_steps)
-        self._reached = Reached(learner.trained, self._sum) if accelerator.num_processes > 1 else None
+        self._optimizer = make_optimizer(party.model, party.settings, learnt)
+        self._scheduler: LambdaLR = make_scheduler(self._optimizer, party.settings, total_steps)
+        self._reached = Reached(learner.trained, self._add_up) if accelerator.num_processes > 1 else None
         self._modules: list[nn.Module] = [one.module for one in learnt]
         apart = {parameter for module in self._modules for parameter in module.parameters()}
         self._own = [parameter for parameter in learner.parameters() if parameter not in apart]
-        self._learner, self._optimizer = accelerator.prepare(learner, optimizer)
+        # Checkpoints know the optimizer's wrapper; steps go without, which looks for packages in each.
+        self._wrapped, _ = accelerator.prepare(learner, self._optimizer)
 
     def learn(self, step: Step) -> None:
         """Gradients of the whole window, scaled and clipped; the update is still to be made.
@@ -151,7 +154,7 @@ class PartyState:
         """What the criterion is told of the step: its units over all ranks, the weights of its terms."""
         criterion = self.party.criterion
         asked = zip(step.window, answers, strict=True)
-        counts = self._sum(torch.stack([criterion.counts(*one) for one in asked]).sum(0))
+        counts = self._add_up(torch.stack([criterion.counts(*one) for one in asked]).sum(0))
         teaches = [not term.regularises for term in criterion.terms]
         if not bool((counts.sum(dim=1) > 0)[teaches].any()):
             raise RowError(
@@ -159,7 +162,7 @@ class PartyState:
                 f"{_named(step.window)}."
             )
         moment: dict[str, Any] = {"counts": counts, "step": step.number, "total_steps": step.total}
-        learner, around = self._accelerator.unwrap_model(self._learner), (self._autocast, self._sum)
+        learner, around = self._learner, (self._autocast, self._add_up)
         weights = None
         if self.party.balance is not None:
             weights = gradient_magnitude(learner, step.window, answers, *around, **moment)
@@ -171,11 +174,11 @@ class PartyState:
         self, batch: Batch, answer: Outputs | None, moment: dict[str, Any], *, is_last: bool
     ) -> tuple[Tensor, Tensor]:
         """Add the gradients of one micro-batch; ranks add up theirs at the last one."""
-        with nullcontext() if is_last else self._accelerator.no_sync(self._learner):
+        with nullcontext() if is_last else self._accelerator.no_sync(self._wrapped):
             with self._autocast():
-                loss, parts = self._learner(batch, answer, **moment)
+                loss, parts = self._wrapped(batch, answer, **moment)
             # Ranks average their gradients; the parts of the loss add up.
-            self._accelerator.backward(loss * self._accelerator.num_processes)
+            loss.backward(torch.full_like(loss, self._accelerator.num_processes))
         return loss.detach(), parts
 
     def _clip(self, step: Step) -> Any:
@@ -192,7 +195,7 @@ class PartyState:
 
     def _keep_metrics(self, losses: Sequence[Tensor], means: Tensor, weights: Sequence[float] | None) -> None:
         stacked = torch.stack(list(losses))
-        reduced = self._sum(torch.cat([stacked.sum()[None], means.to(stacked.dtype)])).tolist()
+        reduced = self._add_up(torch.cat([stacked.sum()[None], means.to(stacked.dtype)])).tolist()
         names = [term.name for term in self.party.criterion.terms]
         self.metrics = dict(zip(["loss", *names], reduced, strict=True))
         self.metrics |= weight_metrics(self.party, weights)
@@ -210,10 +213,6 @@ class PartyState:
             f"{_named(bad or window)}. "
             "The update was not made. Look at these rows, lower learning_rate, or check the models' weights."
         )
-
-    def _sum(self, values: Tensor) -> Tensor:
-        reduced: Tensor = self._accelerator.reduce(values.to(self._accelerator.device), reduction="sum")
-        return reduced
 
 
 def _named(window: Sequence[Batch]) -> str:

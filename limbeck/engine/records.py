@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class MetricsFile:
     def append(self, report: StepReport) -> None:
         """Write one step."""
         with self._path.open("a", encoding="utf-8") as file:
-            line = {name: value for name, value in asdict(report).items() if value != {}}
+            line = {name: value for name, value in vars(report).items() if value != {}}
             file.write(json.dumps(line) + "\n")
 
 

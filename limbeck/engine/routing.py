@@ -34,7 +34,7 @@ def routed_in_step(
         add_up: sums a tensor over all ranks.
         ranks: how many they are.
     """
-    if not learner.criterion.student_needs.routing or (len(window) == 1 and ranks == 1):
+    if not learner.needs.routing or (len(window) == 1 and ranks == 1):
         return None
     device = next(learner.parameters()).device
     devices = [device] if device.type == "cuda" else []
