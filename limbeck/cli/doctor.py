@@ -10,7 +10,8 @@ from limbeck.cli.tokenizers import load_alone, say_vocabulary, tokenizer_alone
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import unknown
-from limbeck.recipes.parts import Student, Teacher
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import Teacher
 from limbeck.rows.problems import missing_data
 from limbeck.runs.collect import Problems
 from limbeck.runs.outset import missing_model, missing_tokenizer

@@ -84,5 +84,7 @@ def _fields_at(kind: type[Config], place: Sequence[str | int]) -> list[str]:
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
+        for form in annotation.__subclasses__():  # a base stands for its forms
+            yield from _models_in(form)
     for part in get_args(annotation):
         yield from _models_in(part)

@@ -19,7 +19,6 @@ from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.on_policy import on_policy
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
@@ -33,8 +32,13 @@ from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
 from limbeck.recipes.steps.train import Train
+from limbeck.recipes.student import Student
 from limbeck.recipes.taid import taid
 from limbeck.recipes.teacher_hacking import teacher_hacking
+from limbeck.recipes.teachers.ensemble import EnsembleTeacher
+from limbeck.recipes.teachers.local import ModelTeacher
+from limbeck.recipes.teachers.stored import StoredTeacher
+from limbeck.recipes.teachers.teacher import Teacher
 from limbeck.recipes.terms import Layers, Learnt, Term
 from limbeck.recipes.uld import uld
 from limbeck.recipes.watch import Watch
@@ -43,13 +47,16 @@ from limbeck.recipes.word_kd import word_kd
 __all__ = [
     "Build",
     "Domains",
+    "EnsembleTeacher",
     "Evaluate",
     "Generate",
     "Layers",
     "Learnt",
     "Load",
+    "ModelTeacher",
     "Recipe",
     "Selection",
+    "StoredTeacher",
     "Student",
     "Teacher",
     "Term",

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
+from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Alignment(Config):
 
 def alignment_problems(step: "Train") -> Iterator[Problem]:
     """What does not go with a teacher that has another tokenizer."""
-    if step.teacher is None or not step.teacher.model or step.teacher.noise:
+    if not isinstance(step.teacher, ModelTeacher) or step.teacher.noise:
         yield Problem("teacher", "must be a model without noise, to read rows in its own tokens.")
     apart = {
         "rollouts": step.rollouts is not None,

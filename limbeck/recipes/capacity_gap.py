@@ -20,9 +20,10 @@ from pydantic import Field
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.inputs import START, Columns, Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
 SHAPE = "code_teacher"
@@ -97,7 +98,7 @@ def capacity_gap(
     names = list(TEACHERS["tiny"] if size == "tiny" else HUB)
 
     def train(out: str, student: Student, objective: tuple[Term, ...], teacher: str | None = None) -> Train:
-        taught = None if teacher is None else Teacher(model=teacher)
+        taught = None if teacher is None else ModelTeacher(model=teacher)
         return Train(
             out=out,
             student=student,
@@ -110,7 +111,7 @@ def capacity_gap(
         return Evaluate(
             out=out,
             model=model,
-            teacher=None if teacher is None else Teacher(model=teacher),
+            teacher=None if teacher is None else ModelTeacher(model=teacher),
             rows="rows.heldout",
             metrics=("perplexity",) if teacher is None else ("perplexity", "fidelity"),
             max_length=settings["max_length"],

@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
 from limbeck.recipes.steps.evaluate import METRICS
+from limbeck.recipes.student import Student
 from limbeck.recipes.terms import Term
 
 COMPARED: tuple[METRICS, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")

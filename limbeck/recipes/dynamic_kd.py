@@ -21,10 +21,11 @@ from limbeck.recipes.comparison import compared
 from limbeck.recipes.encoders import LABELS, TUNED, Encoders
 from limbeck.recipes.inputs import START
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.pkd import matched
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Build
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
 _WARMUP = 0.1
@@ -68,9 +69,9 @@ def dynamic_kd(
         )
     untuned = {TUNED: usual.teacher} | ({"tuned_small": small_teacher} if small_teacher else {})
     words = list(untuned.values() if teacher_is_tuned else untuned)
-    teacher = Teacher(model=words[0])
+    teacher = ModelTeacher(model=words[0])
     # The smaller teacher answers the rows that the student is unsure of.
-    asked, other = (Teacher(model=words[1]), teacher) if dynamic == "teacher" else (teacher, None)
+    asked, other = (ModelTeacher(model=words[1]), teacher) if dynamic == "teacher" else (teacher, None)
     selection = None if dynamic == "objective" else Selection(by=by, share=share, other=other)
     steps = (
         *(

@@ -6,9 +6,10 @@ from typing import Any, Literal
 from limbeck.recipes.comparison import BASELINE
 from limbeck.recipes.inputs import ROWS, Columns
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
 from limbeck.recipes.steps.evaluate import METRICS
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher, Teacher
 from limbeck.recipes.terms import Term
 
 LABELS = (Term(name="cross_entropy"),)
@@ -73,7 +74,7 @@ class Encoders:
                 *steps,
                 Evaluate(
                     model="student",
-                    teacher=Teacher(model=teacher),
+                    teacher=ModelTeacher(model=teacher),
                     baseline=baseline if self.baseline else None,
                     rows="rows.heldout",
                     metrics=metrics,
@@ -116,7 +117,7 @@ class Encoders:
         return Train(
             out=out,
             student=Student(model=student) if isinstance(student, str) else student,
-            teacher=Teacher(model=teacher) if isinstance(teacher, str) else teacher,
+            teacher=ModelTeacher(model=teacher) if isinstance(teacher, str) else teacher,
             rows=ROWS,
             objective=tuple(term for term in objective if term.weight),
             **{**usual, **of_step},

@@ -24,10 +24,11 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
 METHODS: dict[str, dict[str, Any]] = {"forward_kl": {}, "reverse_kl": {}, "jsd": {"beta": 0.5}}
@@ -103,7 +104,7 @@ def fidelity_study(
             f"student_{cell(method, temperature, noise)}",
             start,
             (Term(name=method, options=options),),
-            teacher=Teacher(model=teacher, noise=noise),
+            teacher=ModelTeacher(model=teacher, noise=noise),
             rollouts=rollouts,
         )
 
@@ -112,7 +113,7 @@ def fidelity_study(
         if is_paper:
             fields = {"metrics": ("perplexity", "fidelity", "generation"), "task": "final_answer"}
             fields |= {"prompts": PROMPTS, "max_new_tokens": settings["max_length"]}
-        taught = Teacher(model=teacher)
+        taught = ModelTeacher(model=teacher)
         return Evaluate(
             **{"out": out, "model": model, "teacher": taught, "rows": "rows.heldout", **fields},
             max_length=settings["max_length"],

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Build, Step
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import Teacher
 
 StudentLike = Student | str
 """A model's folder or id, `{cut: DIR, layers: 3}`, `{prune: DIR, ratio: 0.6}`, `{fresh: DIR, sizes: ...}`."""

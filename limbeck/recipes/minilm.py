@@ -15,7 +15,7 @@ from limbeck.recipes.comparison import compared
 from limbeck.recipes.encoders import Encoders
 from limbeck.recipes.inputs import START, StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
+from limbeck.recipes.student import Student
 from limbeck.recipes.terms import Layers, Term
 
 

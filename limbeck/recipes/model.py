@@ -9,8 +9,8 @@ from limbeck.core.config import Config, validate
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.recipes.aliases import said_elsewhere
-from limbeck.recipes.parts import Teacher
 from limbeck.recipes.steps import STEPS, Capture, Evaluate, Step, Train
+from limbeck.recipes.teachers import StoredTeacher, Teacher
 from limbeck.recipes.text import read_yaml, write_yaml
 
 FORMAT = 1
@@ -97,17 +97,10 @@ class Recipe(Config):
 
 def _told_apart(teacher: Teacher, captured: Mapping[str, Teacher], *, is_learnt: bool) -> Teacher:
     """A teacher whose words for stores name stores in training, and elsewhere the models captured."""
-    if teacher.model in captured:
-        return Teacher(signals=teacher.model) if is_learnt else captured[teacher.model]
-    members = []
-    for member in teacher.ensemble:
-        word = member.model or member.signals
-        if word in captured and (member.model or not is_learnt):
-            store = {"model": "", "signals": word}
-            named = store if is_learnt else {"model": captured[word].model, "signals": ""}
-            member = member.model_copy(update={**named, "name": member.called})
-        members.append(member)
-    return teacher.model_copy(update={"ensemble": tuple(members)})
+    words = {*teacher.models.values(), *teacher.stores.values()} & captured.keys()
+    return teacher.with_others(
+        {word: StoredTeacher(signals=word) if is_learnt else captured[word] for word in words}
+    )
 
 
 def _worth_showing(step: Step) -> dict[str, Any]:

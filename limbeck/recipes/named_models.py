@@ -1,6 +1,6 @@
 """How recipes name a model: a word, or `{model: DIR, dtype: bfloat16}` with how it is to be read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer
@@ -46,13 +46,6 @@ def without_words(values: Mapping[str, Any]) -> dict[str, Any]:
             word = model_word(found[form])
             found |= {form: word.place, **word.fields()}
     return found
-
-
-def option_problems(part: NamesModel, *, has_model: bool) -> Iterator[str]:
-    """What is wrong with options beside something that is no model."""
-    given = [name for name in OPTIONS if getattr(part, name)]
-    if given and not has_model:
-        yield f"{', '.join(given)} must go with a model, for example {{model: DIR, {given[0]}: ...}}."
 
 
 def _as_plain(word: str) -> Any:

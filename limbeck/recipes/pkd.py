@@ -20,8 +20,8 @@ from limbeck.recipes.comparison import compared
 from limbeck.recipes.encoders import LABELS, TUNED, Encoders
 from limbeck.recipes.inputs import START, Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
 from limbeck.recipes.steps import Build
+from limbeck.recipes.student import Student
 from limbeck.recipes.terms import Layers, Term
 
 _WARMUP = 0.1

@@ -7,8 +7,9 @@ weights in the teacher's shape; the baseline starts from the same ones.
 
 from limbeck.recipes.inputs import START
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher, Teacher
 from limbeck.recipes.terms import Term
 
 TEACHER = "code_teacher"
@@ -49,7 +50,7 @@ def quickstart(
             seed=seed,
         )
 
-    teacher = Teacher(model=TEACHER)
+    teacher = ModelTeacher(model=TEACHER)
     return Recipe(
         name="quickstart",
         steps=(

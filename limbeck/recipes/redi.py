@@ -22,8 +22,8 @@ from pydantic import Field
 
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
+from limbeck.recipes.student import Student
 from limbeck.recipes.terms import Term
 
 

@@ -26,6 +26,11 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Unfolded:
+    """Marks a part whose keys stand beside those of what holds it, in plain data and in paths."""
+
+
+@dataclass(frozen=True)
 class Reference:
     """One word that names something.
 
@@ -43,6 +48,9 @@ class Reference:
 def references(part: Config) -> Iterator[Reference]:
     """All references in a configuration and the parts inside it, in the order of the fields."""
     for name, field in type(part).model_fields.items():
+        if any(isinstance(mark, Unfolded) for mark in field.metadata):
+            yield from references(getattr(part, name))
+            continue
         marks = [mark for mark in field.metadata if isinstance(mark, Names)]
         yield from references_in(getattr(part, name), name, marks[0] if marks else None)
 

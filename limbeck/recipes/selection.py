@@ -7,8 +7,9 @@ from pydantic import Field
 
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
-from limbeck.recipes.parts import Teacher
-from limbeck.recipes.teaching import several_problems
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers.capabilities import BESIDE, Ask
+from limbeck.recipes.teaching import unanswered
 
 if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
@@ -44,6 +45,8 @@ class Selection(Config):
                     f"must be {UNCERTAIN[0]}: nobody answers the other rows, got {term.on}. Or give "
                     "selection another teacher: other.",
                 )
-        yield from several_problems(self.other, "it answers the other rows alone", "selection.other")
+        if self.other is not None:
+            ask = Ask("selection.other", BESIDE, "answers the other rows while training")
+            yield from unanswered(self.other, [ask])
         if step.teacher is None:
             yield Problem("selection", "says whom to ask: give the step a teacher.")

@@ -7,8 +7,8 @@ learning rate and epochs are ours (5e-4 for GPT-2 base, 1e-5 for LLaMA, 20 epoch
 
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
 from limbeck.recipes.steps import Evaluate, Load, Train
+from limbeck.recipes.student import Student
 from limbeck.recipes.terms import Term
 
 

@@ -24,11 +24,12 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import SIZES
 from limbeck.recipes.quickstart import TEACHER as SHAPE
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, HypothesisTest
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch
 
@@ -102,7 +103,7 @@ def teacher_hacking(
     def write(out: str, teacher: str) -> Generate:
         return Generate(
             out=out,
-            teacher=Teacher(model=teacher),
+            teacher=ModelTeacher(model=teacher),
             rows="rows.train",
             max_new_tokens=NEW[size],
             prompt_tokens=PROMPT[size],
@@ -139,7 +140,7 @@ def teacher_hacking(
             out=f"student_{source}",
             student=Student(model=START),
             objective=soft,
-            teacher=Teacher(model="teacher"),
+            teacher=ModelTeacher(model="teacher"),
             rows="by_teacher" if rollouts is None else "rows.train",
             **{"rollouts": rollouts, "watch": watch, **fields},
         )
@@ -148,7 +149,7 @@ def teacher_hacking(
         return Evaluate(
             out=out,
             model=model,
-            teacher=Teacher(model=oracle),
+            teacher=ModelTeacher(model=oracle),
             rows="rows.heldout",
             metrics=("perplexity", "fidelity"),
             max_length=SETTINGS[size]["max_length"],

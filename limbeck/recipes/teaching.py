@@ -1,57 +1,38 @@
-"""What steps can ask of the teachers that a recipe gives them."""
+"""One rule between steps and teachers: what a step asks is among what its teacher gives, or it is refused."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
-from limbeck.recipes.parts import Teacher
-from limbeck.recipes.terms import Term
+from limbeck.recipes.rollouts import teacher_writes
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers.capabilities import BESIDE, DISTRIBUTION, INNER, NEW_ROWS, TEXT, Ask, listed
 
 if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
 
 
-def asked_problems(teacher: Teacher) -> Iterator[Problem]:
-    """What is wrong with the teacher of a step that trains nothing."""
-    for path, word in teacher.stores.items():
-        yield Problem(
-            f"teacher.{path}" if teacher.ensemble else "teacher",
-            f"must be a model, got the store '{word}'; a store answers the rows that were "
-            "captured, in training. Write teacher: {model: DIR_OR_ID}.",
-        )
-    if teacher.noise:
-        yield Problem(
-            "teacher.noise", f"must be 0 outside of train steps, got {teacher.noise:g}. Leave it out here."
-        )
-
-
-def several_problems(teacher: Teacher | None, why: str, where: str = "teacher") -> Iterator[Problem]:
-    """Refuse an ensemble where one model must answer."""
-    if teacher is not None and teacher.ensemble:
-        yield Problem(
-            where,
-            f"must be a single model, got an ensemble of {len(teacher.ensemble)}; {why}. Name one of them.",
-        )
-
-
-def group_problems(teacher: Teacher, groups: Sequence[str]) -> Iterator[Problem]:
-    """Refuse members of an ensemble that are `on` no group of the rows."""
-    for place, member in enumerate(teacher.ensemble):
-        if member.on is not None and member.on not in groups:
-            allowed = f"must be one of {', '.join(groups)}" if groups else "needs rows of several tasks"
+def unanswered(teacher: Teacher, asks: Iterable[Ask]) -> Iterator[Problem]:
+    """What a teacher is asked and does not give."""
+    for ask in asks:
+        if ask.what not in teacher.gives():
             yield Problem(
-                f"teacher.ensemble.{place}.on", f"{allowed}, got '{member.on}'. Leave it out for all."
+                ask.path,
+                f"{ask.why}, and {teacher.said} gives {listed(teacher.gives())}. Give the step a model as "
+                "its teacher.",
             )
+
+
+def asked_problems(teacher: Teacher, what: str, why: str) -> Iterator[Problem]:
+    """What is wrong with the teacher of a step that trains nothing, and asks one thing of it."""
+    yield from unanswered(teacher, [Ask("teacher", what, why)])
+    yield from teacher.training_only()
 
 
 def taught_problems(step: "Train") -> Iterator[Problem]:
     """What a training asks of its teacher, and it cannot give."""
     teacher = step.teacher
-    if teacher is not None and teacher.stores:
-        yield from _stored_problems(step, next(iter(teacher.stores.values())))
-    if teacher is not None and teacher.ensemble:
-        yield from _ensemble_problems(step, teacher)
     if teacher is None:
         for place, term in enumerate(step.objective):
             if term.of_teacher:
@@ -59,55 +40,38 @@ def taught_problems(step: "Train") -> Iterator[Problem]:
                     f"objective.{place}",
                     f"objective {term.name} reads {' and '.join(term.of_teacher)}: give the step a teacher.",
                 )
-    elif not step.reads_teacher and not step.needs_teacher:
-        readers = (
-            name
-            for name, entry in catalogue("objectives").items()
-            if any(word.startswith("teacher_") for word in entry.positional)
-        )
-        yield Problem(
-            "teacher",
-            f"is read by no objective (got {', '.join(term.name for term in step.objective)}): leave the "
-            f"teacher out, or add one that reads it: {', '.join(readers)}.",
-        )
-
-
-def _stored_problems(step: "Train", word: str) -> Iterator[Problem]:
-    for field in step.asks_teacher:
-        yield Problem(
-            field,
-            f"asks the teacher while training, and the store '{word}' knows only the rows that were "
-            "captured. Give the step a model as its teacher.",
-        )
-    for place, term in enumerate(step.objective):
-        if term.inner:
-            yield Problem(
-                f"objective.{place}",
-                f"objective {term.name} reads {term.inner}, and a store keeps distributions alone. "
-                "Give the step a model as its teacher.",
-            )
-
-
-def _ensemble_problems(step: "Train", teacher: Teacher) -> Iterator[Problem]:
-    for field in step.asks_teacher:
-        if field != "rollouts" or step.needs_teacher:
-            yield Problem(
-                field,
-                "must have a single model as the teacher, which writes or judges beside the training, got an "
-                f"ensemble of {len(teacher.ensemble)}. Name one of them.",
-            )
-    if teacher.route is not None and teacher.route.column and step.corpus is not None:
+        return
+    yield from unanswered(teacher, _asks(step))
+    yield from _group_problems(teacher, step)
+    if teacher.columns and step.corpus is not None:
         yield Problem("teacher.route", "must be likelihood with a corpus, whose rows name no teacher.")
+    if not step.reads_teacher and not step.needs_teacher:
+        yield _unread(step)
+
+
+def _asks(step: "Train") -> Iterator[Ask]:
+    """All that a training asks of its teacher."""
     for place, term in enumerate(step.objective):
+        path, reads = f"objective.{place}", f"objective {term.name} reads {' and '.join(term.of_teacher)}"
         if term.inner:
-            yield Problem(
-                f"objective.{place}",
-                f"objective {term.name} reads {term.inner}, of which there is no mean over models. "
-                "Give the step a single teacher.",
-            )
-    yield from group_problems(teacher, step.groups)
+            yield Ask(path, INNER, reads)
+        elif term.of_teacher:
+            yield Ask(path, DISTRIBUTION, reads)
+    if step.rollouts is not None:
+        yield Ask("rollouts", NEW_ROWS, "asks about rows that are written while training")
+        if teacher_writes(step.rollouts):
+            yield Ask("rollouts", TEXT, "lets the teacher write")
+        elif step.is_judged:
+            yield Ask("rollouts", BESIDE, "lets the teacher judge what is written")
+    for field in step.asks_beside:
+        yield Ask(field, BESIDE, "asks the teacher beside the training")
+
+
+def _group_problems(teacher: Teacher, step: "Train") -> Iterator[Problem]:
+    """Members of an ensemble that are `on` no group, and groups that nobody answers."""
+    yield from teacher.group_problems(step.groups)
     for place, term in enumerate(step.objective):
-        left = _unanswered(teacher, term, step.groups)
+        left = teacher.silent_on([term.on] if term.on else step.groups) if term.of_teacher else []
         if left:
             yield Problem(
                 f"objective.{place}",
@@ -116,9 +80,14 @@ def _ensemble_problems(step: "Train", teacher: Teacher) -> Iterator[Problem]:
             )
 
 
-def _unanswered(teacher: Teacher, term: Term, groups: Sequence[str]) -> list[str]:
-    """Groups that a term learns from a teacher though no member with a weight answers them."""
-    answered = {member.on for member in teacher.ensemble if member.weight}
-    if None in answered or not term.of_teacher:
-        return []
-    return [name for name in ([term.on] if term.on else groups) if name not in answered]
+def _unread(step: "Train") -> Problem:
+    readers: Sequence[str] = [
+        name
+        for name, entry in catalogue("objectives").items()
+        if any(word.startswith("teacher_") for word in entry.positional)
+    ]
+    return Problem(
+        "teacher",
+        f"is read by no objective (got {', '.join(term.name for term in step.objective)}): leave the "
+        f"teacher out, or add one that reads it: {', '.join(readers)}.",
+    )

@@ -67,7 +67,7 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
     """
     load, step = recipe.steps
     assert isinstance(load, Load) and isinstance(step, Capture)
-    place = located(step.teacher.model)
+    place = located(step.teacher.word)
     config, tokenizer = read_config(place), load_tokenizer(place)
     kind = kind_of(config) if step.model_kind == "auto" else step.model_kind
     if kind not in ("causal", "seq2seq"):

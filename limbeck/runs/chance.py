@@ -13,8 +13,8 @@ from limbeck.core.class_names import listed
 from limbeck.core.errors import ModelError
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Needs
-from limbeck.runs.teachers import AnyTeacher
 from limbeck.teachers import EnsembleTeacher, LocalTeacher
+from limbeck.teachers.protocol import Teacher
 
 _SAMPLE, _BATCH = 256, 16  # rows; a thousandth of the cost of a training of any length
 _SURE = 1e-3  # by chance alone, one tuned teacher in a thousand would be called worse than chance
@@ -29,7 +29,7 @@ def is_below_chance(right: float, total: int, classes: int) -> bool:
 
 
 def refuse_below_chance(
-    teacher: AnyTeacher | None, source: Source, names: Sequence[str], device: torch.device
+    teacher: Teacher | None, source: Source, names: Sequence[str], device: torch.device
 ) -> None:
     """Raise ModelError when a tuned classifier is worse than chance on rows that it is to teach.
 
@@ -50,7 +50,7 @@ def refuse_below_chance(
             )
 
 
-def _models(teacher: AnyTeacher | None) -> Mapping[str, LocalTeacher]:
+def _models(teacher: Teacher | None) -> Mapping[str, LocalTeacher]:
     if isinstance(teacher, EnsembleTeacher):
         members = {f"the teacher {one.name}": one.teacher for one in teacher.members}
         return {name: one for name, one in members.items() if isinstance(one, LocalTeacher)}

@@ -6,7 +6,7 @@ from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem, StoreError
 from limbeck.core.lookup import did_you_mean
-from limbeck.recipes.parts import Teacher
+from limbeck.recipes.teachers import EnsembleTeacher, Teacher
 
 _NAMED = 3  # words in a message
 
@@ -17,7 +17,7 @@ def check_route(teacher: Teacher | None, rows: Dataset) -> None:
     Raises:
         ConfigError: what the rows lack.
     """
-    if teacher is None or teacher.route is None or not teacher.route.column:
+    if not isinstance(teacher, EnsembleTeacher) or teacher.route is None or not teacher.route.column:
         return
     column, names = teacher.route.column, [one.called for one in teacher.ensemble if one.weight]
     if column not in rows.column_names:
@@ -45,7 +45,7 @@ def check_topk(teacher: Teacher | None, is_topk: Mapping[str, bool]) -> None:
     Raises:
         StoreError: all of it.
     """
-    if teacher is None or not teacher.ensemble or not any(is_topk.values()):
+    if not isinstance(teacher, EnsembleTeacher) or not any(is_topk.values()):
         return
     stored = [is_topk.get(f"teacher.{path}signals", False) for path in teacher.members]
     problems = [

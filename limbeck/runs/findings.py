@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.parts import Student
+from limbeck.recipes.student import Student
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.load import load_rows
 from limbeck.runs.collect import Problems

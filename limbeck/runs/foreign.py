@@ -42,9 +42,9 @@ def teacher_length(step: Train, positions: int | None) -> int | None:
 def read_twice(step: Train, work: Work, tokenizer: Any, rendering: Rendering) -> Pair:
     """The rows of a step in the student's tokens and in the teacher's."""
     assert step.teacher is not None, "checked with the recipe"
-    place = work.model_place(step.teacher.model)
+    place = work.model_place(step.teacher.word)
     positions = positions_of(read_config(place))
-    own, rows = work.load_tokenizer(step.teacher.model), work.rows(step.rows)
+    own, rows = work.load_tokenizer(step.teacher.word), work.rows(step.rows)
     length = teacher_length(step, positions)
     return work.renderer.render_pair(step.rows, rows, tokenizer, own, rendering, teacher_length=length)
 
@@ -62,12 +62,12 @@ def make_foreign_teacher(
         rendering: how rows were rendered.
     """
     assert step.teacher is not None, "checked with the recipe"
-    own = work.load_tokenizer(step.teacher.model)
+    own = work.load_tokenizer(step.teacher.word)
     source = PaddedSource(rows, rendering, int(own.pad_token_id))
     alignment = settings_of(step)
     spelt, own_spelt = token_bytes(tokenizer), token_bytes(own)
     teacher = ForeignTeacher(
-        work.load_model(step.teacher.model, "causal"),
+        work.load_model(step.teacher.word, "causal"),
         ForeignRows(source, {name: place for place, name in enumerate(rows["row_id"])}),
         vocabulary=ids_of(own),
         rules=ChunkRules(

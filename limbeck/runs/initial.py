@@ -8,8 +8,8 @@ from typing import Any
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
 from limbeck.recipes.steps import Train
+from limbeck.recipes.student import Student
 from limbeck.rows.kinds import Kind
 from limbeck.runs.findings import Findings
 from limbeck.runs.learning_rates import usual_rate

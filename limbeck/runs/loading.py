@@ -79,8 +79,8 @@ def _columns_of(steps: Iterable[Step]) -> set[str]:
     """Columns that steps name."""
     found: set[str | None] = set()
     for step in steps:
-        if isinstance(step, Train | Evaluate) and step.teacher is not None and step.teacher.route is not None:
-            found.add(step.teacher.route.column)
+        if isinstance(step, Train | Evaluate) and step.teacher is not None:
+            found |= {*step.teacher.columns}
         if isinstance(step, Train):
             found.add(step.domains.column if step.domains is not None else None)
             found.add(step.watch.perplexities_by if step.watch is not None else None)

@@ -11,8 +11,8 @@ from limbeck.assets import asset_names
 from limbeck.core.errors import StoreError
 from limbeck.core.model_words import model_word
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Teacher
 from limbeck.recipes.steps import Evaluate, Step, Train
+from limbeck.recipes.teachers import ModelTeacher, Teacher
 
 _OF_TEACHERS = ("fidelity",)
 
@@ -50,17 +50,8 @@ def _measuring(step: Step) -> Step:
 def _live(teacher: Teacher) -> Teacher | None:
     """The teacher with models in the place of its stores; None where one is not there."""
     models = {word: _captured(word) for word in teacher.stores.values()}
-    if not all(model is not None and _is_here(model) for model in models.values()):
-        return None
-    if teacher.signals:
-        return Teacher(model=str(models[teacher.signals]))
-    members = [
-        one.model_copy(update={"model": models[one.signals], "signals": "", "name": one.called})
-        if one.signals
-        else one
-        for one in teacher.ensemble
-    ]
-    return teacher.model_copy(update={"ensemble": tuple(members)})
+    here = {word: ModelTeacher(model=model) for word, model in models.items() if model and _is_here(model)}
+    return teacher.with_others(here) if len(here) == len(models) else None
 
 
 def _captured(store: str) -> str | None:

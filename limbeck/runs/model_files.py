@@ -96,7 +96,7 @@ def _kind_of(step: Step, known: KnownModels) -> ModelKind | None:
     if isinstance(step, Build | Train):
         first = known.shapes.get(step.student.origin)
     elif isinstance(step, Generate | Capture):
-        first = known.shapes.get(step.teacher.model)
+        first = known.shapes.get(step.teacher.word)
     else:
         first = known.shapes.get(step.model) if isinstance(step, Evaluate) else None
     if first is None:

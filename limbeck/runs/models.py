@@ -23,7 +23,7 @@ from limbeck.core.models import (
 )
 from limbeck.core.positions import positions_of
 from limbeck.core.training import TrainingSettings
-from limbeck.recipes.parts import BYTES, Student
+from limbeck.recipes.student import BYTES, Student
 from limbeck.students import (
     PrunedSizes,
     add_lora,

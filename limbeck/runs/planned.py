@@ -118,7 +118,7 @@ def _planned_build(place: int, step: Build, seen: Survey, rates: Rates) -> Plann
 
 
 def _planned_generation(place: int, step: Generate, seen: Survey, rates: Rates) -> PlannedStep:
-    teacher, rows = seen.models.get(step.teacher.model), seen.rows.get(step.rows)
+    teacher, rows = seen.models.get(step.teacher.word), seen.rows.get(step.rows)
     count = 0 if rows is None else len(rows) * step.samples
     tokens = count * step.max_new_tokens
     size = teacher.parameters if teacher else 0
@@ -126,11 +126,11 @@ def _planned_generation(place: int, step: Generate, seen: Survey, rates: Rates) 
         place,
         "generate",
         step.out,
-        f"{model_word(step.teacher.model).said} generates completions for {step.rows}",
+        f"{model_word(step.teacher.word).said} generates completions for {step.rows}",
         rows=count,
         teacher_parameters=size or None,
         tokens=tokens,
-        memory=_read_bytes([step.teacher.model], seen),
+        memory=_read_bytes([step.teacher.word], seen),
         disk=tokens * FLOAT,
         seconds=_written_seconds(teacher, tokens, rates),
         notes=_notes(place, seen),
@@ -138,7 +138,7 @@ def _planned_generation(place: int, step: Generate, seen: Survey, rates: Rates) 
 
 
 def _planned_capture(place: int, step: Capture, seen: Survey, rates: Rates) -> PlannedStep:
-    teacher = seen.models.get(step.teacher.model)
+    teacher = seen.models.get(step.teacher.word)
     rows, tokens = seen.entries.get(place, (0, 0))
     positions = seen.positions.get(place, 0)
     size = teacher.parameters if teacher else 0
@@ -153,11 +153,11 @@ def _planned_capture(place: int, step: Capture, seen: Survey, rates: Rates) -> P
         place,
         "capture",
         step.out,
-        f"{model_word(step.teacher.model).said} answers {step.rows}, kept as {step.payload.name}",
+        f"{model_word(step.teacher.word).said} answers {step.rows}, kept as {step.payload.name}",
         rows=rows,
         teacher_parameters=size or None,
         tokens=tokens or None,
-        memory=_read_bytes([step.teacher.model], seen),
+        memory=_read_bytes([step.teacher.word], seen),
         disk=stored,
         seconds=_read_seconds(teacher, tokens, step.max_length, rates),
         notes=(*notes, *_notes(place, seen)),

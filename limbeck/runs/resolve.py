@@ -22,8 +22,9 @@ from limbeck.core.lookup import did_you_mean
 from limbeck.recipes.check import check
 from limbeck.recipes.inputs import StudentLike, TeacherLike
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Load, Train
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.collect import Problems
 from limbeck.runs.measured_teachers import with_measured_teachers

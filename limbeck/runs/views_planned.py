@@ -26,7 +26,7 @@ def views_planned(
     """
     found: dict[str, OwnView] = {}
     for path, one in (step.teacher.members if step.teacher is not None else {}).items():
-        word = one.model or one.signals
+        word = one.word
         with known.problems.at(f"{where}.teacher.{path}".rstrip(".")):
             own = _format(word, known, earlier) if one.view == "own" else None
             is_alike = own is not None and same_ids(reading.tokenizer, own[0])
@@ -43,7 +43,7 @@ def _format(word: str, known: KnownModels, earlier: Sequence[Step]) -> tuple[Any
     """The tokenizer of a model or a store, and how many tokens of a row it reads; None if not known."""
     capture = Capture.that_made(word, earlier)
     if capture is not None:
-        teacher = known.shapes.get(capture.teacher.model)
+        teacher = known.shapes.get(capture.teacher.word)
         return None if teacher is None else (known.tokenizer(teacher), capture.max_length)
     if word in known.shapes:
         return known.tokenizer(known.shapes[word]), known.shapes[word].positions

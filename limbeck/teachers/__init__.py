@@ -1,6 +1,6 @@
 """Whoever answers: where the signals of a teacher come from."""
 
-from limbeck.teachers.ensemble import EnsembleTeacher, Member
+from limbeck.teachers.ensemble import EnsembleTeacher, Member, live_models
 from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
 from limbeck.teachers.local import LocalTeacher
 from limbeck.teachers.own_view import OwnViewTeacher
@@ -21,5 +21,6 @@ __all__ = [
     "SharedVocabulary",
     "StoredTeacher",
     "Teacher",
+    "live_models",
     "shared_vocabulary",
 ]

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.mixture import side_by_side
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.signals import Head, MixedHead
+from limbeck.teachers.local import LocalTeacher
 from limbeck.teachers.mean import mixed_logits, mixed_topk, normalised, softened
 from limbeck.teachers.protocol import Teacher
 from limbeck.teachers.routing import ByColumn, ByLikelihood, Route, only_rows, spread
@@ -211,3 +212,9 @@ class EnsembleTeacher:
         if asked is None:
             return tuple(weight / sum(weights) for weight in weights)
         return normalised(asked, weights)
+
+
+def live_models(teacher: Teacher | None) -> list[nn.Module]:
+    """The models in memory that read the student's batches: a teacher, or the members of an ensemble."""
+    found = [one.teacher for one in teacher.members] if isinstance(teacher, EnsembleTeacher) else [teacher]
+    return [one.model for one in found if isinstance(one, LocalTeacher)]

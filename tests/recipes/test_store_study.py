@@ -8,9 +8,10 @@ import pytest
 
 import limbeck
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Capture, Evaluate, Load, Train
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher, StoredTeacher
 from limbeck.recipes.terms import Term
 from limbeck.signals.payload import HiddenPayload, Payload, TopKPayload
 
@@ -24,8 +25,8 @@ MEASURES = (("perplexity", "bits_per_byte"), ("fidelity", "top1_agreement"), ("f
 
 
 def _recipe(seed: int) -> Recipe:
-    live = Teacher(model=TEACHER)
-    teachers = {LIVE: live} | {name: Teacher(signals=f"{name}_store") for name in STORES}
+    live = ModelTeacher(model=TEACHER)
+    teachers = {LIVE: live} | {name: StoredTeacher(signals=f"{name}_store") for name in STORES}
     return Recipe(
         name="store_study",
         steps=(

@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerFast
 import limbeck
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Train
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Learnt, Term
 from limbeck.rows.standard_library import standard_library_files
 
@@ -77,7 +78,7 @@ def sentencepiece(folder: Path) -> Path:
 
 
 def recipe(student: Student, names: Iterable[str], seed: int, **settings: object) -> Recipe:
-    teacher = Teacher(model=TEACHER)
+    teacher = ModelTeacher(model=TEACHER)
     length = settings["max_length"]
     return Recipe(
         name="tokenizer_study",

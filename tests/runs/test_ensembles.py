@@ -267,11 +267,11 @@ def test_what_a_topk_store_cannot_do_is_said_before_anything_starts(world, secon
     [
         (
             {"generate": {"out": "w", "rows": "rows.train"}},
-            "generate.teacher: must be a single model, got an ensemble",
+            "generate.teacher: lets its teacher write, and an ensemble of 2 gives distributions",
         ),
         (
             {"capture": {"out": "w", "rows": "rows.train"}},
-            "capture.teacher: must be a single model, got an ensemble",
+            "capture.teacher: keeps what one model says, and an ensemble of 2 gives distributions",
         ),
     ],
 )
@@ -291,7 +291,8 @@ def test_members_and_settings_that_contradict_are_refused_where_they_are_said(wo
     ]  # fmt: skip
     for teacher, said in (
         ({"model": "a", "mean": "logits"}, "mean goes with ensemble"),
-        ({"ensemble": ["a"], "noise": 1.0}, "noise must be 0 with an ensemble"),
+        ({"ensemble": ["a"], "noise": 1.0}, "noise goes with model"),
+        ({"ensemble": [{"model": "a", "noise": 1.0}]}, "noise must be 0 in an ensemble"),
         ({"ensemble": ["a", "a"], "route": {"column": "x"}}, "members must have different names"),
         (
             {"ensemble": ["a", {"model": "b", "weight": 2}], "route": "likelihood"},

@@ -69,13 +69,13 @@ def test_without_the_captured_model_fidelity_is_left_out_and_the_plan_says_so(wo
 def test_stores_in_an_ensemble_are_measured_as_the_models_they_are_of(world, store):
     members = [{"signals": str(store / "store")}, {"model": str(world / "teacher"), "weight": 2}]
     (first, second) = word_kd(world, {"ensemble": members}).steps[-1].teacher.ensemble
-    assert (first.model, first.signals, first.name) == (
-        str(store / "teacher"), "", str(store / "store")
+    assert (first.teacher.model, first.name) == (
+        str(store / "teacher"), str(store / "store")
     )  # fmt: skip
-    assert (second.model, second.weight) == (str(world / "teacher"), 2)
+    assert (second.teacher.model, second.weight) == (str(world / "teacher"), 2)
 
 
 def test_a_recipe_that_names_a_store_where_it_measures_is_refused(world, store):
     recipe = word_kd(world, {"signals": str(store / "store")})
-    with pytest.raises(ConfigError, match="must be a model, got the store"):
+    with pytest.raises(ConfigError, match="asks about rows that were held out, and the store"):
         resolve(recipe, {"steps.evaluation.teacher": {"signals": str(store / "store")}})

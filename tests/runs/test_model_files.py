@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM
 from limbeck.core.errors import UserError
 from limbeck.core.models import load_model, save_model
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student, Teacher
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import Teacher
 from limbeck.runs.plan import make_plan
 from limbeck.runs.resolve import resolve
 from tests.runs.test_runs import run
@@ -71,7 +72,7 @@ def test_a_recipe_file_keeps_the_options_of_every_model():
     ("teacher", "message"),
     [
         ({"model": "A", "dtype": "half"}, "must be 'auto', 'float32', 'bfloat16' or 'float16', got 'half'"),
-        ({"signals": "A", "dtype": "bfloat16"}, "dtype must go with a model"),
+        ({"signals": "A", "dtype": "bfloat16"}, "dtype goes with model"),
         ({"model": "A", "trust_remote_code": "perhaps"}, "must be true or false"),
     ],
 )

@@ -10,7 +10,7 @@ import limbeck
 from limbeck.core.errors import UserError
 from limbeck.core.models import read_config
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.parts import Student
+from limbeck.recipes.student import Student
 from limbeck.report.build import build_report
 from limbeck.runs.fingerprints import fingerprint_steps
 from limbeck.runs.models import made_shape, read_shape, tokenizer_of

@@ -142,14 +142,14 @@ REFUSED = [
      "temperature must be 1 with a stored top-k teacher"),
     ({"payload": {"topk": {}}, "capture": {"max_length": 12}}, "must read the rows as steps.1.capture does"),
     ({"payload": {"topk": {}}, "train": {"objective": [STATES]}},
-     "a store keeps distributions alone"),
+     "objective state_mse reads teacher_states, and the store 'signals' gives distributions"),
     ({"payload": {"topk": {}}, "train": {"rows": "rows.heldout"}}, "must be the rows of the store 'signals'"),
     ({"payload": {"topk": {}, "hidden": {}}}, "must have exactly one of topk and hidden"),
     ({"payload": {"topk": {}}, "train": {"student": "other"}}, "student and teacher must"),
     ({"payload": {"topk": {}}, "teacher": {"signals": "rows"}}, "must be a store, got 'rows'"),
     ({"payload": {"topk": {}}, "teacher": {"signals": "nowhere"}}, "must be a folder, got nowhere"),
     ({"payload": {"topk": {}}, "capture": {"teacher": {"signals": "x"}}},
-     "must be a model, got the store 'x'"),
+     "keeps what one model says, and the store 'x' gives distributions"),
 ]  # fmt: skip
 
 

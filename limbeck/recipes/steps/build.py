@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from limbeck.core.errors import Problem
-from limbeck.recipes.parts import Student
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.student import Student
 
 
 class Build(Step):

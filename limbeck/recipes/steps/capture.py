@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
-from limbeck.recipes.parts import Teacher
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
-from limbeck.recipes.teaching import asked_problems, several_problems
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers.capabilities import CAPTURED
+from limbeck.recipes.teaching import asked_problems
 from limbeck.signals.payload import Payload, TopKPayload
 
 
@@ -33,5 +34,4 @@ class Capture(Step):
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """The teacher must be one model."""
-        yield from asked_problems(self.teacher)
-        yield from several_problems(self.teacher, "a store is of one model; stores can be an ensemble")
+        yield from asked_problems(self.teacher, CAPTURED, "keeps what one model says")

@@ -7,11 +7,12 @@ from pydantic import Field
 
 from limbeck.core.errors import Problem
 from limbeck.recipes.named_models import Word
-from limbeck.recipes.parts import Teacher
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
 from limbeck.recipes.steps.train import GROUPS, Train
-from limbeck.recipes.teaching import asked_problems, group_problems, several_problems
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers.capabilities import INNER, NEW_ROWS, Ask
+from limbeck.recipes.teaching import asked_problems, unanswered
 
 METRICS = Literal[
     "perplexity", "fidelity", "calibration", "generation", "speed", "classification", "similarity"
@@ -57,10 +58,11 @@ class Evaluate(Step):
         if self.baseline is not None and self.baseline == self.model:
             yield Problem("baseline", f"must be another model than `model`, got '{self.baseline}' twice.")
         if self.teacher is not None:
-            yield from asked_problems(self.teacher)
+            yield from asked_problems(self.teacher, NEW_ROWS, "asks about rows that were held out")
             if _OF_STATES in self.metrics:
-                yield from several_problems(self.teacher, f"{_OF_STATES} compares hidden states")
-            yield from group_problems(self.teacher, GROUPS[self.measured_task(earlier)])
+                ask = Ask("teacher", INNER, f"{_OF_STATES} compares hidden states")
+                yield from unanswered(self.teacher, [ask])
+            yield from self.teacher.group_problems(GROUPS[self.measured_task(earlier)])
         else:
             for place, metric in enumerate(self.metrics):
                 if metric in _NEED_TEACHER:

@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from limbeck.core.errors import Problem
-from limbeck.recipes.parts import Teacher
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
-from limbeck.recipes.teaching import asked_problems, several_problems
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers.capabilities import TEXT
+from limbeck.recipes.teaching import asked_problems
 
 
 class Generate(Step):
@@ -31,5 +32,4 @@ class Generate(Step):
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """The teacher must be one model."""
-        yield from asked_problems(self.teacher)
-        yield from several_problems(self.teacher, "one model writes")
+        yield from asked_problems(self.teacher, TEXT, "lets its teacher write")

@@ -11,12 +11,13 @@ from limbeck.core.signals import ANSWERED
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.alignment import FOREIGN, Alignment, alignment_problems
 from limbeck.recipes.domains import Domains
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.references import Names
 from limbeck.recipes.rollouts import rollout_problems, teacher_writes
 from limbeck.recipes.selection import UNCERTAIN, Selection
 from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teaching import taught_problems
 from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch, watching_problems
@@ -79,18 +80,19 @@ class Train(Step, TrainingSettings):
     @property
     def needs_teacher(self) -> bool:
         """Whether a teacher is needed though no objective reads it."""
-        rollouts = self.rollouts
-        judges = rollouts is not None and (
-            rollouts.advantages is not None or any(term.is_judged for term in self.objective)
-        )
-        writes = rollouts is not None and teacher_writes(rollouts)
-        return judges or writes or (self.watch is not None and self.watch.perplexities_by is not None)
+        writes = self.rollouts is not None and teacher_writes(self.rollouts)
+        return self.is_judged or writes or "watch.perplexities_by" in self.asks_beside
 
     @property
-    def asks_teacher(self) -> tuple[str, ...]:
-        """Fields that ask the teacher while training, or let it write."""
+    def is_judged(self) -> bool:
+        """Whether a teacher judges what is written."""
+        judged = any(term.is_judged for term in self.objective)
+        return self.rollouts is not None and (self.rollouts.advantages is not None or judged)
+
+    @property
+    def asks_beside(self) -> tuple[str, ...]:
+        """Fields that ask the teacher beside what its terms read."""
         is_set = {
-            "rollouts": self.rollouts is not None,
             "domains": self.domains is not None,
             "selection": self.selection is not None,
             "watch.perplexities_by": self.watch is not None and self.watch.perplexities_by is not None,

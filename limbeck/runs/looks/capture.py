@@ -10,7 +10,7 @@ from limbeck.runs.stores import positions_of
 
 def look(at: Look, step: Capture) -> None:
     """Refuse a teacher that gives no tokens, and rows that are too long for it."""
-    teacher = at.shape(step.teacher.model, "teacher.model")
+    teacher = at.shape(step.teacher.word, "teacher.model")
     if teacher is None:
         return
     kind = kind_used(step.model_kind, teacher)

@@ -8,7 +8,7 @@ from limbeck.runs.looks.look import Look
 
 def look(at: Look, step: Generate) -> None:
     """Refuse a teacher that cannot write, and prompts that leave it no room."""
-    teacher = at.shape(step.teacher.model, "teacher.model")
+    teacher = at.shape(step.teacher.word, "teacher.model")
     if teacher is None:
         return
     if teacher.kind not in ("causal", "seq2seq"):

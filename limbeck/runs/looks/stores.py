@@ -34,7 +34,7 @@ def look_at_stores(
 ) -> None:
     """Refuse stores of other rows, tokens or vocabularies than the training's."""
     for path, word in step.named("store").items():
-        with at.at(path if step.teacher and step.teacher.ensemble else "teacher"):
+        with at.at(path if step.teacher and not step.teacher.word else "teacher"):
             view = views.get(word)
             read = rendered if view is None else view.rendered
             capture = Capture.that_made(word, at.earlier)
@@ -49,7 +49,7 @@ def look_at_stores(
 def _look_at_folder(
     at: Look, step: Train, student: Shape, read: Dataset | None, word: str, view: OwnView | None
 ) -> None:
-    where = "signals" if step.teacher is not None and step.teacher.signals else ""
+    where = "signals" if step.teacher is not None and step.teacher.word else ""
     signals = open_store(Path(word).expanduser(), where, verify=False)
     tokenizer = at.known.tokenizer(student)
     shared_with_store(signals, tokenizer, student.vocabulary)
@@ -62,7 +62,7 @@ def _look_at_folder(
 
 
 def _look_at_capture(at: Look, student: Shape, read: Dataset | None, capture: Capture) -> None:
-    teacher = at.seen.models.get(capture.teacher.model)
+    teacher = at.seen.models.get(capture.teacher.word)
     if teacher is None:
         return
     at.check_vocabulary(student, teacher)

@@ -20,8 +20,8 @@ from limbeck.core.models import (
     saved_dtype,
 )
 from limbeck.core.seeds import seed_everything
-from limbeck.recipes.parts import Student
 from limbeck.recipes.steps import Build
+from limbeck.recipes.student import Student
 from limbeck.runs import ranks
 from limbeck.runs.models import exported_dtype, kept_layers, pruned_sizes, tokenizer_of
 from limbeck.runs.sources import ENTRIES, calibration_source

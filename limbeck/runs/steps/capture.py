@@ -26,9 +26,9 @@ _NEEDS = Needs(distribution=True)
 
 def capture(step: Capture, work: Work) -> Made:
     """Write the store into the step's folder, or where the step says; goes on where it was interrupted."""
-    place = work.model_place(step.teacher.model)
-    kind = work.kind(step.model_kind, step.teacher.model)
-    tokenizer = work.load_tokenizer(step.teacher.model)
+    place = work.model_place(step.teacher.word)
+    kind = work.kind(step.model_kind, step.teacher.word)
+    tokenizer = work.load_tokenizer(step.teacher.word)
     rendering = rendering_of(step, kind, task=step.task, label_names=())
     rendered = work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
     config = read_config(place)
@@ -48,7 +48,7 @@ def capture(step: Capture, work: Work) -> Made:
         vocabulary=spoken or columns,
     )
     folder = work.store_place(step.out, work.recipe.steps[: work.place + 1])
-    teacher = LocalTeacher(work.load_model(step.teacher.model, kind), spoken).to(work.device)
+    teacher = LocalTeacher(work.load_model(step.teacher.word, kind), spoken).to(work.device)
 
     def answer(batch: Batch) -> Outputs:
         with torch.autocast(work.device.type, torch.bfloat16, enabled=step.bf16):

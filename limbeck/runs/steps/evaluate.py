@@ -18,9 +18,11 @@ from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
-from limbeck.recipes.parts import Student, Teacher
 from limbeck.recipes.steps import Evaluate, Train
 from limbeck.recipes.steps.step import maker
+from limbeck.recipes.student import Student
+from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
+from limbeck.recipes.teachers import Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
@@ -28,7 +30,7 @@ from limbeck.runs.loading import said_of_overlap
 from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
 from limbeck.runs.steps.work import Made, Work
-from limbeck.runs.teachers import make_route
+from limbeck.runs.teachers.ensemble import make_route
 from limbeck.runs.views import OwnView, Reading
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member, OwnViewTeacher
 
@@ -81,7 +83,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     views = _views(step, places, subjects, reading, work)
     notes += [f"{one}: {view.note}" for one, view in views.items()]
     subjects = [_viewed(one, views.get(one.name), work.load_tokenizer(places[one.name])) for one in subjects]
-    if step.teacher is not None and step.teacher.ensemble:
+    if isinstance(step.teacher, EnsemblePart):
         shared = groups[0].vocabulary if kind in _TOKENS else None
         subjects.insert(0, _ensemble(step.teacher, rows, subjects, shared))
     result = run_evaluation(
@@ -139,8 +141,8 @@ def _words(step: Evaluate, work: Work) -> dict[str, tuple[Role, str]]:
 
 def _teachers(teacher: Teacher, baseline: str | None) -> dict[str, tuple[Role, str]]:
     """The teacher, or the members of an ensemble under names that nobody else has."""
-    if not teacher.ensemble:
-        return {_TEACHER: ("teacher", teacher.model)}
+    if not isinstance(teacher, EnsemblePart):
+        return {_TEACHER: ("teacher", teacher.word)}
     found: dict[str, tuple[Role, str]] = {}
     taken = {_TEACHER, _STUDENT, _BASELINE, baseline}
     for member in teacher.ensemble:
@@ -149,7 +151,7 @@ def _teachers(teacher: Teacher, baseline: str | None) -> dict[str, tuple[Role, s
         while name in found or name in taken:
             number += 1
             name = f"{base}_{number}"
-        found[name] = ("member", member.model)
+        found[name] = ("member", member.teacher.word)
     return found
 
 
@@ -199,7 +201,7 @@ def _views(
 ) -> dict[str, OwnView]:
     """Subjects with the student's token ids that read the rows in a chat format of their own, by name."""
     parts = step.teacher.members.values() if step.teacher is not None else ()
-    asked = {one.model for one in parts if one.view == "student"}
+    asked = {one.word for one in parts if one.view == "student"}
     found = {}
     for subject in subjects:
         if subject.source is None and words[subject.name] not in asked:
@@ -246,7 +248,7 @@ class _Answering:
 
 
 def _ensemble(
-    teacher: Teacher, rows: Dataset, subjects: Sequence[Subject], vocabulary: int | None
+    teacher: EnsemblePart, rows: Dataset, subjects: Sequence[Subject], vocabulary: int | None
 ) -> Subject:
     """The mean of the members, which come first among the subjects.
 

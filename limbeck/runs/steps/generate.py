@@ -55,8 +55,8 @@ def generate(step: Generate, work: Work) -> Made:
 
 
 def _write(step: Generate, work: Work) -> Made:
-    kind = work.kind("auto", step.teacher.model)
-    rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.teacher.model)
+    kind = work.kind("auto", step.teacher.word)
+    rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.teacher.word)
     asked = _asked(rows, step, kind, tokenizer, work)
     model = None
     parts = work.folder / "parts"
@@ -69,7 +69,7 @@ def _write(step: Generate, work: Work) -> Made:
         part = parts / f"{start:08d}.jsonl"
         kept = read_checked(part)
         if kept is None:  # not written yet, or damaged
-            model = model if model is not None else work.load_model(step.teacher.model, kind)
+            model = model if model is not None else work.load_model(step.teacher.word, kind)
             prompts = [one.prompt for one, _ in chosen]
             kept = _write_part(part, model, prompts, start, len(jobs), step, tokenizer, work)
         answers = [json.loads(line) for line in kept.splitlines()]
@@ -101,7 +101,7 @@ class _Asked:
 
 
 def _asked(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, work: Work) -> list[_Asked]:
-    positions = positions_of(read_config(work.model_place(step.teacher.model)))
+    positions = positions_of(read_config(work.model_place(step.teacher.word)))
     prompts = prompts_to_answer(rows, step, kind, tokenizer, positions)
     if prompts is None:
         found = _windows(rows, step, tokenizer, work)

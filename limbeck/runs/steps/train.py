@@ -1,18 +1,18 @@
 """`train`: student, terms, rows and teacher put together and handed to the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
+from limbeck.core.batch import Batch
 from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
 from limbeck.core.seeds import derived_seed
 from limbeck.core.training import TrainingSettings
-from limbeck.core.transform import Ask, Transform
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
-from limbeck.engine.party import Answer
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.steps import Train
 from limbeck.recipes.steps.step import maker
@@ -25,16 +25,16 @@ from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
 from limbeck.runs.record import RunMetrics
 from limbeck.runs.routers import router_term, said_of_routers
 from limbeck.runs.sources import rendering_of, training_source
+from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
-from limbeck.runs.teachers import AnyTeacher, live_models, make_teacher
+from limbeck.runs.teachers import make_teacher
+from limbeck.runs.teachers.opened import Taught
 from limbeck.runs.terms import build_terms
-from limbeck.runs.transforms import make_transforms
-from limbeck.runs.transforms.domains import domains_of
-from limbeck.runs.transforms.training import Training
-from limbeck.runs.views import answered_only, views_in
-from limbeck.runs.watch import make_watcher
+from limbeck.runs.views import answered_only, marked, views_in
 from limbeck.students import said_of_lora
+from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher, live_models
+from limbeck.teachers.protocol import Teacher
 
 VERSION = 4
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
@@ -60,21 +60,13 @@ def train(step: Train, work: Work) -> Made:
     if kind == "classifier":
         pad_with(student, int(tokenizer.pad_token_id))
     student.to(work.device)
-    teacher: AnyTeacher | None
+    teacher: Teacher | None
     if pair is not None:
         teacher = make_foreign_teacher(step, work, tokenizer, pair.teacher, rendering)
         vocabulary: int | None = ids_of(tokenizer)
     else:
-        teacher, vocabulary = make_teacher(
-            step,
-            work,
-            student,
-            tokenizer,
-            kind=kind,
-            label_names=names,
-            rows=rendered,
-            rendering=rendering,
-        )
+        taught = Taught(step, work, student, tokenizer, kind, names, rendered, rendering)
+        teacher, vocabulary = make_teacher(taught)
     settings = step
     if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
@@ -88,7 +80,8 @@ def train(step: Train, work: Work) -> Made:
     size, trained = count_parameters(student), _with_adapters(student, step)
     if step.lora_r:
         notes.append(said_of_lora(trained, r=step.lora_r))
-    partly = any(one.rows.unanswered for one in views_in(teacher))
+    views = views_in(teacher)
+    partly = any(one.rows.unanswered for one in views)
     terms = build_terms(
         answered_only(step.objective) if partly else step.objective,
         student_width=_width(student),
@@ -101,35 +94,37 @@ def train(step: Train, work: Work) -> Made:
         terms.append(balance)
         notes.append(said_of_routers(step.router_aux_loss_coef, reader.plain, balance))
     criterion = Criterion(terms, fused=step.fused)
-    training = Training(settings, work, trained, reader, teacher, tokenizer, rendering, rendered, source)
-    transforms = make_transforms(training)
-    party = Party(
-        "student",
-        trained,
-        reader,
-        criterion,
-        _settings(settings),
-        _asked(teacher, criterion, transforms),
-        balance=step.balance,
-    )
+    live = teacher if isinstance(teacher, LocalTeacher | OwnViewTeacher) else None
+    beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
+    rollouts = beside.rollouts(source)
+    order = beside.order(domains, source)
+    followers = {"rollouts": rollouts, "order": order}
+    needs, selector = criterion.teacher_needs, beside.selector()
+    answer = None if teacher is None or not needs else partial((selector or teacher).answer, needs=needs)
+    party = Party("student", trained, reader, criterion, _settings(settings), answer, balance=step.balance)
     result = run_engine(
         [party],
         source,
         folder=work.folder,
-        transforms=transforms,
-        watch=make_watcher(training, criterion.terms),
+        prepare=beside.prepare(rollouts, selector, _mark(step, teacher, views if partly else [])),
+        watch=beside.watcher(criterion.terms),
+        order=order,
+        followers={name: one for name, one in followers.items() if one is not None},
         on_step=_telling(work),
     )
-    for one in transforms:
-        notes += one.finish(student)
+    if rollouts is not None:
+        # What ended its answers in training ends them for whoever loads it.
+        student.generation_config.eos_token_id = list(rollouts.ends)
     if ranks.is_main():
         save_model(trained, tokenizer, work.folder / MODEL, dtype=dtype)
     ranks.wait()
+    if selector is not None:
+        notes.append(f"Teachers read {selector.asked:,} rows.")
     notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
 
-def _keeps_rows_apart(student: Any, teacher: AnyTeacher | None, vocabulary: int) -> bool:
+def _keeps_rows_apart(student: Any, teacher: Teacher | None, vocabulary: int) -> bool:
     # A store was captured from padded rows.
     # A teacher with another tokenizer reads padded rows, too.
     return all(reads_packs(model, vocabulary) for model in (student, *live_models(teacher)))
@@ -141,15 +136,13 @@ def _is_from_elsewhere(step: Train, work: Work) -> bool:
     return all(maker(word, work.earlier) is None for word in words)
 
 
-def _asked(teacher: AnyTeacher | None, criterion: Criterion, transforms: list[Transform]) -> Answer | None:
-    """Whom the student asks: the teacher, as the transforms of its batches have it asked."""
-    needs = criterion.teacher_needs
-    if teacher is None or not needs:
-        return None
-    ask: Ask = teacher.answer
-    for one in transforms:
-        ask = one.asking(ask)
-    return lambda batch: ask(batch, needs)
+def _mark(
+    step: Train, teacher: Teacher | None, views: Sequence[OwnViewTeacher]
+) -> Callable[[Batch], Batch] | None:
+    """What tells the targets that a teacher answers from the others, where a term asks for it."""
+    if isinstance(teacher, ForeignTeacher):
+        return None if all(term.on is None for term in step.objective) else teacher.prepare
+    return partial(marked, teachers=views) if views else None
 
 
 def _width(model: Any) -> int | None:

@@ -1,0 +1,10 @@
+"""The forms of teacher that a recipe can name; one module each, listed here."""
+
+from limbeck.recipes.teachers.ensemble import EnsembleTeacher, Member, Route
+from limbeck.recipes.teachers.local import ModelTeacher
+from limbeck.recipes.teachers.stored import StoredTeacher
+from limbeck.recipes.teachers.teacher import FORMS, Teacher
+
+FORMS |= {form.form: form for form in (ModelTeacher, StoredTeacher, EnsembleTeacher)}
+
+__all__ = ["FORMS", "EnsembleTeacher", "Member", "ModelTeacher", "Route", "StoredTeacher", "Teacher"]
