@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,10 +40,11 @@ from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
+from limbeck.core.transform import Transform
 from limbeck.engine import Party, train
 from limbeck.inference.generate import TokenIds
 from limbeck.objectives.criterion import Criterion
-from limbeck.rollouts import Rollouts, Writers
+from limbeck.rollouts import LocalWriter, Rollouts, Writers
 from limbeck.teachers import LocalTeacher
 
 # Where limbeck and TRL mean the same by beta.
@@ -62,6 +63,18 @@ class Run(NamedTuple):
     written: int
 
 
+class InOrder(Transform):
+    """The prompts as they come, and a new count of written tokens for each step."""
+
+    def __init__(self, prompts: Prompts, written: list[int]) -> None:
+        self._prompts, self._written = prompts, written
+
+    def take(self, start: int, count: int) -> list[int]:
+        """The next prompts."""
+        self._written.append(0)
+        return self._prompts.take(start, count)
+
+
 def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argparse.Namespace) -> Run:
     """The engine with rollouts, as a train step of a recipe puts them together."""
     settings = TrainingSettings(
@@ -74,7 +87,7 @@ def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argpars
     objective = getattr(objectives, arguments.objective)
     term = Term(arguments.objective, objective, ("student_logits", "teacher_logits"), hyperparameters=options)
     criterion = Criterion([term])
-    party = Party("student", student, Reader(student).probe(), criterion, settings)
+    reader = Reader(student).probe()
     local, distribution = LocalTeacher(teacher, None), Needs(distribution=True)
     clock, written = Clock(arguments.device), []
 
@@ -83,16 +96,17 @@ def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argpars
         return local.answer(batch, criterion.teacher_needs)
 
     with tempfile.TemporaryDirectory() as folder:
+        ids = TokenIds(tuple(stops(CASES[arguments.case])), prompts.pad)
         rollouts = Rollouts(
             RolloutSettings(max_new_tokens=NEW_TOKENS),
             shares={"student": 1.0, "teacher": 0.0, "fresh": 1.0},
             writers=Writers(
-                student=student,
-                ask_student=lambda batch: party.reader.read(batch.inputs, distribution),
-                teacher=teacher,
+                trained=student,
+                student=LocalWriter(student, ids, None),
+                ask_student=lambda batch: reader.read(batch.inputs, distribution),
+                teacher=LocalWriter(teacher, ids, None),
                 ask_teacher=lambda batch: local.answer(batch, distribution),
-                ids=TokenIds(tuple(stops(CASES[arguments.case])), prompts.pad),
-                vocabulary=None,
+                ids=ids,
             ),
             folder=Path(folder),
             seed=arguments.seed,
@@ -100,18 +114,11 @@ def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argpars
             packed=arguments.packed,
         )
 
-        def prepare(window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
-            written.append(0)
-            return rollouts(window, step, total_steps)
-
         train(
-            [party],
+            [Party("student", student, reader, criterion, settings, answer)],
             prompts,
-            answer=answer,
             folder=Path(folder),
-            prepare=prepare,
-            order=prompts,
-            followers={"rollouts": rollouts},
+            transforms=[InOrder(prompts, written), rollouts],
             on_step=lambda report: clock.lap(),
         )
     return Run(*clock.passed, sum(written[1:]))

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Follower(Protocol):
-    """Whoever sees the metrics of finished steps and keeps a state."""
+class Schedule(Protocol):
+    """A value that changes while training."""
+
+    def at(self, step: int, total_steps: int) -> float:
+        """The value used in optimizer step `step`, counted from 0."""
 
     def observe(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> None:
         """See the reduced metrics of a finished step, once per optimizer step; "own" is its term's."""
@@ -22,13 +25,6 @@ class Follower(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-
-
-class Schedule(Follower, Protocol):
-    """A value that changes while training."""
-
-    def at(self, step: int, total_steps: int) -> float:
-        """The value used in optimizer step `step`, counted from 0."""
 
 
 Value = float | int | bool | str | Schedule

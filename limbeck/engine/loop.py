@@ -1,9 +1,9 @@
 """The training loop.
 
-One optimizer step: draw k micro-batches -> prepare them (rollouts, revision) -> for each party whose turn
-it is: count its units over all of them and all ranks; for each micro-batch ask its teacher, forward, terms,
-backward; clip; refuse what is not finite -> update all of them -> watch (validation, in the steps that have
-it) -> schedules and followers observe the reduced metrics, once.
+One optimizer step: draw k micro-batches -> transform them (rollouts, selection, noise) -> for each party
+whose turn it is: count its units over all of them and all ranks; for each micro-batch ask its teacher,
+forward, terms, backward; clip; refuse what is not finite -> update all of them -> watch (validation, in the
+steps that have it) -> schedules and transforms observe the reduced metrics, once.
 
 A party's answers to the whole window are held only where something must read them first: units that the
 teacher counts (chunks of text), terms that are balanced. The first party draws its random numbers (dropout)
@@ -25,15 +25,14 @@ from torch import Tensor
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import Interrupted
 from limbeck.core.seeds import derived_seed, seed_everything
-from limbeck.core.term import Follower
+from limbeck.core.transform import Transform
 from limbeck.engine.checkpoint import load_checkpoint, save_checkpoint
 from limbeck.engine.interruption import listening
-from limbeck.engine.order import Order, Shuffles, micro_batches, steps_of
+from limbeck.engine.order import Shuffles, micro_batches, steps_of
 from limbeck.engine.party import Party
 from limbeck.engine.party_state import PartyState, Step
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
 
-Prepare = Callable[[Sequence[Batch], int, int], list[Batch]]
 Watch = Callable[[int], Mapping[str, float]]
 
 _RATE_STEPS = 20  # tokens per second are averaged over this many steps
@@ -44,10 +43,8 @@ def train(
     source: Source,
     *,
     folder: Path,
-    prepare: Prepare | None = None,
+    transforms: Sequence[Transform] = (),
     watch: Watch | None = None,
-    order: Order | None = None,
-    followers: Mapping[str, Follower] | None = None,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> TrainResult:
     """Train one or more parties on a source; continues by itself from `folder/checkpoint`.
@@ -57,13 +54,9 @@ def train(
             precision and seed.
         source: entries (rows or packs) to learn from.
         folder: gets `metrics.jsonl` and `checkpoint/`.
-        prepare: makes a step's micro-batches out of those drawn (micro-batches, step, total steps);
-            units are counted on what it returns.
+        transforms: what happens to a step's micro-batches, in this order.
         watch: measures something after step n (counted from 1), or nothing: metric -> value, equal
             on all ranks.
-        order: which entries a step learns from; None: shuffles of all entries.
-        followers: whoever else observes metrics and has a state to keep, by name (an order that
-            follows the metrics, rollouts with a replay buffer).
         on_step: sees every finished step (main process only).
 
     Raises:
@@ -71,8 +64,7 @@ def train(
         NotFiniteError: a loss or gradient was not finite; the update was not made.
         RowError: a step found nothing to learn from.
     """
-    training = _Training(parties, source, folder, prepare, watch, order, followers or {})
-    return training.run(on_step)
+    return _Training(parties, source, folder, transforms, watch).run(on_step)
 
 
 class _Training:
@@ -81,15 +73,12 @@ class _Training:
         parties: Sequence[Party],
         source: Source,
         folder: Path,
-        prepare: Prepare | None,
+        transforms: Sequence[Transform],
         watch: Watch | None,
-        order: Order | None,
-        followers: Mapping[str, Follower],
     ) -> None:
         self.settings = parties[0].settings
-        self.source, self.folder = source, folder
-        self.prepare, self.watch, self.followers = prepare, watch, followers
-        self.order = order or Shuffles(len(source), self.settings.seed)
+        self.source, self.folder, self.transforms, self.watch = source, folder, transforms, watch
+        self.shuffles = Shuffles(len(source), self.settings.seed)
         self.accelerator = Accelerator(
             # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
             mixed_precision="no",
@@ -164,16 +153,23 @@ class _Training:
         self.done += 1
 
     def _window(self) -> list[Batch]:
-        entries = self.order.take(self.done * self.step_entries, self.step_entries)
         size = self.settings.per_device_train_batch_size
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
-        mine = micro_batches(entries, size, rank=rank, ranks=ranks)
+        mine = micro_batches(self._entries(), size, rank=rank, ranks=ranks)
         window = [self.source.batch(indices).to(self.accelerator.device) for indices in mine]
-        if self.prepare is None:
-            return window
         # What is written and scored here must come from the forward passes that training sees.
         with torch.no_grad(), self._autocast():
-            return self.prepare(window, self.done, self.total_steps)
+            for transform in self.transforms:
+                window = transform(window, self.done, self.total_steps)
+        return window
+
+    def _entries(self) -> list[int]:
+        stream = (self.done * self.step_entries, self.step_entries)
+        for transform in self.transforms:
+            chosen = transform.take(*stream)
+            if chosen is not None:
+                return chosen
+        return self.shuffles.take(*stream)
 
     @contextmanager
     def _draws_of(self, state: PartyState) -> Iterator[None]:
@@ -197,17 +193,23 @@ class _Training:
                 own = {**state.metrics, "own": state.metrics[term.name]}
                 for schedule in term.schedules.values():
                     schedule.observe(self.done, self.total_steps, {**self.beside, **own, **self.watched})
-        for follower in self.followers.values():
+        for transform in self.transforms:
             metrics = {**self.beside, **self.student.metrics, **self.watched}
-            follower.observe(self.done, self.total_steps, metrics)
+            transform.observe(self.done, self.total_steps, metrics)
 
     # State: checkpoints, trackers, sums over ranks.
 
     @cached_property
     def _shape(self) -> dict[str, int | str]:
         ranks = self.accelerator.num_processes
-        shape = {"entries": len(self.source), "step_entries": self.step_entries, "ranks": ranks}
-        return {**shape, "parties": ", ".join(self.parties), "source": self.source.fingerprint()}
+        return {
+            "entries": len(self.source),
+            "step_entries": self.step_entries,
+            "ranks": ranks,
+            "parties": ", ".join(self.parties),
+            "transforms": ", ".join(type(transform).__name__ for transform in self.transforms),
+            "source": self.source.fingerprint(),
+        }
 
     def _resume(self) -> None:
         state = load_checkpoint(self.accelerator, self.folder / "checkpoint", lambda: self._shape)
@@ -216,9 +218,9 @@ class _Training:
         self.done, self.tokens, self.seconds = state["done"], state["tokens"], state["seconds"]
         for name, party in self.parties.items():
             party.load_state_dict(state["parties"][name])
-        mine = state["followers"][self.accelerator.process_index]
-        for name, follower in self.followers.items():
-            follower.load_state_dict(mine[name])
+        mine = state["transforms"][self.accelerator.process_index]
+        for transform, kept in zip(self.transforms, mine, strict=True):
+            transform.load_state_dict(kept)
 
     def _save_if_due(self, interrupted: bool) -> None:
         every = self.settings.save_steps
@@ -232,7 +234,7 @@ class _Training:
             "shape": self._shape,
             "parties": {name: party.state_dict() for name, party in self.parties.items()},
             # Of every rank: what each has written lies in a replay buffer of its own.
-            "followers": gather_object([{name: one.state_dict() for name, one in self.followers.items()}]),
+            "transforms": gather_object([[transform.state_dict() for transform in self.transforms]]),
         }
         save_checkpoint(self.accelerator, self.folder / "checkpoint", state)
         if interrupted:

@@ -1,17 +1,9 @@
-"""Which entries a step learns from: a function of the seed and the step alone."""
+"""Which entries a step learns from where nobody else chooses: a function of the seed and the step alone."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 from limbeck.core.seeds import generator
 from limbeck.core.training import TrainingSettings
-
-
-class Order(Protocol):
-    """Which entries a step learns from."""
-
-    def take(self, start: int, count: int) -> list[int]:
-        """`count` entries from position `start` of an endless stream; positions never go back."""
 
 
 class Shuffles:

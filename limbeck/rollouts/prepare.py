@@ -1,8 +1,7 @@
 """Puts rollouts into a step: decides who writes what, lets them write, and makes the batches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,23 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.rollouts import SOURCES, RolloutSettings
-from limbeck.core.seeds import derived_seed, generator
-from limbeck.core.term import Follower, Schedule, value_at
+from limbeck.core.seeds import derived_seed
+from limbeck.core.term import Schedule, value_at
+from limbeck.core.transform import Transform
 from limbeck.rollouts.journal import Journal
 from limbeck.rollouts.replay import ReplayBuffer
 from limbeck.rollouts.returns import whitened
 from limbeck.rollouts.rounds import Rounds
 from limbeck.rollouts.score import scores
-from limbeck.rollouts.writers import Writers, parts
+from limbeck.rollouts.writers import Writers
+from limbeck.rollouts.writing import parts, write
 from limbeck.rollouts.written import Written, put_together, taken_apart, with_numbers
 
 Share = float | Schedule
-Corpus = Callable[[int, Sequence[int]], list[Batch]]
-"""(step, rows of each micro-batch) -> micro-batches."""
 
 
-class Rollouts:
-    """The engine's `prepare`, and a follower: schedules of shares and the replay buffer have a state.
+class Rollouts(Transform):
+    """Puts rollouts into a step; schedules of shares and the replay buffer have a state.
 
     Which rows are written anew depends on seed, step and row alone: micro-batching and ranks do not
     change it. What is written for them depends on the other rows of the rank, not on micro-batching.
@@ -40,8 +39,6 @@ class Rollouts:
         seed: of all draws.
         needs_scores: whether a term reads advantages, log-probabilities or importance weights.
         prompts: where rounds take their prompts from, in an order of their own; None without rounds.
-        corpus: gives one more micro-batch for each of the step's, of as many rows, learnt as group
-            `corpus`; or None.
         packed: sequences are laid end to end for learning; student and teacher must keep them apart
             (`rows.packable.reads_packs`), and objectives must be pointwise.
         rank: (number, count) of this process.
@@ -57,12 +54,11 @@ class Rollouts:
         seed: int,
         needs_scores: bool,
         prompts: Source | None = None,
-        corpus: Corpus | None = None,
         packed: bool = False,
         rank: tuple[int, int] = (0, 1),
     ) -> None:
         self._settings, self._shares, self._writers = settings, dict(shares), writers
-        self._seed, self._needs_scores, self._corpus = seed, needs_scores, corpus
+        self._seed, self._needs_scores = seed, needs_scores
         self._own_seed = derived_seed(seed, "rank", rank[0])  # ranks must not write with equal draws
         self._packed = packed
         self._journal = Journal(folder / f"rank-{rank[0]}")
@@ -74,11 +70,6 @@ class Rollouts:
             self._rounds = Rounds(settings.round, prompts, seed, rank)
         self._next = 0  # the step after the last one that was made
         self._needed = 0  # the earliest step that the last checkpoint can ask the journal for
-
-    @property
-    def ends(self) -> tuple[int, ...]:
-        """Ids that end what is written."""
-        return self._writers.ids.eos
 
     def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
         """The step's micro-batches: written rows in the place of the data's, or beside them."""
@@ -94,9 +85,6 @@ class Rollouts:
             batches = self._scored(batches)
         if self._settings.beside:
             batches += [put_together(one, pad, device, packed=packed) for one in lines]
-        if self._corpus is not None:
-            read = self._corpus(step, [batch.rows for batch in window])
-            batches += [_as_corpus(batch).to(device) for batch in read]
         return batches
 
     # One step's rows.
@@ -132,7 +120,8 @@ class Rollouts:
         return self._replay.take(len(rows), step=step)
 
     def _write(self, rows: Sequence[Written], source: str, step: int, first_part: int) -> list[Written]:
-        return self._writers.write(
+        return write(
+            self._writers,
             rows,
             source,
             self._settings,
@@ -163,7 +152,7 @@ class Rollouts:
         return kept
 
     def _score(self, written: list[Written]) -> list[Written]:
-        device = next(self._writers.student.parameters()).device
+        device = self._writers.device
         by_length = sorted(range(len(written)), key=lambda place: len(written[place].ids))
         batches = [by_length[start : start + _SCORED] for start in range(0, len(by_length), _SCORED)]
         pad = self._writers.ids.pad
@@ -190,29 +179,34 @@ class Rollouts:
                 one["advantages"] = part.view_as(one["advantages"])
         return [replace(batch, signals=one) for batch, one in zip(batches, numbers, strict=True)]
 
-    # A follower of the training.
+    # What the training tells, and what a checkpoint keeps.
 
     def observe(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> None:
         """Let the schedules of the shares see the metrics."""
-        for share in self._followers.values():
+        for share in self._schedules.values():
             share.observe(step, total_steps, metrics)
 
     def state_dict(self) -> dict[str, Any]:
         """Shares and replay buffer; drops from the journal what the checkpoint before did not need."""
         self._journal.forget_before(self._needed)
         self._needed = self._next if self._rounds is None else self._rounds.held_from or 0
-        states: dict[str, Any] = {name: share.state_dict() for name, share in self._followers.items()}
+        states: dict[str, Any] = {name: share.state_dict() for name, share in self._schedules.items()}
         return {"shares": states, "replay": None if self._replay is None else self._replay.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        for name, share in self._followers.items():
+        for name, share in self._schedules.items():
             share.load_state_dict(state["shares"][name])
         if self._replay is not None:
             self._replay.load_state_dict(state["replay"])
 
+    def finish(self, student: Any) -> tuple[str, ...]:
+        """What ended its answers in training ends them for whoever loads the student."""
+        student.generation_config.eos_token_id = list(self._writers.ids.eos)
+        return ()
+
     @property
-    def _followers(self) -> dict[str, Follower]:
+    def _schedules(self) -> dict[str, Schedule]:
         return {name: share for name, share in self._shares.items() if not isinstance(share, float | int)}
 
 
@@ -228,12 +222,6 @@ def _split(made: Sequence[Written], like: Sequence[Sequence[Written]]) -> list[l
     return found
 
 
-def _as_corpus(batch: Batch) -> Batch:
-    assert batch.targets is not None and batch.learnt is not None
-    groups = torch.where(batch.learnt, SOURCES.index("corpus"), batch.targets)
-    return replace(batch, groups=groups, group_names=SOURCES)
-
-
 def _by_student(batch: Batch) -> Tensor:
     assert batch.groups is not None
     return batch.groups == SOURCES.index("student")
@@ -241,16 +229,3 @@ def _by_student(batch: Batch) -> Tensor:
 
 def _cat(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors])
-
-
-def corpus_reader(source: Source, seed: int) -> Corpus:
-    """Micro-batches of a corpus: entries at random, drawn for a whole step at once."""
-
-    def read(step: int, sizes: Sequence[int]) -> list[Batch]:
-        count = sum(sizes)
-        draw = generator(seed, "corpus", step)
-        entries = draw.choice(len(source), size=count, replace=count > len(source)).tolist()
-        ends = list(accumulate(sizes))
-        return [source.batch(entries[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
-
-    return read

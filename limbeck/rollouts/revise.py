@@ -1,28 +1,24 @@
 """Sequence correction and regeneration: the teacher mends one token, the student writes on from there."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from limbeck.core.outputs import Outputs
-from limbeck.inference.sample import sample
 from limbeck.rollouts.logits import logit_chunks
+from limbeck.rollouts.writers import WriteOptions, Writers
 from limbeck.rollouts.written import Written, put_together
-
-if TYPE_CHECKING:
-    from limbeck.rollouts.writers import Writers
 
 
 def revise(
     written: Sequence[Written],
     prompt_lengths: Sequence[int],
     *,
-    writers: "Writers",
+    writers: Writers,
     room: int,
-    seed: int,
-    options: dict[str, Any],
+    options: WriteOptions,
 ) -> list[Written]:
     """Each completion with its worst token replaced by the teacher's, and written anew from there.
 
@@ -35,8 +31,7 @@ def revise(
         prompt_lengths: tokens that are not theirs.
         writers: student and teacher.
         room: most tokens of a completion.
-        seed: of what is written anew.
-        options: of `inference.sample`.
+        options: of what is written anew.
 
     Source:
         Liu et al. 2024, arXiv:2407.10068 (SCRG), section 3.1; no official code is known.
@@ -55,25 +50,24 @@ def revise(
     if starts:
         left = [room - (len(prefix) - prompt_lengths[line]) for line, prefix in starts]
         prefixes = [prefix for _, prefix in starts]
-        rest = sample(writers.student, prefixes, max_new_tokens=left, seed=seed, **options)
+        rest = writers.student.write(prefixes, replace(options, max_new_tokens=left))
         for (line, prefix), more in zip(starts, rest, strict=True):
             prompt = prefix[: prompt_lengths[line]]
-            answer = (*prefix[len(prompt) :], *more.ids)
+            answer = (*prefix[len(prompt) :], *more)
             kept[line] = written[line].answered(prompt, answer, written[line].source)
     return kept
 
 
 @torch.no_grad()
-def _worst(written: Sequence[Written], writers: "Writers") -> tuple[list[int | None], list[int]]:
+def _worst(written: Sequence[Written], writers: Writers) -> tuple[list[int | None], list[int]]:
     """For each completion the index of its worst token, None without any, and the teacher's token there."""
     assert writers.ask_teacher is not None
-    device = next(writers.student.parameters()).device
-    batch = put_together(written, writers.ids.pad, device)
+    batch = put_together(written, writers.ids.pad, writers.device)
     assert batch.targets is not None and batch.learnt is not None
     learnt = batch.learnt
     gap, best = _gaps(writers.ask_student(batch), writers.ask_teacher(batch), learnt)
     differs = best != batch.targets[learnt]
-    spread = torch.full(learnt.shape, -torch.inf, device=device)
+    spread = torch.full(learnt.shape, -torch.inf, device=batch.device)
     spread = spread.masked_scatter(learnt, torch.where(differs, gap, -torch.inf))
     tokens = torch.zeros_like(batch.targets).masked_scatter(learnt, best)
     top, place = spread.max(1)

@@ -1,89 +1,15 @@
-"""Rollouts of a train step: who writes, from which prompts, and what terms need of it."""
+"""What can be known of a train step's rollouts before they are written: how much, and whether it fits."""
 
-from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 
-from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.models import ModelKind
-from limbeck.core.outputs import Needs, Outputs
-from limbeck.core.reader import Reader
-from limbeck.core.rollouts import Replay, RolloutSettings
-from limbeck.core.seeds import derived_seed
-from limbeck.core.signals import POINTWISE
-from limbeck.inference.request import TokenIds
+from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.steps import Train
-from limbeck.rollouts import Rollouts, Writers
-from limbeck.rollouts.prepare import corpus_reader
 from limbeck.rollouts.written import prompt_length
-from limbeck.runs import ranks
 from limbeck.schedules.scheduled import Curve, scheduled
-from limbeck.teachers import LocalTeacher, OwnViewTeacher
-
-_DISTRIBUTION = Needs(distribution=True)
-
-
-def make_rollouts(
-    step: Train,
-    *,
-    student: Any,
-    reader: Reader,
-    teacher: LocalTeacher | OwnViewTeacher | None,
-    tokenizer: Any,
-    source: Source,
-    corpus: Source | None,
-    folder: Path,
-) -> Rollouts | None:
-    """The engine's preparation for a train step with rollouts; None without.
-
-    With `packing`, the models of the step must keep the rows of a pack apart.
-    """
-    settings = step.rollouts
-    if settings is None:
-        return None
-    fresh = (settings.replay or Replay()).fresh
-    shares = {"student": settings.student, "teacher": settings.teacher, "fresh": fresh}
-    writers = Writers(
-        student=student,
-        ask_student=lambda batch: read_at_rest(student, reader, batch),
-        # One that reads another format only judges: the plan refuses to let it write.
-        teacher=teacher.model if isinstance(teacher, LocalTeacher) else None,
-        ask_teacher=None if teacher is None else lambda batch: teacher.answer(batch, _DISTRIBUTION),
-        # What ends the teacher's answers ends the student's: behind it the teacher has nothing to say.
-        ids=TokenIds.of(tokenizer, student, *([teacher.model] if isinstance(teacher, LocalTeacher) else [])),
-        vocabulary=reader.vocabulary or len(tokenizer),
-    )
-    state = ranks.state()
-    return Rollouts(
-        settings,
-        shares={name: scheduled(value) for name, value in shares.items()},
-        writers=writers,
-        folder=folder / "rollouts",
-        seed=step.seed,
-        needs_scores=any(term.is_judged for term in step.objective),
-        prompts=source,
-        # Other objectives read an attention mask, which packs have not.
-        packed=step.packing and all(set(term.signals) <= POINTWISE for term in step.objective),
-        corpus=None
-        if corpus is None
-        else corpus_reader(corpus, derived_seed(step.seed, "corpus", state.process_index)),
-        rank=(state.process_index, state.num_processes),
-    )
-
-
-@torch.no_grad()
-def read_at_rest(model: Any, reader: Reader, batch: Batch) -> Outputs:
-    """What a model says of a batch without dropout; its modes stay as they were."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        return reader.read(batch.inputs, _DISTRIBUTION)
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def written_by(settings: RolloutSettings, *, steps: int, rows: int) -> dict[str, int]:

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.catalogue import catalogue
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.decoder_start import decoder_start
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.signals import BATCH_SIGNALS
 from limbeck.core.term import Term
@@ -18,10 +20,12 @@ from limbeck.inference.sample import sample
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.watch import Watch
 from limbeck.rollouts.written import put_together, taken_apart
-from limbeck.runs.rollouts import read_at_rest
+from limbeck.rows.source import PaddedSource
+from limbeck.runs.rollouts import PROMPT_TOKENS
+from limbeck.runs.transforms.domains import domains_of
+from limbeck.runs.transforms.training import DISTRIBUTION, Training, read_at_rest
 
 Answer = Callable[[Batch], Outputs]
-_DISTRIBUTION = Needs(distribution=True)
 _READ = 16  # rows of a batch
 _FROM_DATA = (None, "data", "corpus")
 
@@ -141,6 +145,30 @@ class Watcher:
             loss, _ = criterion(said, asked, batch, counts=counts, step=step, total_steps=max(step, 1))
             total += float(loss)
         return total
+
+
+def make_watcher(training: Training, terms: Sequence[Term]) -> Watcher | None:
+    """What a train step watches, or None."""
+    step, settings, teacher = training.step, training.step.watch, training.live
+    if settings is None:
+        return None
+    rendered = training.render(settings.rows, training.rendering)
+    start = decoder_start(training.reader.plain.config, training.tokenizer)
+    rows, column = training.work.rows(settings.rows), settings.perplexities_by
+    others = {name: training.model(word) for name, word in settings.distances.items()}
+    return Watcher(
+        settings=settings,
+        source=PaddedSource(rendered, training.rendering, training.pad, start),
+        row_domains=None if column is None else domains_of(rows, rendered, column),
+        student=training.student,
+        reader=training.reader,
+        terms=terms,
+        answer=None if teacher is None else partial(teacher.answer, needs=DISTRIBUTION),
+        others={name: partial(model.answer, needs=DISTRIBUTION) for name, model in others.items()},
+        ids=TokenIds.of(training.tokenizer, training.student),
+        vocabulary=training.vocabulary,
+        prompt_tokens=step.rollouts.prompt_tokens if step.rollouts else PROMPT_TOKENS,
+    )
 
 
 def _learns_from_data(term: Term) -> bool:

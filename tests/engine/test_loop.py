@@ -18,7 +18,7 @@ from limbeck.core.reader import Reader
 from limbeck.engine import Party, StepReport, train
 from limbeck.objectives.criterion import Criterion
 from limbeck.students import add_lora
-from tests.engine.world import Rows, student_party, teacher_answer
+from tests.engine.world import Changed, Rows, nothing_learnt, student_party, teacher_answer
 
 
 def trained(folder: Path, **settings: object) -> tuple[Party, list[StepReport]]:
@@ -64,10 +64,10 @@ def test_the_loss_is_the_mean_over_all_learnt_tokens_of_the_step(tmp_path: Path)
     assert reports[0].loss == pytest.approx((0.7 * kl + 0.3 * nll).item(), rel=1e-5)
 
 
-def test_units_are_counted_after_preparation(tmp_path: Path) -> None:
-    # Preparation leaves one learnt token a row; a count taken before it would divide by about seven.
-    def keep_one(window, step, total_steps) -> list[Batch]:
-        return [replace(batch, targets=first_only(batch.targets)) for batch in window]
+def test_units_are_counted_after_the_transforms(tmp_path: Path) -> None:
+    # The transform leaves one learnt token a row; a count taken before it would divide by about seven.
+    def keep_one(batch: Batch) -> Batch:
+        return replace(batch, targets=first_only(batch.targets))
 
     def first_only(targets: torch.Tensor) -> torch.Tensor:
         learnt = targets != IGNORE
@@ -75,14 +75,14 @@ def test_units_are_counted_after_preparation(tmp_path: Path) -> None:
 
     class Prepared(Rows):
         def batch(self, indices: list[int]) -> Batch:
-            return keep_one([super().batch(indices)], 0, 1)[0]
+            return keep_one(super().batch(indices))
 
     late, early = [], []
     train(
         [student_party()],
         Rows(),
         folder=tmp_path / "late",
-        prepare=keep_one,
+        transforms=[Changed(keep_one)],
         on_step=late.append,
     )
     train([student_party()], Prepared(), folder=tmp_path / "early", on_step=early.append)
@@ -109,11 +109,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_rows(tm
 
 
 def test_a_step_without_anything_to_learn_names_its_rows(tmp_path: Path) -> None:
-    def nothing(window, step, total_steps) -> list[Batch]:
-        return [replace(batch, targets=torch.full_like(batch.targets, IGNORE)) for batch in window]
-
     with pytest.raises(RowError, match=r"step 1 must have something to learn from.*row-"):
-        train([student_party()], Rows(), folder=tmp_path, prepare=nothing)
+        train([student_party()], Rows(), folder=tmp_path, transforms=[Changed(nothing_learnt)])
 
 
 def test_sigterm_saves_the_step_in_hand_and_the_same_call_continues(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen2MoeConfig, Qwen2Moe
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ModelError, RowError
-from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.signals import Routing
@@ -20,7 +19,7 @@ from limbeck.objectives.criterion import Criterion
 from limbeck.objectives.router_balance import routed_tokens, router_balance
 from limbeck.students import add_lora
 from tests.engine.test_hf_trainer import arguments
-from tests.engine.world import VOCABULARY, Rows, experts_party
+from tests.engine.world import VOCABULARY, Changed, Rows, experts_party, nothing_learnt
 from tests.tiny import seeded, tiny_llama, tiny_mixtral
 
 WEIGHT = 0.5
@@ -218,11 +217,8 @@ def test_balanced_terms_leave_it_its_own_weight(tmp_path: Path):
 
 
 def test_alone_it_is_nothing_to_learn_from(tmp_path: Path):
-    def nothing(window: Any, step: int, total_steps: int) -> list[Batch]:
-        return [replace(batch, targets=torch.full_like(batch.targets, IGNORE)) for batch in window]
-
     with pytest.raises(RowError, match="step 1 must have something to learn from"):
-        train([experts_party()], Rows(), folder=tmp_path, prepare=nothing)
+        train([experts_party()], Rows(), folder=tmp_path, transforms=[Changed(nothing_learnt)])
 
 
 def test_a_model_without_routers_is_refused():

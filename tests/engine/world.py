@@ -1,7 +1,7 @@
 """A small training to look at: rows of unequal length, a tiny student, a tiny teacher."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
+from limbeck.core.transform import Transform
 from limbeck.engine import Party, train
 from limbeck.objectives import cross_entropy, forward_kl
 from limbeck.objectives.criterion import Criterion
@@ -49,6 +50,20 @@ class Rows:
         assert (targets != IGNORE).any()
         inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
         return Batch(inputs, torch.tensor(targets), [(f"row-{index}",) for index in indices])
+
+
+class Changed(Transform):
+    """Does one thing to every micro-batch."""
+
+    def __init__(self, change: Callable[[Batch], Batch]) -> None:
+        self.change = change
+
+    def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
+        return [self.change(batch) for batch in window]
+
+
+def nothing_learnt(batch: Batch) -> Batch:
+    return replace(batch, targets=torch.full_like(batch.targets, IGNORE))
 
 
 def student_party(*, dropout: float = 0.0, **settings: object) -> Party:

@@ -9,7 +9,7 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.rollouts import Advantages, Replay, Round
-from limbeck.rollouts import writers
+from limbeck.rollouts import writers, writing
 from limbeck.rollouts.replay import ReplayBuffer
 from limbeck.rollouts.written import Written
 from tests.rollouts.test_prepare import rows_of
@@ -32,7 +32,7 @@ def calls(monkeypatch):
         return real(*arguments, **options)
 
     deadly: set[int] = set()
-    monkeypatch.setattr(writers, "_PART", 2)
+    monkeypatch.setattr(writing, "_PART", 2)
     monkeypatch.setattr(writers, "sample", counted)
     return made, deadly
 

@@ -9,8 +9,8 @@ from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.core.rollouts import SOURCES
 from limbeck.inference.request import TokenIds
-from limbeck.rollouts.prepare import corpus_reader
 from limbeck.rollouts.written import prompt_length
+from limbeck.runs.transforms.corpus import Corpus
 from tests.engine.world import Rows
 from tests.rollouts.world import EOS, make_rollouts, window
 
@@ -96,8 +96,8 @@ def test_the_datas_rows_can_stand_beside_the_written_ones(tmp_path: Path):
 
 def test_a_corpus_comes_beside_and_does_not_depend_on_micro_batches(tmp_path: Path):
     def made(*parts: range) -> list[Batch]:
-        rollouts = make_rollouts(tmp_path / str(len(parts)), corpus=corpus_reader(Rows(), 7))
-        return rollouts(window(*parts), 2, 9)
+        written = make_rollouts(tmp_path / str(len(parts)))(window(*parts), 2, 9)
+        return Corpus(Rows(), [len(part) for part in parts], seed=7)(written, 2, 9)
 
     whole, parts = made(range(8)), made(range(4), range(4, 8))
     assert [batch.rows for batch in parts] == [4, 4, 4, 4]
@@ -147,10 +147,13 @@ def test_a_training_may_start_again_with_other_rows_in_its_steps(tmp_path: Path)
 
 
 def test_the_corpus_draws_other_rows_in_every_step():
-    read = corpus_reader(Rows(), 7)
-    found = [[name for batch in read(step, [4, 4]) for (name,) in batch.row_ids] for step in range(3)]
+    def drawn(*sizes: int, step: int = 0) -> list[str]:
+        made = Corpus(Rows(), sizes, seed=7)(window([0]), step, 9)[1:]
+        return [name for batch in made for (name,) in batch.row_ids]
+
+    found = [drawn(4, 4, step=step) for step in range(3)]
     assert found[0] != found[1] != found[2]
-    assert len(read(0, [30])[0].row_ids) == 30  # more than there are: some twice
+    assert len(drawn(30)) == 30  # more than there are: some twice
 
 
 def test_targets_are_the_next_ids_at_answers_and_nothing_else(tmp_path: Path):

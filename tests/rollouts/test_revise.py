@@ -4,15 +4,15 @@ import torch
 
 from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import sample
-from limbeck.rollouts import Writers
 from limbeck.rollouts.revise import revise
+from limbeck.rollouts.writers import WriteOptions
 from limbeck.rollouts.written import Written
-from tests.rollouts.world import Script, chain, reads
+from tests.rollouts.world import Script, chain, writers_of
 from tests.tiny import tiny_llama
 
 SIZE = 16
 IDS = TokenIds((2,), 0)
-OPTIONS = {"tokenizer_or_ids": IDS, "sampling_temperature": 1.0, "top_p": 1.0, "vocabulary": SIZE}
+OPTIONS = WriteOptions(max_new_tokens=6, sampling_temperature=1.0, top_p=1.0, guide_share=0.0, seed=0)
 
 
 def revised(student: torch.Tensor, teacher: torch.Tensor, answer: tuple[int, ...], room: int = 6):
@@ -21,11 +21,10 @@ def revised(student: torch.Tensor, teacher: torch.Tensor, answer: tuple[int, ...
 
 
 def all_revised(student: torch.Tensor, teacher: torch.Tensor, answers: list[tuple[int, ...]], room: int):
-    one, other = Script(student), Script(teacher)
-    writers = Writers(one, one.answer, other, other.answer, IDS, SIZE)
+    writers = writers_of(Script(student), Script(teacher), IDS, SIZE)
     row = Written("r", (3, 4), (False, False))
     rows = [row.answered((3, 4), answer, "student") for answer in answers]
-    found = revise(rows, [2] * len(rows), writers=writers, room=room, seed=0, options=OPTIONS)
+    found = revise(rows, [2] * len(rows), writers=writers, room=room, options=OPTIONS)
     for row in found:
         assert row.is_target == (False, False) + (True,) * (len(row.ids) - 2)
         assert (row.row_id, row.source, row.ids[:2]) == ("r", "student", (3, 4))
@@ -78,14 +77,13 @@ def test_answers_of_a_batch_have_room_of_their_own():
 def test_a_long_row_that_is_corrected_late_and_a_short_one_early_both_fit_the_context():
     # 64 positions; 40 + 20 tokens and 4 + 20. The short one has 18 tokens to go, which the long one has not.
     student, teacher = (tiny_llama(seed=seed, max_position_embeddings=64) for seed in (0, 1))
-    writers = Writers(student, reads(student), teacher, reads(teacher), TokenIds((), 0), 320)
+    writers = writers_of(student, teacher, TokenIds((), 0), 320)
     rows = []
     for name, size in (("long", 40), ("short", 4)):
         prompt = tuple(range(10, 10 + size))
         answer = tuple(range(60, 80))
         rows.append(Written(name, prompt, (False,) * size).answered(prompt, answer, "student"))
-    options = {"tokenizer_or_ids": writers.ids, "sampling_temperature": 1.0, "top_p": 1.0, "vocabulary": 320}
-    found = revise(rows, [40, 4], writers=writers, room=20, seed=0, options=options)
+    found = revise(rows, [40, 4], writers=writers, room=20, options=OPTIONS)
     assert [len(row.ids) for row in found] == [60, 24]
 
 

@@ -16,7 +16,7 @@ from limbeck.engine import Party, train
 from limbeck.objectives import policy_gradient
 from limbeck.objectives.criterion import Criterion
 from limbeck.rollouts.score import scores
-from tests.engine.world import VOCABULARY, Rows
+from tests.engine.world import VOCABULARY, Changed, Rows
 from tests.rollouts.world import make_rollouts, tiny_student, tiny_teacher, window
 from tests.tiny import tiny_llama
 
@@ -112,16 +112,16 @@ def test_at_the_first_pass_the_ratio_of_the_engine_is_one(tmp_path: Path, bf16: 
     rollouts = make_rollouts(tmp_path, model=student, **JUDGED)
     seen: list[Batch] = []
 
-    def prepare(drawn, step, total):
-        seen[:] = rollouts(drawn, step, total)
-        return list(seen)
+    def note(batch: Batch) -> Batch:
+        seen.append(batch)
+        return batch
 
     signals = ("student_logits", "labels", "advantages", "sampled_log_probs")
     term = Term("policy_gradient", policy_gradient, signals, on="student")
     settings = TrainingSettings(max_steps=1, per_device_train_batch_size=8, bf16=bf16)
     party = Party("student", student, Reader(student).probe(), Criterion([term]), settings)
     reports = []
-    train([party], Rows(), folder=tmp_path, prepare=prepare, on_step=reports.append)
+    train([party], Rows(), folder=tmp_path, transforms=[rollouts, Changed(note)], on_step=reports.append)
     learnt = seen[0].targets != IGNORE
     expected = -seen[0].signals["advantages"][learnt].mean()
     assert reports[0].loss == pytest.approx(float(expected), rel=1e-4)

@@ -13,8 +13,8 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.inference.request import TokenIds
-from limbeck.rollouts import Rollouts, Writers
-from limbeck.runs.rollouts import read_at_rest
+from limbeck.rollouts import LocalWriter, Rollouts, Writers
+from limbeck.runs.transforms.training import read_at_rest
 from tests.engine.world import VOCABULARY, Rows
 from tests.tiny import tiny_llama
 
@@ -39,6 +39,21 @@ def reads(model: nn.Module):
     return lambda batch: read_at_rest(model, reader, batch)
 
 
+def writers_of(
+    student: nn.Module, teacher: nn.Module, ids: TokenIds = IDS, vocabulary: int = VOCABULARY
+) -> Writers:
+    """Both models in this process; scripts answer for themselves."""
+    asked = [model.answer if isinstance(model, Script) else reads(model) for model in (student, teacher)]
+    return Writers(
+        trained=student,
+        student=LocalWriter(student, ids, vocabulary, guide=teacher),
+        ask_student=asked[0],
+        teacher=LocalWriter(teacher, ids, vocabulary),
+        ask_teacher=asked[1],
+        ids=ids,
+    )
+
+
 def make_rollouts(
     folder: Path,
     *,
@@ -47,30 +62,20 @@ def make_rollouts(
     ids: TokenIds = IDS,
     rank: tuple[int, int] = (0, 1),
     needs_scores: bool = False,
-    corpus=None,
     seed: int = 0,
     **settings: object,
 ) -> Rollouts:
     """Rollouts with 6 new tokens at most, of plain numbers as shares."""
     chosen = RolloutSettings(**{"max_new_tokens": 6, "prompt_tokens": 2, **settings})
     student, teacher = model or tiny_student(), tiny_teacher()
-    writers = Writers(
-        student=student,
-        ask_student=reads(student),
-        teacher=teacher,
-        ask_teacher=reads(teacher),
-        ids=ids,
-        vocabulary=VOCABULARY,
-    )
     return Rollouts(
         chosen,
         shares={"student": chosen.student, "teacher": chosen.teacher, "fresh": 1.0, **(shares or {})},
-        writers=writers,
+        writers=writers_of(student, teacher, ids),
         folder=folder,
         seed=seed,
         needs_scores=needs_scores,
         prompts=Rows(),
-        corpus=corpus,
         rank=rank,
     )
 

@@ -10,10 +10,9 @@ from scipy.stats import chisquare
 
 import limbeck
 from limbeck.recipes.domains import Domains
-from limbeck.runs.domains import DomainRows
 from limbeck.runs.progress import Silent
 from limbeck.runs.sources import TaskPairs, entries_of
-from limbeck.runs.steps.beside import Beside, domains_of
+from limbeck.runs.transforms.domains import DomainRows, domains_of, domains_of_entries
 from tests.runs.world import write_rows
 
 SIZES = {"books": 5, "code": 40, "web": 200}
@@ -78,9 +77,8 @@ def test_an_entry_of_two_tasks_has_the_domain_of_its_row():
     members = [[0, 1], [2, 3], [4, 5]]
     source = TaskPairs(SimpleNamespace(lengths=[1] * 6), members)
     assert entries_of(source) == members
-    beside = Beside(SimpleNamespace(domains=Domains(), seed=0), None, None, None, None, None, None)
-    rows = beside.order(["x", "x", "y", "y", "y", "y"], source)
-    drawn = Counter(rows.take(0, 300))
+    entries = domains_of_entries(["x", "x", "y", "y", "y", "y"], source)
+    drawn = Counter(DomainRows(entries, Domains(), seed=0).take(0, 300))
     assert drawn.keys() == {0, 1, 2} and 100 < drawn[0] < 200
 
 

@@ -12,7 +12,7 @@ import limbeck
 from limbeck.core.errors import Interrupted
 from limbeck.core.rollouts import Replay
 from limbeck.recipes import Recipe
-from limbeck.rollouts import writers
+from limbeck.rollouts import prepare, writers
 from limbeck.runs.progress import Silent
 from tests.runs.on_policy import changed, tiny_recipe
 
@@ -89,8 +89,8 @@ def test_a_training_ends_in_the_same_weights_however_it_was_stopped(world, tmp_p
 def test_the_settings_above_write_take_and_leave(world, tmp_path, monkeypatch):
     # Otherwise the test of DistiLLM above would be one of plain training.
     asked = []
-    real = writers.Writers.write
-    monkeypatch.setattr(writers.Writers, "write", lambda *a, **k: asked.append(k["step"]) or real(*a, **k))
+    real = prepare.write
+    monkeypatch.setattr(prepare, "write", lambda *a, **k: asked.append(k["step"]) or real(*a, **k))
     run(recipe_of("distillm", world), tmp_path / "run")
     assert 0 not in asked  # the first step is always the data's
     assert 0 < len(asked) < 7

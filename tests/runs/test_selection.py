@@ -12,7 +12,7 @@ from limbeck.core.outputs import Needs, Outputs
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Train
 from limbeck.runs.progress import Silent
-from limbeck.runs.selection import Selector
+from limbeck.runs.transforms.selection import Selector
 from limbeck.teachers.routing import only_rows
 
 # Entropy over log 2 of softmax(10, 0), (0, 0), (1, 0) and (3, 0).
@@ -31,7 +31,7 @@ def batch() -> Batch:
 
 def selector(settings: Selection | None, other=None) -> Selector:
     scores = SCORES.clone().requires_grad_()
-    return Selector(settings, lambda batch: Outputs(logits=scores), answer(1.0), other, seed=0)
+    return Selector(settings, lambda batch: Outputs(logits=scores), other, seed=0)
 
 
 def answer(value: float):
@@ -43,10 +43,10 @@ def answer(value: float):
 
 def test_the_most_uncertain_share_is_asked_about_and_nobody_else():
     chosen = selector(Selection(share=0.5))
-    (marked,) = chosen.mark([batch()], step=0)
+    (marked,) = chosen([batch()], 0, 9)
     assert marked.group_names == ("uncertain", "certain")
     assert marked.groups.tolist() == [1, 0, 0, 1]
-    answered = chosen.answer(marked, NEEDS).logits
+    answered = chosen.asking(answer(1.0))(marked, NEEDS).logits
     assert chosen.asked == 2
     # Rows b and c hold ids 2, 3 and 4, 5; the others get zeros.
     assert answered.tolist() == [[0, 0], [3, 4], [5, 6], [0, 0]]
@@ -55,12 +55,10 @@ def test_the_most_uncertain_share_is_asked_about_and_nobody_else():
 def test_the_share_is_of_the_whole_step_however_it_is_cut():
     rows = [only_rows(batch(), torch.tensor([row])) for row in range(4)]
     scores = iter(SCORES)
-    chosen = Selector(
-        Selection(share=0.5), lambda one: Outputs(logits=next(scores)[None]), answer(1.0), None, seed=0
-    )
-    marked = chosen.mark(rows, step=0)
+    chosen = Selector(Selection(share=0.5), lambda one: Outputs(logits=next(scores)[None]), None, seed=0)
+    marked = chosen(rows, 0, 9)
     assert [one.groups.tolist() for one in marked] == [[1], [0], [0], [1]]
-    answered = [chosen.answer(one, NEEDS).logits for one in marked]
+    answered = [chosen.asking(answer(1.0))(one, NEEDS).logits for one in marked]
     assert chosen.asked == 2
     assert answered[0] is None and answered[1].tolist() == [[3, 4]]
 
@@ -77,32 +75,32 @@ def test_a_share_of_no_row_and_terms_that_nobody_answers_are_refused():
 
 def test_the_share_is_rounded_down():
     chosen = selector(Selection(share=0.3))
-    (marked,) = chosen.mark([batch()], step=0)
-    chosen.answer(marked, NEEDS)
+    (marked,) = chosen([batch()], 0, 9)
+    chosen.asking(answer(1.0))(marked, NEEDS)
     assert chosen.asked == 1
 
 
 def test_another_teacher_answers_the_other_rows():
     chosen = selector(Selection(share=0.5), other=answer(-1.0))
-    (marked,) = chosen.mark([batch()], step=0)
-    assert chosen.answer(marked, NEEDS).logits.tolist() == [[-1, -2], [3, 4], [5, 6], [-7, -8]]
+    (marked,) = chosen([batch()], 0, 9)
+    assert chosen.asking(answer(1.0))(marked, NEEDS).logits.tolist() == [[-1, -2], [3, 4], [5, 6], [-7, -8]]
     assert chosen.asked == 4
 
 
 @pytest.mark.parametrize("by", ["entropy", "margin", "least_confidence"])
 def test_every_rule_finds_the_undecided_row_first(by):
-    (marked,) = selector(Selection(by=by, share=0.25)).mark([batch()], step=0)
+    (marked,) = selector(Selection(by=by, share=0.25))([batch()], 0, 9)
     assert marked.groups.tolist() == [1, 0, 1, 1]
 
 
 def test_a_random_choice_is_one_of_seed_and_step():
     chosen = selector(Selection(by="random", share=0.5))
-    first, again, later = (chosen.mark([batch()], step=step)[0].groups.tolist() for step in (0, 0, 5))
+    first, again, later = (chosen([batch()], step, 9)[0].groups.tolist() for step in (0, 0, 5))
     assert first == again and sorted(first) == sorted(later) == [0, 0, 1, 1]
 
 
 def test_uncertainty_is_the_entropy_over_its_maximum_and_a_constant():
-    (marked,) = selector(None).mark([batch()], step=0)
+    (marked,) = selector(None)([batch()], 0, 9)
     unsure = marked.signals["uncertainty"]
     # H(sigmoid(10)) / log 2 = 0.00072 (the notes' number), and 1 for equal scores.
     torch.testing.assert_close(unsure[:2], torch.tensor([0.00072, 1.0]), atol=1e-5, rtol=0)

@@ -5,7 +5,7 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.rows.spans import OUTSIDE, spans_of_pieces
-from limbeck.runs.spans import SpanMarker
+from limbeck.runs.transforms.spans import SpanMarker
 
 
 class Spelling:
@@ -29,6 +29,6 @@ def test_a_batch_gets_the_phrases_of_its_targets():
     ids = torch.arange(8)[None]
     targets = torch.tensor([[IGNORE, 2, 3, 4, 5, 6, 7, IGNORE]])
     batch = Batch(inputs={"input_ids": ids}, targets=targets, row_ids=[["r"]])
-    (marked,) = SpanMarker(Spelling())([batch])
+    (marked,) = SpanMarker(Spelling())([batch], 0, 1)
     # Position t stands for token t + 1; the first target is not learnt, the last position has none.
     assert marked.signals["spans"].tolist() == [[OUTSIDE, 0, 0, OUTSIDE, 1, 1, 1, OUTSIDE]]

@@ -10,7 +10,6 @@ from limbeck.core.models import ModelKind
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
-from limbeck.runs.domains import domain_problems
 from limbeck.runs.ensembles import check_route
 from limbeck.runs.foreign import teacher_length
 from limbeck.runs.known import check_positions, kind_used
@@ -22,6 +21,7 @@ from limbeck.runs.rollouts import check_rollouts, check_watched_answers
 from limbeck.runs.sources import rendering_of, size_of, training_source
 from limbeck.runs.terms import build_terms, check_layers, try_term
 from limbeck.runs.trackers import check_trackers
+from limbeck.runs.transforms.domains import domain_problems
 from limbeck.runs.views_planned import views_planned
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model

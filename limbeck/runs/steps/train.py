@@ -1,18 +1,18 @@
 """`train`: student, terms, rows and teacher put together and handed to the engine."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from limbeck.core.batch import Batch
 from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
 from limbeck.core.seeds import derived_seed
 from limbeck.core.training import TrainingSettings
+from limbeck.core.transform import Ask, Transform
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
+from limbeck.engine.party import Answer
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.steps import Train
 from limbeck.recipes.steps.step import maker
@@ -25,15 +25,18 @@ from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
 from limbeck.runs.record import RunMetrics
 from limbeck.runs.routers import router_term, said_of_routers
 from limbeck.runs.sources import rendering_of, training_source
-from limbeck.runs.steps.beside import Beside, domains_of
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.teachers import make_teacher
 from limbeck.runs.teachers.opened import Taught
 from limbeck.runs.terms import build_terms
-from limbeck.runs.views import answered_only, marked, views_in
+from limbeck.runs.transforms import make_transforms
+from limbeck.runs.transforms.domains import domains_of
+from limbeck.runs.transforms.training import Training
+from limbeck.runs.views import answered_only, views_in
+from limbeck.runs.watch import make_watcher
 from limbeck.students import said_of_lora
-from limbeck.teachers import ForeignTeacher, LocalTeacher, OwnViewTeacher, live_models
+from limbeck.teachers import live_models
 from limbeck.teachers.protocol import Teacher
 
 VERSION = 4
@@ -80,8 +83,7 @@ def train(step: Train, work: Work) -> Made:
     size, trained = count_parameters(student), _with_adapters(student, step)
     if step.lora_r:
         notes.append(said_of_lora(trained, r=step.lora_r))
-    views = views_in(teacher)
-    partly = any(one.rows.unanswered for one in views)
+    partly = any(one.rows.unanswered for one in views_in(teacher))
     terms = build_terms(
         answered_only(step.objective) if partly else step.objective,
         student_width=_width(student),
@@ -94,32 +96,30 @@ def train(step: Train, work: Work) -> Made:
         terms.append(balance)
         notes.append(said_of_routers(step.router_aux_loss_coef, reader.plain, balance))
     criterion = Criterion(terms, fused=step.fused)
-    live = teacher if isinstance(teacher, LocalTeacher | OwnViewTeacher) else None
-    beside = Beside(settings, work, trained, reader, live, tokenizer, rendering)
-    rollouts = beside.rollouts(source)
-    order = beside.order(domains, source)
-    followers = {"rollouts": rollouts, "order": order}
-    needs, selector = criterion.teacher_needs, beside.selector()
-    answer = None if teacher is None or not needs else partial((selector or teacher).answer, needs=needs)
-    party = Party("student", trained, reader, criterion, _settings(settings), answer, balance=step.balance)
+    training = Training(settings, work, trained, reader, teacher, tokenizer, rendering, rendered, source)
+    transforms = make_transforms(training)
+    party = Party(
+        "student",
+        trained,
+        reader,
+        criterion,
+        _settings(settings),
+        _asked(teacher, criterion, transforms),
+        balance=step.balance,
+    )
     result = run_engine(
         [party],
         source,
         folder=work.folder,
-        prepare=beside.prepare(rollouts, selector, _mark(step, teacher, views if partly else [])),
-        watch=beside.watcher(criterion.terms),
-        order=order,
-        followers={name: one for name, one in followers.items() if one is not None},
+        transforms=transforms,
+        watch=make_watcher(training, criterion.terms),
         on_step=_telling(work),
     )
-    if rollouts is not None:
-        # What ended its answers in training ends them for whoever loads it.
-        student.generation_config.eos_token_id = list(rollouts.ends)
+    for one in transforms:
+        notes += one.finish(student)
     if ranks.is_main():
         save_model(trained, tokenizer, work.folder / MODEL, dtype=dtype)
     ranks.wait()
-    if selector is not None:
-        notes.append(f"Teachers read {selector.asked:,} rows.")
     notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
@@ -136,13 +136,15 @@ def _is_from_elsewhere(step: Train, work: Work) -> bool:
     return all(maker(word, work.earlier) is None for word in words)
 
 
-def _mark(
-    step: Train, teacher: Teacher | None, views: Sequence[OwnViewTeacher]
-) -> Callable[[Batch], Batch] | None:
-    """What tells the targets that a teacher answers from the others, where a term asks for it."""
-    if isinstance(teacher, ForeignTeacher):
-        return None if all(term.on is None for term in step.objective) else teacher.prepare
-    return partial(marked, teachers=views) if views else None
+def _asked(teacher: Teacher | None, criterion: Criterion, transforms: list[Transform]) -> Answer | None:
+    """Whom the student asks: the teacher, as the transforms of its batches have it asked."""
+    needs = criterion.teacher_needs
+    if teacher is None or not needs:
+        return None
+    ask: Ask = teacher.answer
+    for one in transforms:
+        ask = one.asking(ask)
+    return lambda batch: ask(batch, needs)
 
 
 def _width(model: Any) -> int | None:

@@ -5,19 +5,24 @@ from typing import Any
 
 from datasets import Dataset
 
+from limbeck.core.batch import Source
 from limbeck.core.errors import Problem
+from limbeck.core.examples import data_row
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.seeds import derived_seed, generator
+from limbeck.core.transform import Transform
 from limbeck.recipes.domains import Domains
 from limbeck.recipes.steps import Train
+from limbeck.runs.sources import entries_of
+from limbeck.runs.transforms.training import Training
 from limbeck.schedules.domain_weights import chosen, first_weights, next_weights
 
 _GAP = "gap_"
 _BOTH = ("domains.column", "watch.perplexities_by")
 
 
-class DomainRows:
-    """The engine's order, and a follower: weights are equal until the first gaps are measured.
+class DomainRows(Transform):
+    """Chooses the entries of a step; weights are equal until the first gaps are measured.
 
     Args:
         entry_domains: domain of each entry of the source.
@@ -69,6 +74,26 @@ class DomainRows:
         """Take back what `state_dict` gave."""
         self.weights, self._drawn = dict(state["weights"]), dict(state["drawn"])
         self._measured = bool(state["measured"])
+
+
+def make(training: Training) -> DomainRows | None:
+    """The order of the step's entries, or None."""
+    step = training.step
+    if step.domains is None:
+        return None
+    domains = domains_of(training.work.rows(step.rows), training.rendered, step.domains.column)
+    return DomainRows(domains_of_entries(domains, training.source), step.domains, step.seed)
+
+
+def domains_of(rows: Dataset, rendered: Dataset, column: str) -> list[str]:
+    """The domain of each rendered row, by the id of the row it was made of."""
+    known = dict(zip(rows["id"], rows[column], strict=True))
+    return [str(known[data_row(example, known)]) for example in rendered["row_id"]]
+
+
+def domains_of_entries(domains: Sequence[str], source: Source) -> list[str]:
+    """The domain of each entry of a source; `domains` are those of the rendered rows."""
+    return [domains[examples[0]] for examples in entries_of(source)]
 
 
 def domain_problems(step: Train, rows: Mapping[str, Dataset]) -> Iterator[Problem]:

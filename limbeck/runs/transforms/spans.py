@@ -9,11 +9,13 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.masks import at_predictors
+from limbeck.core.transform import Transform
 from limbeck.rows.spans import OUTSIDE, spans_of_pieces
+from limbeck.runs.transforms.training import Training
 
 
 @dataclass(frozen=True)
-class SpanMarker:
+class SpanMarker(Transform):
     """Adds the signal `spans` to batches.
 
     Attributes:
@@ -22,7 +24,7 @@ class SpanMarker:
 
     tokenizer: Any
 
-    def __call__(self, window: Sequence[Batch]) -> list[Batch]:
+    def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
         """The batches with the phrase of each learnt target, [B, T]."""
         return [self._marked(batch) for batch in window]
 
@@ -33,3 +35,9 @@ class SpanMarker:
         spans = torch.from_numpy(at_predictors(of_tokens, OUTSIDE)).to(batch.device)
         spans = spans.where(batch.learnt, OUTSIDE)
         return replace(batch, signals={**batch.signals, "spans": spans})
+
+
+def make(training: Training) -> SpanMarker | None:
+    """The marker of the step, or None where no term compares inside phrases."""
+    reads = any("spans" in term.signals for term in training.step.objective)
+    return SpanMarker(training.tokenizer) if reads else None

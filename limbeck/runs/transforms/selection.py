@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from accelerate.utils import gather_object
@@ -10,20 +11,22 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.seeds import generator
+from limbeck.core.transform import Ask, Transform
 from limbeck.objectives.uncertainty import least_confidence, margin, normalised_entropy
 from limbeck.recipes.selection import UNCERTAIN, Selection
+from limbeck.recipes.terms import UNCERTAINTIES
 from limbeck.runs import ranks
+from limbeck.runs.transforms.training import Training
 
 RULES: Mapping[str, Callable[[Tensor], Tensor]] = {
     "entropy": normalised_entropy,
     "margin": margin,
     "least_confidence": least_confidence,
 }
-Answer = Callable[[Batch], Outputs]
 
 
 @dataclass
-class Selector:
+class Selector(Transform):
     """Marks the rows of a step by the student's uncertainty, then lets the right teacher answer each.
 
     Batches get the groups `uncertain` and `certain`, and the signals `uncertainty` (normalised
@@ -32,20 +35,18 @@ class Selector:
     Attributes:
         settings: how rows are ranked; None only gives the signals.
         ask_student: its class scores, without dropout and gradients.
-        teacher: answers the uncertain rows; all of them without `settings`.
-        other: answers the certain rows; None: nobody does.
+        other: answers the certain rows, where the teacher answers the uncertain ones; None: nobody does.
         seed: of `random`.
-        asked: rows that teachers have read so far.
+        asked: rows that teachers have read so far on this rank.
     """
 
     settings: Selection | None
-    ask_student: Answer
-    teacher: Callable[[Batch, Needs], Outputs] | None
-    other: Callable[[Batch, Needs], Outputs] | None
+    ask_student: Callable[[Batch], Outputs]
+    other: Ask | None
     seed: int
     asked: int = field(default=0)
 
-    def mark(self, window: Sequence[Batch], step: int) -> list[Batch]:
+    def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
         """The window with groups and signals; the share is taken of the whole step, over all ranks."""
         scores = [self._scores(batch) for batch in window]
         marked = []
@@ -65,6 +66,35 @@ class Selector:
             replace(batch, groups=own, group_names=UNCERTAIN)
             for batch, own in zip(marked, groups, strict=True)
         ]
+
+    def asking(self, ask: Ask) -> Ask:
+        """Asks for marked batches: zeros where nobody is asked, nothing where no row is."""
+
+        def answer(batch: Batch, needs: Needs) -> Outputs:
+            if self.settings is None or batch.groups is None:
+                self.asked += batch.rows
+                return ask(batch, needs)
+            parts = []
+            for group, one in enumerate((ask, self.other)):
+                rows = (batch.groups == group).nonzero().squeeze(-1)
+                if one is not None and rows.numel():
+                    self.asked += rows.numel()
+                    parts.append((rows, one(_rows_of(batch, rows), needs)))
+            return _put_together(parts, batch.rows) if parts else Outputs()
+
+        return answer
+
+    def state_dict(self) -> dict[str, Any]:
+        """How often teachers were asked."""
+        return {"asked": self.asked}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.asked = int(state["asked"])
+
+    def finish(self, student: Any) -> tuple[str, ...]:
+        """How often teachers were asked, on all ranks."""
+        return (f"Teachers read {sum(gather_object([self.asked])):,} rows.",)
 
     def _scores(self, batch: Batch) -> Tensor:
         scores = self.ask_student(batch).logits
@@ -90,19 +120,15 @@ class Selector:
             [(place, mine, row) in chosen for row in range(len(one))] for place, one in enumerate(ranking)
         ]
 
-    def answer(self, batch: Batch, needs: Needs) -> Outputs:
-        """What the teachers say of a marked batch; zeros where nobody is asked, nothing where no row is."""
-        assert self.teacher is not None
-        if self.settings is None or batch.groups is None:
-            self.asked += batch.rows
-            return self.teacher(batch, needs)
-        parts = []
-        for group, ask in enumerate((self.teacher, self.other)):
-            rows = (batch.groups == group).nonzero().squeeze(-1)
-            if ask is not None and rows.numel():
-                self.asked += rows.numel()
-                parts.append((rows, ask(_rows_of(batch, rows), needs)))
-        return _put_together(parts, batch.rows) if parts else Outputs()
+
+def make(training: Training) -> Selector | None:
+    """Who is asked by the student's uncertainty, or None where neither settings nor terms ask for it."""
+    step, settings = training.step, training.step.selection
+    weighted = any(term.weighted_by in UNCERTAINTIES for term in step.objective)
+    if settings is None and not weighted:
+        return None
+    other = None if settings is None or settings.other is None else training.model(settings.other.word)
+    return Selector(settings, training.ask_student, None if other is None else other.answer, step.seed)
 
 
 def _rows_of(batch: Batch, rows: Tensor) -> Batch:
