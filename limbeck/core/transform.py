@@ -1,7 +1,7 @@
 """What happens to the micro-batches of a step between drawing and learning: a list of transforms."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from limbeck.core.batch import Batch
 from limbeck.core.outputs import Needs, Outputs
@@ -17,7 +17,14 @@ class Transform:
     gradients and in the precision of the training, counts units on what the last one returns, and keeps
     their states in checkpoints. Draws are functions of seed, step and row, never of what ran before: a step
     that is done again comes out the same, however it is cut into micro-batches.
+
+    Attributes:
+        signals: names that it may add to `Batch.signals`.
+        groups: the `Batch.group_names` that it may put targets into.
     """
+
+    signals: ClassVar[frozenset[str]] = frozenset()
+    groups: ClassVar[tuple[str, ...]] = ()
 
     def take(self, start: int, count: int) -> list[int] | None:
         """`count` entries of the source from position `start` of an endless stream; None: others choose."""

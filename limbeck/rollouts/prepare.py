@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch, Source
 from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.seeds import derived_seed
+from limbeck.core.signals import BATCH_SIGNALS
 from limbeck.core.term import Schedule, value_at
 from limbeck.core.transform import Transform
 from limbeck.rollouts.journal import Journal
@@ -43,6 +44,9 @@ class Rollouts(Transform):
             (`rows.packable.reads_packs`), and objectives must be pointwise.
         rank: (number, count) of this process.
     """
+
+    signals: ClassVar[frozenset[str]] = frozenset({*BATCH_SIGNALS, "importance"})
+    groups: ClassVar[tuple[str, ...]] = SOURCES
 
     def __init__(
         self,

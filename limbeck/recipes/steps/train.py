@@ -10,6 +10,7 @@ from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.signals import ANSWERED
 from limbeck.core.training import TrainingSettings
 from limbeck.recipes.alignment import FOREIGN, Alignment, alignment_problems
+from limbeck.recipes.batches import NamedTransform
 from limbeck.recipes.domains import Domains
 from limbeck.recipes.references import Names
 from limbeck.recipes.rollouts import rollout_problems, teacher_writes
@@ -53,6 +54,9 @@ class Train(Step, TrainingSettings):
     selection: Selection | None = Field(default=None, description="who answers which row")
     domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
     alignment: Alignment | None = Field(default=None, description="of a teacher with another tokenizer")
+    batches: tuple[NamedTransform, ...] = Field(
+        default=(), description="what else happens to the batches, in this order"
+    )
     balance: Literal["gradient_magnitude"] | None = Field(
         default=None,
         description="weighs terms so that each pulls the last layer alike; their weights are unread",
@@ -61,6 +65,9 @@ class Train(Step, TrainingSettings):
     @property
     def groups(self) -> tuple[str, ...]:
         """Words that `on` may say."""
+        made = [named.settings.groups for named in self.batches if named.settings.groups]
+        if made:
+            return made[-1]
         if self.selection is not None:
             return UNCERTAIN
         if self.reads_other_tokens:
@@ -132,6 +139,9 @@ class Train(Step, TrainingSettings):
             yield Problem("corpus", "goes with rollouts: without, load the rows together.")
         if self.balance is not None:
             yield from self._balance_problems()
+        for place, named in enumerate(self.batches):
+            where = f"batches.{place}.{named.name}"
+            yield from (one.below(where) for one in named.settings.problems(self))
         yield from watching_problems(self)
         if self.domains is not None:
             yield from (one.below("domains") for one in self.domains.problems(self))

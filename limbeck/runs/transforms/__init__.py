@@ -1,4 +1,6 @@
-"""What happens to the batches of a train step: a file each, with a `make`. This file is the list."""
+"""What happens to the batches of a train step, a file each."""
+
+from importlib import import_module
 
 from limbeck.core.transform import Transform
 from limbeck.runs.transforms import alignment, corpus, domains, rollouts, selection, spans
@@ -6,10 +8,14 @@ from limbeck.runs.transforms.training import Training
 
 __all__ = ["make_transforms"]
 
-_IN_ORDER = (domains, rollouts, corpus, spans, alignment, selection)
+_BY_FIELDS = (domains, rollouts, corpus, spans, alignment, selection)
+"""Asked for by fields and terms of a step, in this order; each has a `make` of a training, or of none."""
 
 
 def make_transforms(training: Training) -> list[Transform]:
-    """Those that the step asks for, in the order in which they are applied."""
-    made = (module.make(training) for module in _IN_ORDER)
-    return [one for one in made if one is not None]
+    """Those that a step asks for, in the order in which they are applied; those of `batches` come last."""
+    made = [one for module in _BY_FIELDS if (one := module.make(training)) is not None]
+    for named in training.step.batches:
+        module = import_module(f"{__name__}.{named.name}")
+        made.append(module.make(training, named.settings))
+    return made

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import ClassVar
 
 from limbeck.core.batch import Batch
+from limbeck.core.signals import ANSWERED
 from limbeck.core.transform import Transform
 from limbeck.runs.transforms.training import Training
 from limbeck.runs.views import marked, views_in
@@ -16,6 +18,8 @@ class AnsweredMarker(Transform):
     Args:
         mark: does so for one micro-batch.
     """
+
+    groups: ClassVar[tuple[str, ...]] = ANSWERED
 
     def __init__(self, mark: Callable[[Batch], Batch]) -> None:
         self._mark = mark

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
+from typing import ClassVar
 
 import torch
 
@@ -23,6 +24,8 @@ class Corpus(Transform):
         sizes: rows of each micro-batch of a step.
         seed: of the draws: a whole step at once, each row once while there are enough.
     """
+
+    groups: ClassVar[tuple[str, ...]] = SOURCES
 
     def __init__(self, source: Source, sizes: Sequence[int], seed: int) -> None:
         self._source, self._sizes, self._seed = source, sizes, seed

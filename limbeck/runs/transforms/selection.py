@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from accelerate.utils import gather_object
@@ -40,6 +40,8 @@ class Selector(Transform):
         asked: rows that teachers have read so far on this rank.
     """
 
+    signals: ClassVar[frozenset[str]] = frozenset(UNCERTAINTIES)
+    groups: ClassVar[tuple[str, ...]] = UNCERTAIN
     settings: Selection | None
     ask_student: Callable[[Batch], Outputs]
     other: Ask | None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ class SpanMarker(Transform):
         tokenizer: spells the tokens.
     """
 
+    signals: ClassVar[frozenset[str]] = frozenset({"spans"})
     tokenizer: Any
 
     def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
