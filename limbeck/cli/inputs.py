@@ -13,6 +13,7 @@ _KINDS = {
     "str": "text",
     "bool": "true or false",
     "None": "null",
+    "Rate": "auto or number above 0",
     "Share": "number from 0 to 1",
     "Columns": "mapping",
     "StudentLike": "model",
@@ -56,7 +57,7 @@ def settings() -> list[Input]:
     steps = {one.name: one for one in class_fields("limbeck.recipes.steps.train", "Train")}
     return [
         Input(one.name, kind_of(one.annotation), written(one.default), one.about)
-        for one in (*declared, *(steps[name] for name in _OF_STEPS))
+        for one in (*(steps.get(one.name, one) for one in declared), *(steps[name] for name in _OF_STEPS))
     ]
 
 

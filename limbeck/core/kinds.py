@@ -3,6 +3,7 @@
 Names are known without importing anything else; what a kind can do is asked of the kind.
 """
 
+import math
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,7 @@ class ModelKind:
         storable: the same outputs are asked for in every epoch, so that a store can keep a teacher's.
         embeds: its states are what it is for.
         fresh_head: a head that its weights lack is drawn anew, to be trained.
+        rates: usual peak learning rates of AdamW, each up to a number of parameters; the last has no limit.
     """
 
     name: ClassVar[KindName]
@@ -49,6 +51,14 @@ class ModelKind:
     storable: ClassVar[bool] = False
     embeds: ClassVar[bool] = False
     fresh_head: ClassVar[bool] = False
+    # Measured up to 67 M parameters (docs/log.md); above, those that Pythia and Llama were trained at.
+    rates: ClassVar[tuple[tuple[float, float], ...]] = (
+        (3e6, 3e-3),
+        (1e8, 1e-3),
+        (3e8, 3e-4),
+        (1e9, 1e-4),
+        (math.inf, 2e-5),
+    )
 
     @property
     def scores(self) -> bool:
@@ -59,6 +69,10 @@ class ModelKind:
     def decoder_only(self) -> bool:
         """It reads its prompt and writes in one sequence."""
         return self.writes and not self.encoder_decoder
+
+    def usual_rate(self, parameters: int) -> float:
+        """Peak learning rate of AdamW for a model of so many parameters."""
+        return next(rate for size, rate in self.rates if parameters < size)
 
     def is_saved_as(self, architecture: str, config: "PreTrainedConfig") -> bool:
         """Whether a class named in a configuration is of this kind; each class is of one kind at most."""

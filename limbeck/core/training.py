@@ -11,6 +11,9 @@ SCHEDULER_TYPES = Literal["linear", "cosine", "constant", "constant_with_warmup"
 TRACKERS = ("aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "tensorboard", "trackio", "wandb")
 """What `report_to` may name: the trackers of accelerate."""
 
+AUTO = "auto"
+"""The learning rate that is chosen by what is trained and how large it is (`runs.learning_rates`)."""
+
 WITHOUT_EFFECT = frozenset({"save_steps", "logging_steps", "report_to"})
 """Settings that change what is told and kept, and no result: a finished training stays finished."""
 
@@ -24,6 +27,21 @@ def _trackers(value: Any) -> Any:
         if word not in TRACKERS:
             raise ValueError(f"must be among {', '.join(TRACKERS)}, got {word}.")
     return words
+
+
+def _rate(value: Any) -> Any:
+    """One message in the place of one for each kind of value that a rate may be."""
+    try:
+        right = value == AUTO or float(value) > 0
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        raise ValueError(f"must be auto or a number above 0, got {value!r}.")
+    return value
+
+
+Rate = Annotated[float | Literal["auto"], BeforeValidator(_rate)]
+"""A peak learning rate, or the word `auto`."""
 
 
 class TrainingSettings(Config):

@@ -1,5 +1,6 @@
 """Classifiers: one of several named classes for a row, or a number where there is one output."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class Classifier(TextKind):
     pipeline_tag = "text-classification"
     limits = "It gives one of its classes to any text, also to one that belongs to none."
     has_classes = fresh_head = True
+    rates = ((2e7, 3e-4), (5e7, 1e-4), (math.inf, 2e-5))  # Turc et al. 2019, arXiv:1908.08962
     row_kinds = (Kind.LABELLED_TEXT, Kind.LABELLED_PAIR)
     list_columns = (("token_type_ids", np.int32),)
     number_columns = ("label",)

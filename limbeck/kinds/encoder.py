@@ -1,5 +1,6 @@
 """Encoders: vectors of text, which predict nothing; objectives compare their states."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ class Encoder(TextKind):
     pipeline_tag = "feature-extraction"
     limits = "Its embeddings are compared with the teacher's only on text like the held-out rows."
     embeds = True
+    rates = ((math.inf, 6e-4),)  # Wang et al. 2020, arXiv:2012.15828
     row_kinds = (
         Kind.TEXT, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR, Kind.SCORED_PAIR, Kind.TAGS, Kind.QUESTION,
         Kind.PROMPT,

@@ -6,6 +6,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
+from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
@@ -51,7 +52,7 @@ class Comparison:
     columns: Columns | None = None
     heldout: float = 0.05
     baseline: bool = True
-    learning_rate: float = 1e-4
+    learning_rate: Rate = "auto"
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 32

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from limbeck.core.training import Rate
 from limbeck.recipes.comparison import BASELINE
 from limbeck.recipes.inputs import ROWS, Columns
 from limbeck.recipes.model import Recipe
@@ -40,7 +41,7 @@ class Encoders:
     columns: Columns | None = None
     heldout: float = 0.1
     baseline: bool = True
-    learning_rate: float = 2e-5
+    learning_rate: Rate = 2e-5
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 32

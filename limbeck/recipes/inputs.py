@@ -28,7 +28,7 @@ MEANINGS = {
     "heldout": "rows kept out of training to evaluate on: a share below 1, or a number of rows",
     "validation": "rows kept out for validation during training: a share below 1, or a number of rows",
     "baseline": "also train the same student without the method, to compare with",
-    "learning_rate": "peak learning rate",
+    "learning_rate": "peak learning rate; auto: by the student's size",
     "num_train_epochs": "passes over the training rows",
     "max_steps": "optimizer steps; above 0 they replace num_train_epochs",
     "per_device_train_batch_size": "rows per batch and device; causal models pack rows, and it counts packs",

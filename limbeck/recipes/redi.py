@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
@@ -35,7 +36,7 @@ def redi(
     columns: Columns | None = None,
     heldout: float = 0.05,
     baseline: bool = True,
-    learning_rate: float = 5e-5,
+    learning_rate: Rate = 5e-5,
     num_train_epochs: float = 3.0,
     pairs_learning_rate: float = 1e-6,
     pairs_epochs: float = 1.0,

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from limbeck.core.training import Rate
 from limbeck.recipes.comparison import COMPARED
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
@@ -33,7 +34,7 @@ def seq_kd(
     columns: Columns | None = None,
     heldout: float = 0.05,
     baseline: bool = True,
-    learning_rate: float = 1e-4,
+    learning_rate: Rate = "auto",
     max_steps: Annotated[int, Field(ge=1)] = 1000,
     per_device_train_batch_size: int = 32,
     max_length: int = 512,

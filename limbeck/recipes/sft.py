@@ -5,6 +5,7 @@ Maximum likelihood on the answers. Defaults follow MiniLLM's SFT script (microso
 learning rate and epochs are ours (5e-4 for GPT-2 base, 1e-5 for LLaMA, 20 epochs there).
 """
 
+from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Train
@@ -18,7 +19,7 @@ def sft(
     data: str,
     columns: Columns | None = None,
     heldout: float = 0.05,
-    learning_rate: float = 1e-4,
+    learning_rate: Rate = "auto",
     num_train_epochs: float = 3.0,
     max_steps: int = -1,
     per_device_train_batch_size: int = 32,

@@ -9,6 +9,7 @@ Hsieh et al. 2023, arXiv:2305.02301; google-research/distilling-step-by-step, `r
 - 10 % of the rows are held out by number, and no checkpoint is picked on them.
 """
 
+from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, Share, StudentLike, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
@@ -23,7 +24,7 @@ def step_by_step(
     columns: Columns | None = None,
     heldout: float = 0.1,
     baseline: bool = True,
-    learning_rate: float = 5e-5,
+    learning_rate: Rate = 5e-5,
     num_train_epochs: float = 1.0,
     max_steps: int = 10_000,
     per_device_train_batch_size: int = 64,

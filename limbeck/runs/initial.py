@@ -7,12 +7,12 @@ from typing import Any
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.training import AUTO
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Train
 from limbeck.recipes.student import Student
 from limbeck.rows.kinds import Kind
 from limbeck.runs.findings import Findings
-from limbeck.runs.learning_rates import usual_rate
 from limbeck.runs.models import loaded_dtype, trained_dtype
 from limbeck.runs.plan import device_memory
 from limbeck.runs.planned import training_memory
@@ -30,7 +30,6 @@ _STEPS, _MOST_EPOCHS = 300, 10  # optimizer steps of a first run, if the rows al
 _FULL = 0.7  # of the free memory: the estimate is rough
 _HEADS = 12  # relation heads at most
 _HELDOUT = (50, 500)  # rows, where there are enough
-_LARGE = 1e9  # parameters of a student that knows much already
 
 # A teacher that shares no tokens with the student is not measured beside it.
 _MEASURED_ALONE = {
@@ -86,7 +85,7 @@ def _choice(found: Findings) -> _Choice:
         return _labelled(found)
     if theirs == "encoder" and found.kind in (Kind.TEXT, Kind.SCORED_PAIR):
         heads = _common_heads(found.student.width, found.teacher.width)
-        inputs = {"relation_heads": heads, "max_steps": _STEPS, "learning_rate": 6e-4}
+        inputs = {"relation_heads": heads, "max_steps": _STEPS}
         return "minilm", inputs, "Encoders, no labels: the student learns the teacher's attention relations."
     if ours not in _WRITERS or theirs not in _WRITERS or found.kind == Kind.TAGS:
         raise ConfigError(
@@ -114,7 +113,7 @@ def _choice(found: Findings) -> _Choice:
 def _labelled(found: Findings) -> _Choice:
     tuned = found.teacher.kind == "classifier"
     first = "which already has classes" if tuned else "which is fine-tuned on the labels first"
-    inputs = {"teacher_is_tuned": tuned, "num_train_epochs": 3.0, "label_epochs": 1.0, "learning_rate": 2e-5}
+    inputs = {"teacher_is_tuned": tuned, "num_train_epochs": 3.0, "label_epochs": 1.0}
     return (
         "cost_effective",
         inputs,
@@ -142,7 +141,7 @@ def _max_length(found: Findings) -> int:
 
 def _sizes(found: Findings) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings by the size of models and rows, and a reason for each."""
-    length, parameters = _max_length(found), found.student.parameters
+    length = _max_length(found)
     least, most = _HELDOUT
     heldout = max(1, min(most, max(found.rows // 20, min(least, found.rows // 5))))
     share = (found.rows - heldout) / found.rows
@@ -153,22 +152,19 @@ def _sizes(found: Findings) -> tuple[dict[str, Any], dict[str, str]]:
     epochs = min(max(1, math.ceil(_STEPS / steps)), _MOST_EPOCHS)
     values: dict[str, Any] = {
         "heldout": heldout,
-        "learning_rate": usual_rate(parameters),
+        "learning_rate": AUTO,
         "num_train_epochs": float(epochs),
         "per_device_train_batch_size": batch,
         "max_length": length,
     }
     reasons = {
         "heldout": f"{heldout} rows are kept out of training to evaluate on.",
-        "learning_rate": f"learning_rate: high, as a student of {parameters:,} parameters needs it; "
-        "lower it for a student that was fine-tuned already.",
+        "learning_rate": "learning_rate: by the size of the student; `limbeck plan` says what it comes to.",
         "num_train_epochs": f"num_train_epochs: about {epochs * steps} optimizer steps.",
         "per_device_train_batch_size": f"per_device_train_batch_size: {memory}.",
         "max_length": f"max_length: the longest row has about {found.longest} tokens"
         + ("; longer texts are split into windows." if found.kind == Kind.TEXT else "."),
     }
-    if parameters >= _LARGE:
-        reasons["learning_rate"] = "learning_rate: low, for a large student that knows much already."
     if batch < _BATCHES[0]:
         values["gradient_accumulation_steps"] = _BATCHES[0] // batch
         reasons["gradient_accumulation_steps"] = (

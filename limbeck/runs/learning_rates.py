@@ -1,33 +1,45 @@
-"""The learning rate that a model of a size usually takes, and a word where another is far below it."""
+"""The peak learning rate that `auto` stands for: by what is trained, and how large it is."""
 
-import math
-
+from limbeck.core.kinds import KindName, kind_named
+from limbeck.core.training import AUTO
 from limbeck.recipes.steps import Train
-from limbeck.runs.models import Shape
 
-# Peak rates by parameters: small models need large ones. Measured for the smallest size (docs/log.md); the
-# others are those of GPT-2, Pythia and Llama at these sizes.
-_RATES = ((3e6, 3e-3), (3e7, 1e-3), (3e8, 3e-4), (1e9, 1e-4), (math.inf, 2e-5))
+_ADAPTERS = 10  # times the rate of the whole model: Schulman et al. 2025, "LoRA Without Regret"
+_HIGHEST = 1e-2  # of adapters, as measured (docs/log.md)
 _SMALL = 3e7  # parameters, below which a training that starts too low does not get near its best
 _FAR = 8  # times below the usual rate
 
 
-def usual_rate(parameters: int) -> float:
-    """Peak learning rate for a model of so many parameters."""
-    return next(rate for size, rate in _RATES if parameters < size)
+def peak_rate(step: Train, kind: KindName, parameters: int) -> float:
+    """The step's learning rate; where it says `auto`, the usual one.
 
-
-def said_of_rate(step: Train, student: Shape) -> str | None:
-    """A sentence where a small student's rate is far below the usual one; None elsewhere.
-
-    Adapters, preferences and encoders have rates of their own.
+    Args:
+        step: that trains.
+        kind: of model.
+        parameters: of the student, adapters left out.
     """
-    if student.kind not in ("causal", "seq2seq") or step.task == "preference" or step.lora_r:
-        return None
-    usual = usual_rate(student.parameters)
-    if student.parameters >= _SMALL or step.learning_rate * _FAR >= usual:
+    return usual_rate(step, kind, parameters) if step.learning_rate == AUTO else float(step.learning_rate)
+
+
+def usual_rate(step: Train, kind: KindName, parameters: int) -> float:
+    """What `auto` stands for in a step."""
+    usual = kind_named(kind).usual_rate(parameters)
+    return min(_ADAPTERS * usual, _HIGHEST) if step.lora_r else usual
+
+
+def note_of_rate(step: Train, kind: KindName, parameters: int) -> str | None:
+    """What `auto` comes to, or that a small student's rate is far below the usual one; None elsewhere.
+
+    Preferences, adapters and encoders that are given a number have it for reasons of their own.
+    """
+    usual = usual_rate(step, kind, parameters)
+    if step.learning_rate == AUTO:
+        what = "adapters of a model" if step.lora_r else "a model"
+        return f"learning_rate auto: {usual:g}, usual for {what} of {parameters:,} parameters."
+    has_its_own = not kind_named(kind).writes or step.task == "preference" or step.lora_r
+    if has_its_own or parameters >= _SMALL or float(step.learning_rate) * _FAR >= usual:
         return None
     return (
-        f"learning_rate {step.learning_rate:g} is low for {student.parameters:,} parameters, which usually "
-        f"take about {usual:g}: the student may end far from its best."
+        f"learning_rate {step.learning_rate:g} is low for {parameters:,} parameters, which usually "
+        f"take about {usual:g}: the student may end far from its best. `auto` takes it."
     )

@@ -13,7 +13,7 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare
 from limbeck.runs import ranks
-from limbeck.runs.learning_rates import said_of_rate
+from limbeck.runs.learning_rates import note_of_rate
 from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, trained_dtype
 from limbeck.runs.rates import Rates
 from limbeck.runs.rollouts import written_by
@@ -172,7 +172,8 @@ def _planned_training(place: int, step: Train, seen: Survey, rates: Rates) -> Pl
     notes = _notes(place, seen)
     if student is None:
         return PlannedStep(place, "train", step.out, what, notes=notes)
-    notes += tuple(filter(None, [said_of_rate(step, student)]))
+    kind = student.kind if step.model_kind == "auto" else step.model_kind
+    notes += tuple(filter(None, [kind and note_of_rate(step, kind, student.parameters)]))
     entries, tokens_once = seen.entries.get(place, (0, 0))
     count = ranks.count()
     steps = steps_of(step, entries, count) if entries or step.max_steps > 0 else None

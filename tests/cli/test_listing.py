@@ -98,7 +98,7 @@ def test_a_recipe_explains_its_inputs(limbeck, words):
     text = " ".join(ended.out.split())
     assert "on_policy number from 0 to 1, default 0.5 the paper's lambda: share of rows" in text
     assert "teacher model, required the model that teaches: a folder, a hub id" in text
-    assert "learning_rate number, default 0.0001 peak learning rate" in text
+    assert "learning_rate auto or number above 0, default auto peak learning rate" in text
     assert ended.out.endswith("$ limbeck run gkd teacher=... student=... data=...\n")
 
 

@@ -43,7 +43,7 @@ steps:
         "nmae: unknown key 'nmae'. Did you mean 'name'?",
         "steps.0.load.heldot: unknown key 'heldot'. Did you mean 'heldout'?",
         "steps.1.lode: unknown step 'lode'. Did you mean 'load'?",
-        "steps.2.train.learning_rate: must be a number, got 'fast'.",
+        "steps.2.train.learning_rate: must be auto or a number above 0, got 'fast'.",
         "steps.2.train.student: cut and layers go together, for example {cut: DIR, layers: 3}.",
         "steps.2.train.objective.0: unknown objective 'forward_kll'. Did you mean 'forward_kl'?",
         "steps.2.train.objective.1: jsd: hyperparameter 'beta' is required and has no default.",

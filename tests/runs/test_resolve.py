@@ -160,7 +160,7 @@ def test_everything_wrong_with_inputs_settings_and_paths_is_named_at_once():
     ) == [
         "bf16: must be true or false, got 'maybe'.",
         "kd_ratio: must be less than or equal to 1, got 2.",
-        "learning_rate: must be greater than 0, got -1.",
+        "learning_rate: must be auto or a number above 0, got -1.",
         "max_step: unknown key 'max_step'. Did you mean 'max_steps'?",
         "prompts: is not an input of word_kd; set it on a step: steps.evaluation.prompts=...",
         "steps.9.train.x: unknown step '9'. There are: 0 rows, 1 baseline, 2 student, 3 evaluation.",

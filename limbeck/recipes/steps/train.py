@@ -8,7 +8,7 @@ from pydantic import Field
 from limbeck.core.errors import Problem
 from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.signals import ANSWERED
-from limbeck.core.training import TrainingSettings
+from limbeck.core.training import AUTO, Rate, TrainingSettings
 from limbeck.recipes.alignment import FOREIGN, Alignment, alignment_problems
 from limbeck.recipes.batches import NamedTransform
 from limbeck.recipes.domains import Domains
@@ -36,6 +36,10 @@ class Train(Step, TrainingSettings):
     teacher: Teacher | None = None
     rows: Annotated[str, Names("rows")]
     objective: tuple[Term, ...] = Field(min_length=1)
+    # The engine is given a number.
+    learning_rate: Rate = Field(  # type: ignore[assignment]
+        default="auto", description="peak learning rate of AdamW; auto: by the student's size"
+    )
     model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = Field(
         default="auto", description="what the models are read as; auto: by the student's configuration"
     )
@@ -127,6 +131,12 @@ class Train(Step, TrainingSettings):
 
     def inner_problems(self) -> Iterator[Problem]:
         """What of its fields does not go together, whoever teaches."""
+        if self.learning_rate == AUTO and self.task == "preference":
+            yield Problem(
+                "learning_rate",
+                "must be a number with task: preference, got auto; rates that suit other trainings undo a "
+                "student here. Start from 1e-6.",
+            )
         for place, term in enumerate(self.objective):
             yield from (one.below(f"objective.{place}") for one in term.problems(self))
         if self.rollouts is not None:

@@ -21,6 +21,7 @@ from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
+from limbeck.runs.learning_rates import note_of_rate, peak_rate
 from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
 from limbeck.runs.record import RunMetrics
 from limbeck.runs.routers import router_term, said_of_routers
@@ -83,6 +84,7 @@ def train(step: Train, work: Work) -> Made:
     size, trained = count_parameters(student), _with_adapters(student, step)
     if step.lora_r:
         notes.append(said_of_lora(trained, r=step.lora_r))
+    notes += [note for note in (note_of_rate(step, kind, size),) if note]
     partly = any(one.rows.unanswered for one in views_in(teacher))
     terms = build_terms(
         answered_only(step.objective) if partly else step.objective,
@@ -103,7 +105,7 @@ def train(step: Train, work: Work) -> Made:
         trained,
         reader,
         criterion,
-        _settings(settings),
+        _settings(settings, peak_rate(step, kind, size)),
         _asked(teacher, criterion, transforms),
         balance=step.balance,
     )
@@ -160,8 +162,9 @@ def _with_adapters(student: Any, step: Train) -> Any:
         return with_adapters(student, step)
 
 
-def _settings(step: Train) -> TrainingSettings:
-    return TrainingSettings(**{name: getattr(step, name) for name in TrainingSettings.model_fields})
+def _settings(step: Train, rate: float) -> TrainingSettings:
+    values = {name: getattr(step, name) for name in TrainingSettings.model_fields}
+    return TrainingSettings(**values | {"learning_rate": rate})
 
 
 def _telling(work: Work) -> Callable[[StepReport], None] | None:
