@@ -7,7 +7,9 @@ import math
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import AfterValidator
 
 from limbeck.core.errors import ModelError
 
@@ -17,7 +19,23 @@ if TYPE_CHECKING:
 KindName = str
 """The name of a file of `limbeck/kinds`: what a model is used as."""
 
+AUTO = "auto"
+"""In place of a kind: what the model's configuration says."""
+
+HEADLESS: KindName = "encoder"
+"""As what a model is counted whose kind is not known."""
+
 _FOLDER = Path(__file__).parents[1] / "kinds"
+
+
+def _chosen(name: str) -> str:
+    if name != AUTO and name not in kind_names():
+        raise ValueError(f"must be {AUTO} or one of {', '.join(kind_names())}, got {name!r}.")
+    return name
+
+
+KindChoice = Annotated[str, AfterValidator(_chosen)]
+"""A field of a configuration: a kind, or `AUTO`."""
 
 
 class ModelKind:
@@ -85,12 +103,14 @@ def kind_names() -> tuple[KindName, ...]:
     return tuple(sorted(file.stem for file in _FOLDER.glob("*.py") if not file.stem.startswith("_")))
 
 
-def kind_named(name: KindName) -> ModelKind:
-    """The kind of this name.
+def kind_named(name: KindName | None) -> ModelKind:
+    """The kind of this name; of None, which is not known, one that can do nothing.
 
     Raises:
         ModelError: there is none.
     """
+    if name is None:
+        return ModelKind()
     if name not in kind_names():
         raise ModelError(f"kind must be one of {', '.join(kind_names())}, got '{name}'.")
     kind: ModelKind = import_module(f"limbeck.kinds.{name}").KIND

@@ -8,7 +8,7 @@ from datasets import Dataset
 from limbeck.core.batch import Source
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.generation_config import read_generation_config
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.stops import stop_ids, told_ends
 from limbeck.evaluation.evidence import Evidence
 from limbeck.evaluation.generation import check_prompts
@@ -30,7 +30,7 @@ def said_of_ends(tokenizer: Any, *writers: Shape) -> str:
 
 
 def prompts_to_answer(
-    rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, positions: int | None
+    rows: Dataset, step: Generate, kind: KindName, tokenizer: Any, positions: int | None
 ) -> dict[str, list[int]] | None:
     """Prompts that a teacher is to answer, by row, as token ids; None for texts, which it goes on with.
 
@@ -40,7 +40,7 @@ def prompts_to_answer(
         ConfigError: a text's prompt and answer do not fit its context.
         RowError: a row has no prompt, or one that leaves no room for the answer.
     """
-    if kind_of(rows.column_names) is Kind.TEXT and kind == "causal":
+    if kind_of(rows.column_names) is Kind.TEXT and kind_named(kind).decoder_only:
         if positions is not None and step.prompt_tokens + step.max_new_tokens > positions:
             raise ConfigError(
                 Problem(
@@ -50,14 +50,14 @@ def prompts_to_answer(
                 )
             )
         return None
-    room = (positions or _NO_LIMIT) - (0 if kind == "seq2seq" else step.max_new_tokens)
+    room = (positions or _NO_LIMIT) - (0 if kind_named(kind).encoder_decoder else step.max_new_tokens)
     rendered = render_prompts(rows, tokenizer, Rendering(model_kind=kind, max_length=room))
     found = zip(rendered["row_id"], rendered["input_ids"], strict=True)
     return {row_id: list(ids) for row_id, ids in found}
 
 
 def said_of_prompts(
-    step: Evaluate, kind: ModelKind, source: Source, row_ids: Sequence[str], *writers: Shape
+    step: Evaluate, kind: KindName, source: Source, row_ids: Sequence[str], *writers: Shape
 ) -> list[str]:
     """A sentence on held-out prompts that are passed over, if there are any.
 

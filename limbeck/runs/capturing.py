@@ -6,6 +6,7 @@ from typing import Any
 
 from limbeck.core.decoder_start import decoder_start
 from limbeck.core.errors import ModelError
+from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.outputs import Needs
 from limbeck.recipes.model import Recipe
@@ -70,8 +71,8 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
     place = located(step.teacher.word)
     config, tokenizer = read_config(place), load_tokenizer(place)
     kind = kind_of(config) if step.model_kind == "auto" else step.model_kind
-    if kind not in ("causal", "seq2seq"):
-        raise ModelError(f"teacher must be a causal or seq2seq model to be captured, got {kind}.")
+    if not kind_named(kind).storable:
+        raise ModelError(f"teacher must be a {kinds_that('storable')} model to be captured, got {kind}.")
     rendering = rendering_of(step, kind, task=step.task, label_names=())
     rows = loaded(load)[0]
     wanted = min(len(rows), max(1, positions // 8))

@@ -7,6 +7,7 @@ from typing import Any
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.kinds import kind_named
 from limbeck.core.training import AUTO
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Train
@@ -22,7 +23,6 @@ PROMPTS = "prompts"
 """The recipe for rows without answers, which is made here and not in the catalogue."""
 
 _LABELLED = (Kind.LABELLED_TEXT, Kind.LABELLED_PAIR)
-_READERS, _WRITERS = ("encoder", "classifier"), ("causal", "seq2seq")
 _BATCHES = (32, 16, 8, 4, 2, 1)  # rows a batch; the recipes take 32 an optimizer step
 _MULTIPLE = 64  # of max_length
 _LONGEST, _WINDOW = 2048, 512  # tokens of a row, and of a window of plain text
@@ -80,27 +80,28 @@ def initial_recipe(found: Findings) -> Initial:
 
 def _choice(found: Findings) -> _Choice:
     """The recipe, inputs of its own, and why it is this one."""
-    ours, theirs = found.student.kind, found.teacher.kind
-    if found.kind in _LABELLED and theirs in _READERS:
+    ours, theirs = kind_named(found.student.kind), kind_named(found.teacher.kind)
+    if found.kind in _LABELLED and (theirs.embeds or theirs.has_classes):
         return _labelled(found)
-    if theirs == "encoder" and found.kind in (Kind.TEXT, Kind.SCORED_PAIR):
+    if theirs.embeds and found.kind in (Kind.TEXT, Kind.SCORED_PAIR):
         heads = _common_heads(found.student.width, found.teacher.width)
         inputs = {"relation_heads": heads, "max_steps": _STEPS}
         return "minilm", inputs, "Encoders, no labels: the student learns the teacher's attention relations."
-    if ours not in _WRITERS or theirs not in _WRITERS or found.kind == Kind.TAGS:
+    if not (ours.writes and theirs.writes) or found.kind == Kind.TAGS:
         raise ConfigError(
             Problem(
                 "data",
                 f"must be rows that a recipe can train these models on, got {found.kind.value} for a student "
-                f"that is {ours or 'of unknown kind'} and a teacher that is {theirs or 'of unknown kind'}. "
+                f"that is {found.student.kind or 'of unknown kind'} and a teacher that is "
+                f"{found.teacher.kind or 'of unknown kind'}. "
                 "`limbeck list` shows all recipes.",
             )
         )
     if found.kind == Kind.PROMPT:
         return PROMPTS, {}, "Prompts without answers: the student learns from the teacher's completions."
-    if found.same_ids and ours == theirs:
+    if found.same_ids and ours is theirs:
         return "word_kd", {}, "One tokenizer: the student learns the teacher's distribution at every token."
-    if ours == theirs == "causal":
+    if ours.decoder_only and theirs.decoder_only:
         return (
             "alm",
             {},
@@ -111,7 +112,7 @@ def _choice(found: Findings) -> _Choice:
 
 
 def _labelled(found: Findings) -> _Choice:
-    tuned = found.teacher.kind == "classifier"
+    tuned = kind_named(found.teacher.kind).has_classes
     first = "which already has classes" if tuned else "which is fine-tuned on the labels first"
     inputs = {"teacher_is_tuned": tuned, "num_train_epochs": 3.0, "label_epochs": 1.0}
     return (
@@ -145,7 +146,7 @@ def _sizes(found: Findings) -> tuple[dict[str, Any], dict[str, str]]:
     least, most = _HELDOUT
     heldout = max(1, min(most, max(found.rows // 20, min(least, found.rows // 5))))
     share = (found.rows - heldout) / found.rows
-    entries = share * (found.total / length if found.student.kind == "causal" else found.rows)
+    entries = share * (found.total / length if kind_named(found.student.kind).packs else found.rows)
     in_all = next((size for size in _BATCHES if entries * _MOST_EPOCHS / size >= _STEPS), 1)
     batch, memory = _batch(found, length, in_all)
     steps = max(1, round(entries / in_all))

@@ -9,9 +9,10 @@ import pyarrow.compute as compute
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, ModelError, Problem
+from limbeck.core.kinds import KindName, kind_names
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.model_words import model_word, place_of
-from limbeck.core.models import ModelKind, check_weights
+from limbeck.core.models import check_weights
 from limbeck.recipes.steps import Evaluate, Train
 from limbeck.runs.collect import Problems
 from limbeck.runs.models import Shape, located, read_shape, tokenizer_of
@@ -34,7 +35,7 @@ class KnownModels:
     _tokenizers: dict[str, Any] = field(default_factory=dict)
     _unread: set[str] = field(default_factory=set)
     _refused: set[tuple[str, str]] = field(default_factory=set)
-    _checked: set[tuple[str, ModelKind, int | None]] = field(default_factory=set)
+    _checked: set[tuple[str, KindName, int | None]] = field(default_factory=set)
 
     def shape(self, word: str, where: str) -> Shape | None:
         """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
@@ -62,7 +63,7 @@ class KnownModels:
             self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
         return self._tokenizers[shape.tokenizer]
 
-    def check_weights(self, word: str, kind: ModelKind, num_labels: int | None) -> None:
+    def check_weights(self, word: str, kind: KindName, num_labels: int | None) -> None:
         """Raise what loading a model from its files would raise; each is looked at, and refused, once.
 
         Raises:
@@ -98,7 +99,7 @@ class KnownModels:
         return read_shape(word)
 
 
-def kind_used(wanted: str, shape: Shape) -> ModelKind:
+def kind_used(wanted: str, shape: Shape) -> KindName:
     """What a model is used as: what a step says, or what its configuration does.
 
     Raises:
@@ -110,7 +111,7 @@ def kind_used(wanted: str, shape: Shape) -> ModelKind:
         raise ConfigError(
             Problem(
                 "model_kind",
-                "must be causal, seq2seq, encoder or classifier here, got auto, which cannot be told "
+                f"must be one of {', '.join(kind_names())} here, got auto, which cannot be told "
                 f"from the model's class ({', '.join(shape.config.architectures or ['none named'])}).",
             )
         )

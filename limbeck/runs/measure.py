@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from limbeck.core.kinds import HEADLESS
 from limbeck.evaluation.evaluate import metrics_of
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load
@@ -44,7 +45,7 @@ def measuring(
         "heldout": 0,
         **{key: fields.pop(key) for key in _LOADED if key in fields},
     }
-    kind = fields.get("model_kind") or read_shape(model).kind or "encoder"
+    kind = fields.get("model_kind") or read_shape(model).kind or HEADLESS
     read = [word for word in (model, teacher, baseline) if word is not None]
     fields.setdefault("max_length", default_length(*read))
     fields.setdefault(

@@ -6,8 +6,9 @@ import psutil
 import torch
 
 from limbeck.core.errors import ModelError, Problem, ResourceError
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word
-from limbeck.core.models import ModelKind, said_dtype, text_part_note
+from limbeck.core.models import said_dtype, text_part_note
 from limbeck.core.models.config import raw_config, skeleton
 from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Step, Train
 from limbeck.recipes.steps.step import maker
@@ -91,7 +92,7 @@ def _check_memory(shape: Shape, word: str, path: str) -> None:
         )
 
 
-def _kind_of(step: Step, known: KnownModels) -> ModelKind | None:
+def _kind_of(step: Step, known: KnownModels) -> KindName | None:
     """What the models of a step are loaded as."""
     if isinstance(step, Build | Train):
         first = known.shapes.get(step.student.origin)
@@ -107,8 +108,8 @@ def _kind_of(step: Step, known: KnownModels) -> ModelKind | None:
         return None
 
 
-def _classes(step: Step, known: KnownModels, kind: ModelKind) -> int | None:
-    if kind != "classifier":
+def _classes(step: Step, known: KnownModels, kind: KindName) -> int | None:
+    if not kind_named(kind).has_classes:
         return None
     made = known.shapes.get(step.out) if isinstance(step, Train) else None
     return len(made.classes) or None if made is not None else None

@@ -10,9 +10,9 @@ from transformers import PreTrainedConfig
 from limbeck.assets import asset_names, asset_path
 from limbeck.core.class_names import own_class_names
 from limbeck.core.errors import ModelError, Problem
+from limbeck.core.kinds import HEADLESS, KindName, kind_named
 from limbeck.core.model_words import model_word
 from limbeck.core.models import (
-    ModelKind,
     count_parameters,
     dtype_of,
     estimate_parameters,
@@ -56,7 +56,7 @@ class Shape:
     """
 
     config: PreTrainedConfig
-    kind: ModelKind | None
+    kind: KindName | None
     tokenizer: str
     parameters: int
     classes: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ def with_adapters(student: Any, settings: TrainingSettings) -> Any:
     )
 
 
-def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
+def read_shape(word: str, kind: KindName | None = None) -> Shape:
     """The shape of a model on disk or on the hub.
 
     Raises:
@@ -146,7 +146,7 @@ def read_shape(word: str, kind: ModelKind | None = None) -> Shape:
     known = kind or _kind(config)
     owner = model_word(place).without("dtype").joined
     tokenizer = owner if owner != BYTES else f"./{BYTES}"  # a folder of that name, not the word
-    parameters = estimate_parameters(config, known or "encoder")
+    parameters = estimate_parameters(config, known or HEADLESS)
     return Shape(config, known, tokenizer, parameters, own_class_names(config), saved_dtype(config))
 
 
@@ -166,7 +166,7 @@ def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
     return load_tokenizer(str(place) if word is None else located(word))
 
 
-def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
+def made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
     """The shape of the student that `student` describes, made from `origin`.
 
     Raises:
@@ -178,7 +178,7 @@ def made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape
     return shape if student.tokenizer is None else _retokenised_shape(student, shape)
 
 
-def _made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
+def _made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
     if student.prune is not None:
         return _pruned_shape(student, origin, kind)
     if student.model is not None:
@@ -190,12 +190,12 @@ def _made_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shap
     else:
         sizes = dict(student.sizes)
     with torch.device("meta"):
-        made = fresh(origin.config, sizes, seed=0, kind=kind or "encoder")
+        made = fresh(origin.config, sizes, seed=0, kind=kind or HEADLESS)
     return replace(origin, config=made.config, kind=kind, parameters=count_parameters(made))
 
 
 def _retokenised_shape(student: Student, shape: Shape) -> Shape:
-    if student.fresh is None and shape.kind != "causal":
+    if student.fresh is None and not kind_named(shape.kind).decoder_only:
         raise ModelError(
             Problem(
                 "tokenizer",
@@ -205,7 +205,7 @@ def _retokenised_shape(student: Student, shape: Shape) -> Shape:
         )
     assert student.tokenizer is not None
     tokenizer = tokenizer_of(student)
-    if shape.kind == "causal" and tokenizer.eos_token_id is None:
+    if kind_named(shape.kind).decoder_only and tokenizer.eos_token_id is None:
         raise ModelError(
             Problem(
                 "tokenizer",
@@ -215,7 +215,7 @@ def _retokenised_shape(student: Student, shape: Shape) -> Shape:
         )
     config = with_tokenizer(shape.config, tokenizer)
     word = student.tokenizer if student.tokenizer == BYTES else located(student.tokenizer)
-    parameters = estimate_parameters(config, shape.kind or "encoder")
+    parameters = estimate_parameters(config, shape.kind or HEADLESS)
     return replace(shape, config=config, tokenizer=word, parameters=parameters)
 
 
@@ -231,8 +231,8 @@ def pruned_sizes(student: Student, config: PreTrainedConfig) -> PrunedSizes:
     return sizes_from_words(config, student.sizes)
 
 
-def _pruned_shape(student: Student, origin: Shape, kind: ModelKind | None) -> Shape:
-    if kind != "causal":
+def _pruned_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
+    if kind is None or not kind_named(kind).decoder_only:
         raise ModelError(
             Problem(
                 "prune",
@@ -276,7 +276,7 @@ def decoder_depth(config: PreTrainedConfig) -> int:
     return int(found[0]) if found else encoder_depth(config)
 
 
-def _kind(config: PreTrainedConfig) -> ModelKind | None:
+def _kind(config: PreTrainedConfig) -> KindName | None:
     try:
         return kind_of(config)
     except ModelError:

@@ -4,7 +4,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.rows.forms import said_of_form
 from limbeck.rows.preview import Preview, previews
 from limbeck.rows.render import notes_of
@@ -13,11 +13,11 @@ _SAMPLES = 2  # rows shown in a plan
 
 
 def said_of_rows(
-    rows: Dataset, rendered: Dataset, tokenizer: Any, kind: ModelKind
+    rows: Dataset, rendered: Dataset, tokenizer: Any, kind: KindName
 ) -> tuple[list[str], list[Preview]]:
     """Sentences on how rows are read, and the first of them as the model reads them."""
     notes = [note[:1].upper() + note[1:] for note in notes_of(rendered)]
-    if kind not in ("causal", "seq2seq"):
+    if not kind_named(kind).scores_tokens:
         return notes, []
     form = said_of_form(rows, tokenizer)
     return [form, *notes] if form else notes, previews(rendered, tokenizer, _SAMPLES)

@@ -5,7 +5,7 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named, kinds_that
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.steps import Train
 from limbeck.rollouts.written import prompt_length
@@ -38,7 +38,7 @@ def _mean(share: Any, steps: int) -> float:
     return float(share) if isinstance(share, float | int) else 1.0
 
 
-def check_rollouts(step: Train, kind: ModelKind, rendered: Dataset, *positions: int | None) -> None:
+def check_rollouts(step: Train, kind: KindName, rendered: Dataset, *positions: int | None) -> None:
     """Refuse what writes or is written for, with a model that cannot, and rollouts that leave a context.
 
     Args:
@@ -51,8 +51,9 @@ def check_rollouts(step: Train, kind: ModelKind, rendered: Dataset, *positions: 
         ConfigError: the student does not write, or the longest prompt and `max_new_tokens` do not fit.
     """
     for name, given in (("rollouts", step.rollouts), ("watch", step.watch)):
-        if given is not None and kind != "causal":
-            raise ConfigError(Problem(name, f"needs a causal student, got {kind}. Leave it out."))
+        if given is not None and not kind_named(kind).decoder_only:
+            allowed = kinds_that("decoder_only")
+            raise ConfigError(Problem(name, f"needs a {allowed} student, got {kind}. Leave it out."))
     least = min((known for known in positions if known), default=None)
     if step.rollouts is None or least is None:
         return

@@ -9,7 +9,7 @@ from limbeck.core.batch import Batch, Source
 from limbeck.core.decoder_start import decoder_start
 from limbeck.core.files import cache_folder
 from limbeck.core.fingerprint import fingerprint, tokenizer_fingerprint
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.seeds import generator
 from limbeck.recipes.steps import Build, Capture, Evaluate, Train
 from limbeck.rows.aligned.pairs import Pair, render_pair
@@ -104,7 +104,7 @@ def entries_of(source: Source) -> list[list[int]]:
 
 
 def rendering_of(
-    step: Train | Evaluate | Capture, kind: ModelKind, *, task: Task, label_names: tuple[str, ...]
+    step: Train | Evaluate | Capture, kind: KindName, *, task: Task, label_names: tuple[str, ...]
 ) -> Rendering:
     """The choices of a step in turning rows into token ids."""
     return Rendering(
@@ -113,7 +113,7 @@ def rendering_of(
         max_target_length=step.max_target_length,
         task=task,
         loss_on=step.loss_on,
-        label_names=label_names if kind == "classifier" else (),
+        label_names=label_names if kind_named(kind).has_classes else (),
     )
 
 
@@ -134,7 +134,7 @@ def training_source(
     pad = int(tokenizer.pad_token_id)
     in_packs = step.packing and step.rollouts is None and rendering.task != "preference"
     in_packs = in_packs and not reads_whole_rows(step.objective)
-    if in_packs and rendering.model_kind == "causal":
+    if in_packs and kind_named(rendering.model_kind).packs:
         return PackedSource(rendered, rendering, step.max_length, step.seed, pad, apart=apart)
     padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))
     if not rendering.group_names:

@@ -14,7 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from limbeck.core.batch import Source
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
+from limbeck.core.kinds import KindName, kind_named, kinds_that
+from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
@@ -145,9 +146,9 @@ class DistilTrainer(hf_trainer.DistilTrainer):
 def _step(student: Any, teacher: Any, objective: Any, **fields: Any) -> Train:
     """The train step of a recipe that says the same."""
     kind = _kind(student)
-    if kind not in ("causal", "seq2seq"):
+    if not kind_named(kind).writes:
         name = type(student).__name__
-        raise ConfigError(f"model must be causal or seq2seq, got a {name}. Use limbeck.run.")
+        raise ConfigError(f"model must be {kinds_that('writes')}, got a {name}. Use limbeck.run.")
     listed = [objective] if isinstance(objective, str | Term | Mapping) else objective
     given = {
         "out": "student",
@@ -186,7 +187,7 @@ def _party(
     reader = Reader(student, vocabulary).probe()
     balance = router_term(step.router_aux_loss_coef, reader.plain)
     criterion = Criterion(terms if balance is None else [*terms, balance])
-    for model in (student, teacher) if step.packing and step.model_kind == "causal" else ():
+    for model in (student, teacher) if step.packing and kind_named(step.model_kind).packs else ():
         if model is not None and not reads_packs(model, len(tokenizers[0])):
             name = type(model).__name__
             raise ConfigError(f"packing must be False: a {name} lets the rows of a pack see each other.")
@@ -212,7 +213,7 @@ def _model(given: Any, tokenizer: Any, *, instead: Any = None) -> tuple[Any, Any
     return model, tokenizer
 
 
-def _kind(model: Any) -> ModelKind:
+def _kind(model: Any) -> KindName:
     """What a model in memory is; its configuration says so only once it is saved."""
     config = copy.copy(model.config)
     config.architectures = [type(getattr(model, "get_base_model", lambda: model)()).__name__]

@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from limbeck.core.batch import Batch
 from limbeck.core.examples import data_row
+from limbeck.core.kinds import kind_named
 from limbeck.core.signals import ANSWERED
 from limbeck.recipes.terms import Term
 from limbeck.rollouts.written import prompt_length
@@ -93,7 +94,7 @@ class Reading:
             tokenizer: the teacher's.
             length: most tokens of a row for the teacher; None: as many as the student's.
         """
-        if self.rendering.model_kind != "causal" or writes_alike(self.tokenizer, tokenizer):
+        if not kind_named(self.rendering.model_kind).decoder_only or writes_alike(self.tokenizer, tokenizer):
             return None
         if kind_of(self.rows.column_names) is Kind.TEXT:
             return None

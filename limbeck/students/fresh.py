@@ -9,8 +9,9 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from limbeck.core.errors import ModelError
+from limbeck.core.kinds import KindName
 from limbeck.core.lookup import did_you_mean
-from limbeck.core.models import ModelKind, fresh_model, kind_of, read_config
+from limbeck.core.models import fresh_model, kind_of, read_config
 from limbeck.core.seeds import derived_seed
 
 
@@ -19,7 +20,7 @@ def fresh(
     sizes: Mapping[str, Any],
     *,
     seed: int,
-    kind: ModelKind | None = None,
+    kind: KindName | None = None,
 ) -> PreTrainedModel:
     """A randomly initialised model of the architecture of `like`, with some fields changed.
 

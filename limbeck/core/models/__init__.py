@@ -1,6 +1,5 @@
 """Models and tokenizers from a folder or the hub, and back: loaded quietly, checked, counted."""
 
-from limbeck.core.kinds import KindName as ModelKind
 from limbeck.core.model_words import DtypeName
 from limbeck.core.models.config import (
     check_config,
@@ -23,7 +22,6 @@ from limbeck.core.models.tokenizer import load_tokenizer
 
 __all__ = [
     "DtypeName",
-    "ModelKind",
     "check_config",
     "check_weights",
     "count_parameters",

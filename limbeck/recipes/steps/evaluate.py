@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
+from limbeck.core.kinds import AUTO, KindChoice
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
@@ -33,7 +34,7 @@ class Evaluate(Step):
     baseline: Annotated[Word | None, Names("model")] = None
     rows: Annotated[str, Names("rows", heldout=True)]
     metrics: tuple[METRICS, ...] = Field(min_length=1)
-    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = "auto"
+    model_kind: KindChoice = AUTO
     task: Literal["python_syntax", "exact_match", "final_answer"] | None = None
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
+from limbeck.core.kinds import AUTO, KindChoice
 from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.signals import ANSWERED
 from limbeck.core.training import AUTO, Rate, TrainingSettings
@@ -40,8 +41,8 @@ class Train(Step, TrainingSettings):
     learning_rate: Rate = Field(  # type: ignore[assignment]
         default="auto", description="peak learning rate of AdamW; auto: by the student's size"
     )
-    model_kind: Literal["auto", "causal", "seq2seq", "encoder", "classifier"] = Field(
-        default="auto", description="what the models are read as; auto: by the student's configuration"
+    model_kind: KindChoice = Field(
+        default=AUTO, description="what the models are read as; auto: by the student's configuration"
     )
     task: Literal["default", "two_task", "preference"] = Field(
         default="default",

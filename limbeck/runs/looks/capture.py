@@ -1,6 +1,7 @@
 """`capture`: the rows as the teacher reads them, and how many positions are kept of it."""
 
 from limbeck.core.errors import ModelError, Problem
+from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.recipes.steps import Capture
 from limbeck.runs.known import check_positions, kind_used
 from limbeck.runs.looks.look import Look
@@ -14,8 +15,9 @@ def look(at: Look, step: Capture) -> None:
     if teacher is None:
         return
     kind = kind_used(step.model_kind, teacher)
-    if kind not in ("causal", "seq2seq"):
-        raise ModelError(Problem("teacher.model", f"must be causal or seq2seq to be captured, got {kind}."))
+    if not kind_named(kind).storable:
+        allowed = kinds_that("storable")
+        raise ModelError(Problem("teacher.model", f"must be {allowed} to be captured, got {kind}."))
     if step.rows in at.rows:
         rendering = rendering_of(step, kind, task=step.task, label_names=())
         rendered = at.render(step.rows, teacher, rendering)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from limbeck.core.errors import ConfigError
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.evaluation.evaluate import metrics_of
 from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.steps import Evaluate
@@ -18,8 +18,6 @@ from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.sources import heldout_source, rendering_of, size_of
 from limbeck.runs.views_planned import views_planned
 
-_TOKENS = ("causal", "seq2seq")  # kinds that score tokens
-
 
 def look(at: Look, step: Evaluate) -> None:
     """Refuse what would stop the evaluation."""
@@ -31,7 +29,7 @@ def look(at: Look, step: Evaluate) -> None:
         return
     kind = kind_used(step.model_kind, model)
     _check_metrics(at, step, kind)
-    if "generation" in step.metrics and kind in _TOKENS:
+    if "generation" in step.metrics and kind_named(kind).writes:
         at.seen.ends[at.place] = said_of_ends(at.known.tokenizer(model), model)
     compared = {"teacher": members.pop("teacher", None), "baseline": baseline}
     for path, member in members.items():
@@ -43,7 +41,7 @@ def look(at: Look, step: Evaluate) -> None:
         _look_at_rows(at, step, model, kind, others, apart, members)
 
 
-def _check_metrics(at: Look, step: Evaluate, kind: ModelKind) -> None:
+def _check_metrics(at: Look, step: Evaluate, kind: KindName) -> None:
     for number, metric in enumerate(step.metrics):
         if metric not in metrics_of(kind):
             fitting = ", ".join(metrics_of(kind))
@@ -53,12 +51,12 @@ def _check_metrics(at: Look, step: Evaluate, kind: ModelKind) -> None:
             )
 
 
-def _other_tokens(at: Look, model: Shape, others: Mapping[str, Shape], kind: ModelKind) -> dict[str, Shape]:
+def _other_tokens(at: Look, model: Shape, others: Mapping[str, Shape], kind: KindName) -> dict[str, Shape]:
     """Of the models that `model` is compared with, those that read other tokens; says who they are."""
     groups = [Readers(at.known.tokenizer(model), {"model": model.vocabulary})]
     for name, other in others.items():
         with at.at(name):
-            if kind in _TOKENS:
+            if kind_named(kind).writes:
                 join(groups, name, at.known.tokenizer(other), other.vocabulary)
             else:
                 at.check_vocabulary(model, other)
@@ -70,7 +68,7 @@ def _look_at_rows(
     at: Look,
     step: Evaluate,
     model: Shape,
-    kind: ModelKind,
+    kind: KindName,
     others: Mapping[str, Shape],
     apart: Mapping[str, Shape],
     members: Mapping[str, Shape],
@@ -79,7 +77,7 @@ def _look_at_rows(
         step,
         kind,
         task=step.measured_task(at.earlier),
-        label_names=classes_of(at, step) if kind == "classifier" else (),
+        label_names=classes_of(at, step) if kind_named(kind).has_classes else (),
     )
     rendered = at.render(step.rows, model, rendering)
     teacher = None if "teacher" in apart else others.get("teacher")
@@ -89,14 +87,14 @@ def _look_at_rows(
             at.render(step.rows, other, own_rendering(rendering, other.positions))
     views = views_planned(step, at.where, at.reading(step.rows, model, rendering), at.known, at.earlier)
     at.note(*(view.note for view in views.values()))
-    if "generation" in step.metrics and kind == "causal":
+    if "generation" in step.metrics and kind_named(kind).decoder_only:
         with at.at("metrics"):
             check_prompts(rendered["input_ids"])
     with at.at("teacher.route"):
         check_route(step.teacher, at.rows[step.rows])
     source = heldout_source(rendered, rendering, at.known.tokenizer(model), model.config)
     at.seen.entries[at.place] = size_of(source)
-    if "generation" in step.metrics and kind in _TOKENS:
+    if "generation" in step.metrics and kind_named(kind).writes:
         with at.at():
             ids = at.rows[step.rows]["id"]
             at.note(*said_of_prompts(step, kind, source, ids, model, *others.values()))

@@ -1,6 +1,7 @@
 """`generate`: whether the teacher can write, and where its answers will end."""
 
 from limbeck.core.errors import ConfigError, ModelError, Problem
+from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.recipes.steps import Generate
 from limbeck.runs.answers import prompts_to_answer, said_of_ends
 from limbeck.runs.looks.look import Look
@@ -11,11 +12,11 @@ def look(at: Look, step: Generate) -> None:
     teacher = at.shape(step.teacher.word, "teacher.model")
     if teacher is None:
         return
-    if teacher.kind not in ("causal", "seq2seq"):
+    if teacher.kind is None or not kind_named(teacher.kind).writes:
         raise ModelError(
             Problem(
                 "teacher.model",
-                f"must be a causal or seq2seq model to write, got {teacher.kind or 'another'}.",
+                f"must be a {kinds_that('writes')} model to write, got {teacher.kind or 'another'}.",
             )
         )
     if teacher.positions is not None and step.max_new_tokens >= teacher.positions:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from datasets import Dataset
 
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Step
 from limbeck.recipes.steps.step import path_of
@@ -107,7 +107,7 @@ class Look:
         """The same, for teachers that may read them in another format."""
         return Reading(rows, self.rows[rows], self.known.tokenizer(shape), rendering, self.seen.renderer)
 
-    def note_form(self, rows: str, kind: ModelKind, shape: Shape, rendered: Dataset) -> None:
+    def note_form(self, rows: str, kind: KindName, shape: Shape, rendered: Dataset) -> None:
         """Say in which form rows are read, and keep the first ones to be shown."""
         tokenizer = self.known.tokenizer(shape)
         notes, self.seen.samples[self.place] = said_of_rows(self.rows[rows], rendered, tokenizer, kind)

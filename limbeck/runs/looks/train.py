@@ -6,7 +6,7 @@ from dataclasses import replace
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
@@ -38,7 +38,7 @@ def look(at: Look, step: Train) -> None:
         return
     kind = kind_used(step.model_kind, origin)
     student = made_shape(step.student, origin, kind)
-    names = classes_of(at, step) if kind == "classifier" else ()
+    names = classes_of(at, step) if kind_named(kind).has_classes else ()
     student = replace(student, classes=names)
     at.seen.models[step.out] = student
     _try_terms(at, step, student, teachers, kind)
@@ -113,7 +113,7 @@ def _try_terms(
     step: Train,
     student: Shape | None,
     teachers: Mapping[str, Shape],
-    kind: ModelKind | None = None,
+    kind: KindName | None = None,
 ) -> None:
     teacher = next(iter(teachers.values()), None)
     widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
@@ -125,7 +125,7 @@ def _try_terms(
                 student_width=widths[0],
                 teacher_width=widths[-1],
                 stored=any(topk_stores(at, step).values()),
-                by_row=kind == "classifier",
+                by_row=kind_named(kind).has_classes,
             )
             for whose, shape in (("student", student), ("teacher", teacher)):
                 if term.layers is not None and shape is not None:

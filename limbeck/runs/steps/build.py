@@ -5,9 +5,9 @@ from typing import Any
 
 from limbeck.core.batch import Batch
 from limbeck.core.class_names import name_classes
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word
 from limbeck.core.models import (
-    ModelKind,
     count_parameters,
     dtype_of,
     kind_of,
@@ -50,7 +50,7 @@ def build(step: Build, work: Work) -> Made:
         else:
             model = _pruned(step, work)
         tokenizer = tokenizer_of(step.student, place)
-        if kind == "classifier":
+        if kind_named(kind).has_classes:
             pad_with(model, int(tokenizer.pad_token_id))
         dtype = exported_dtype(step.student, saved_dtype(config))
         save_model(model, tokenizer, work.folder / MODEL, dtype=dtype)
@@ -77,7 +77,7 @@ def _pruned(step: Build, work: Work) -> Any:
 
 
 def make_student(
-    student: Student, place: str, kind: ModelKind, *, seed: int, label_names: tuple[str, ...] = ()
+    student: Student, place: str, kind: KindName, *, seed: int, label_names: tuple[str, ...] = ()
 ) -> Any:
     """The model that `student` describes, from the model at `place`."""
     seed_everything(seed, "head")  # a class head that the folder lacks is drawn at loading
@@ -89,7 +89,7 @@ def make_student(
             name_classes(config, label_names)
         made = fresh(config, student.sizes, seed=seed, kind=kind)
         return made.to(dtype_of(model_word(place), made.dtype, "float32"))
-    names = label_names if kind == "classifier" else None
+    names = label_names if kind_named(kind).has_classes else None
     model = load_model(place, kind, label_names=names or None)
     if student.cut is not None:
         keep, decoder_keep = kept_layers(student, model.config)

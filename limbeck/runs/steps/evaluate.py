@@ -11,8 +11,8 @@ from torch.nn import ModuleList
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.files import write_json
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word, place_of
-from limbeck.core.models import ModelKind
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
@@ -38,7 +38,6 @@ VERSION = 3
 """Raised when the same step makes other measures: what an earlier limbeck made is then made anew."""
 EVALUATION, BY_ROW = "evaluation.json", "rows.json"
 _TEACHER, _STUDENT, _BASELINE = "teacher", "student", "baseline"
-_TOKENS = ("causal", "seq2seq")  # kinds that score tokens
 
 
 def evaluate(step: Evaluate, work: Work) -> Made:
@@ -50,7 +49,7 @@ def evaluate(step: Evaluate, work: Work) -> Made:
 
 def _evaluate(step: Evaluate, work: Work) -> Made:
     kind = work.kind(step.model_kind, step.model)
-    names = work.classes(step) if kind == "classifier" else ()
+    names = work.classes(step) if kind_named(kind).has_classes else ()
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.model)
     if step.limit is not None:
         rows = rows.select(range(min(step.limit, len(rows))))
@@ -72,7 +71,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
             there = work.renderer.render(name, rows, group.tokenizer, read)
             own = heldout_source(there, read, group.tokenizer, config)
             notes += [f"{' and '.join(group.columns)}: {note}" for note in notes_of(there)]
-        vocabulary = group.vocabulary if kind in _TOKENS else None
+        vocabulary = group.vocabulary if kind_named(kind).scores_tokens else None
         subjects += [
             _subject(one, *words[one], models[one], group.tokenizer, vocabulary, own, work)
             for one in words
@@ -84,7 +83,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     notes += [f"{one}: {view.note}" for one, view in views.items()]
     subjects = [_viewed(one, views.get(one.name), work.load_tokenizer(places[one.name])) for one in subjects]
     if isinstance(step.teacher, EnsemblePart):
-        shared = groups[0].vocabulary if kind in _TOKENS else None
+        shared = groups[0].vocabulary if kind_named(kind).scores_tokens else None
         subjects.insert(0, _ensemble(step.teacher, rows, subjects, shared))
     result = run_evaluation(
         subjects,
@@ -114,7 +113,7 @@ def _worse_than_chance(result: Mapping[str, Any], classes: int) -> list[str]:
     ]
 
 
-def settings_of(step: Evaluate, kind: ModelKind, label_names: tuple[str, ...]) -> EvaluationSettings:
+def settings_of(step: Evaluate, kind: KindName, label_names: tuple[str, ...]) -> EvaluationSettings:
     """The step in the words of the evaluation."""
     return EvaluationSettings(
         kind=kind,
@@ -159,12 +158,12 @@ def _groups(
     words: Mapping[str, tuple[Role, str]],
     models: Mapping[str, Any],
     work: Work,
-    kind: ModelKind,
+    kind: KindName,
     tokenizer: Any,
 ) -> list[Readers]:
     """Who reads in whose tokens; models that score no tokens all read in the student's."""
     columns = {name: model.config.get_text_config().vocab_size for name, model in models.items()}
-    if kind not in _TOKENS:
+    if not kind_named(kind).scores_tokens:
         return [Readers(tokenizer, columns)]
     teachers = [name for name, (role, _) in words.items() if role in ("teacher", "member")]
     groups = [Readers(tokenizer, {_STUDENT: columns.pop(_STUDENT)}, teachers=teachers)]

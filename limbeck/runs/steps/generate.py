@@ -11,7 +11,8 @@ from datasets import Dataset
 from limbeck.core.errors import RowError
 from limbeck.core.examples import data_row
 from limbeck.core.files import read_checked, write_checked
-from limbeck.core.models import ModelKind, read_config
+from limbeck.core.kinds import KindName
+from limbeck.core.models import read_config
 from limbeck.core.positions import positions_of
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.inference import generate as inference
@@ -100,7 +101,7 @@ class _Asked:
     prompt: list[int]
 
 
-def _asked(rows: Dataset, step: Generate, kind: ModelKind, tokenizer: Any, work: Work) -> list[_Asked]:
+def _asked(rows: Dataset, step: Generate, kind: KindName, tokenizer: Any, work: Work) -> list[_Asked]:
     positions = positions_of(read_config(work.model_place(step.teacher.word)))
     prompts = prompts_to_answer(rows, step, kind, tokenizer, positions)
     if prompts is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from limbeck.core.kinds import kind_named
 from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
 from limbeck.core.seeds import derived_seed
@@ -48,7 +49,7 @@ def train(step: Train, work: Work) -> Made:
     """Train, then write `model/`; `checkpoint/` and `metrics.jsonl` lie beside it meanwhile."""
     origin = step.student.origin
     kind = work.kind(step.model_kind, origin)
-    names = work.classes(step) if kind == "classifier" else ()
+    names = work.classes(step) if kind_named(kind).has_classes else ()
     tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
     pair = read_twice(step, work, tokenizer, rendering) if step.reads_other_tokens else None
@@ -61,7 +62,7 @@ def train(step: Train, work: Work) -> Made:
     saved = saved_dtype(read_config(work.model_place(origin)))
     dtype = exported_dtype(step.student, saved)
     student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
-    if kind == "classifier":
+    if kind_named(kind).has_classes:
         pad_with(student, int(tokenizer.pad_token_id))
     student.to(work.device)
     teacher: Teacher | None
@@ -72,14 +73,14 @@ def train(step: Train, work: Work) -> Made:
         taught = Taught(step, work, student, tokenizer, kind, names, rendered, rendering)
         teacher, vocabulary = make_teacher(taught)
     settings = step
-    if step.packing and kind == "causal" and not _keeps_rows_apart(student, teacher, len(tokenizer)):
+    if step.packing and kind_named(kind).packs and not _keeps_rows_apart(student, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
         notes.append("Rows were padded: a model here does not keep packed rows apart.")
     domains = None
     if step.domains is not None:
         domains = domains_of(work.rows(step.rows), rendered, step.domains.column)
     source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
-    if kind == "classifier" and _is_from_elsewhere(step, work):
+    if kind_named(kind).has_classes and _is_from_elsewhere(step, work):
         refuse_below_chance(teacher, source, names, work.device)
     size, trained = count_parameters(student), _with_adapters(student, step)
     if step.lora_r:

@@ -9,8 +9,9 @@ import torch
 from datasets import Dataset, load_from_disk
 
 from limbeck.core.class_names import agreed_classes, own_class_names
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word
-from limbeck.core.models import ModelKind, kind_of, load_model, load_tokenizer, read_config
+from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build, Capture, Evaluate, Step, Train
 from limbeck.recipes.steps.step import maker
@@ -95,14 +96,14 @@ class Work:
                 return inside if step.folder is None else Path(step.folder).expanduser()
         return Path(word).expanduser()
 
-    def kind(self, wanted: str, word: str) -> ModelKind:
+    def kind(self, wanted: str, word: str) -> KindName:
         """What a model is used as."""
         if wanted != "auto":
             return wanted
         return kind_of(read_config(self.model_place(word)))
 
     def load_model(
-        self, word: str, kind: ModelKind, label_names: Sequence[str] = (), *, pad: int | None = None
+        self, word: str, kind: KindName, label_names: Sequence[str] = (), *, pad: int | None = None
     ) -> Any:
         """A model that is not trained, on this process's device, in its word's dtype or as saved.
 
@@ -112,7 +113,7 @@ class Work:
             label_names: classes of a classifier.
             pad: the id that fills its rows up; a classifier is told it.
         """
-        names = label_names if kind == "classifier" else None
+        names = label_names if kind_named(kind).has_classes else None
         place = self.model_place(word)
         return load_model(place, kind, dtype="auto", label_names=names or None, pad=pad).to(self.device)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from limbeck.core.kinds import kind_named
 from limbeck.core.models import read_config
 from limbeck.core.positions import positions_of
 from limbeck.recipes.teachers import ModelTeacher
@@ -28,7 +29,7 @@ class OpenedModel:
             VocabularyError: the tokenizers differ.
         """
         taught, word = self.taught, self.part.model
-        if taught.kind in ("encoder", "classifier"):
+        if not kind_named(taught.kind).scores_tokens:
             return None
         size = read_config(taught.work.model_place(word)).get_text_config().vocab_size
         own = taught.work.load_tokenizer(word)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from datasets import Dataset
 
-from limbeck.core.models import ModelKind
+from limbeck.core.kinds import KindName, kind_named
 from limbeck.recipes.model import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.steps.work import Work
@@ -44,7 +44,7 @@ class Taught:
     work: Work
     student: Any
     tokenizer: Any
-    kind: ModelKind
+    kind: KindName
     label_names: tuple[str, ...]
     rows: Dataset
     rendering: Rendering
@@ -56,7 +56,7 @@ class Taught:
 
     def own_view(self, view: str, tokenizer: Any, length: int | None) -> OwnView | None:
         """How a teacher with this tokenizer reads the rows, where that is not how the student does."""
-        if view == "student" or self.kind != "causal":
+        if view == "student" or not kind_named(self.kind).decoder_only:
             return None
         rows = self.work.rows(self.step.rows)
         reading = Reading(self.step.rows, rows, self.tokenizer, self.rendering, self.work.renderer)

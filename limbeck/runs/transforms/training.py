@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.kinds import kind_named
 from limbeck.core.outputs import Needs, Outputs
 from limbeck.core.reader import Reader
 from limbeck.recipes.steps import Train
@@ -70,7 +71,9 @@ class Training:
             return live
         kind = self.rendering.model_kind
         model = self.work.load_model(word, kind, self.rendering.label_names, pad=self.pad)
-        return LocalTeacher(model, None if kind == "classifier" else self.vocabulary).to(self.work.device)
+        return LocalTeacher(model, None if kind_named(kind).has_classes else self.vocabulary).to(
+            self.work.device
+        )
 
     def render(self, reference: str, rendering: Rendering) -> Dataset:
         """Rows that the step names beside its own, as the student reads them."""
