@@ -18,6 +18,8 @@ _KINDS = {
     "Columns": "mapping",
     "StudentLike": "model",
     "TeacherLike": "model",
+    "KindChoice": "auto or a kind of model",
+    "MetricName": "metric",
 }
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _OF_STEPS = ("model_kind", "loss_on")

@@ -1,7 +1,6 @@
 """Tables of results."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,43 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from limbeck.cli.amounts import count
+from limbeck.core.measures import MEASURES, Measure
 
 _ROLES = ("teacher", "baseline", "student")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One measure of the result table: where it lies and how it is written."""
-
-    title: str
-    metric: str
-    keys: tuple[str, ...]
-    write: Callable[[float], str]
-    arrow: str = ""
-
-
-def _share(value: float) -> str:
-    return f"{value:.3f}"
 
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-COLUMNS = (
-    Column("bits/byte", "perplexity", ("bits_per_byte",), _share, "↓"),
-    Column("perplexity", "perplexity", ("perplexity",), _number, "↓"),
-    Column("top-1 agreement", "fidelity", ("overall", "top1_agreement"), _share, "↑"),
-    Column("KL to teacher", "fidelity", ("overall", "forward_kl"), _share, "↓"),
-    Column("accuracy", "classification", ("accuracy",), _share, "↑"),
-    Column("label loyalty", "classification", ("label_loyalty",), _share, "↑"),
-    Column("pair order", "similarity", ("pair_order",), _share, "↑"),
-    Column("cosine", "similarity", ("cosine",), _share, "↑"),
-    Column("human", "similarity", ("human",), _share, "↑"),
-    Column("task", "generation", ("task",), _share, "↑"),
-    Column("ECE", "calibration", ("ece",), _share, "↓"),
-    Column("tokens/s", "speed", ("forward_tokens_per_second",), _number, "↑"),
-)
+_ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
 def result_table(evaluation: Mapping[str, Any]) -> RenderableType:
@@ -61,12 +33,12 @@ def result_table(evaluation: Mapping[str, Any]) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     table.add_row("parameters", *(f"{one['parameters']:,}" for one in subjects), "")
-    for column in COLUMNS:
-        values = [_found(metrics, column, name) for name in names]
+    for measure in (one for one in MEASURES.values() if one.heading):
+        values = [measure.of(evaluation, name) for name in names]
         known = [value for value in values if value is not None]
         if known:
-            cells = [_cell(value, column) for value in values]
-            table.add_row(_title(column, metrics), *cells, f"{known[0]['n']:,}")
+            title = _title(measure, metrics) + _ARROWS.get(measure.better, "")
+            table.add_row(title, *map(_cell, values), f"{known[0]['n']:,}")
     lines = [_comparison(item) for metric in metrics.values() for item in metric.get("comparisons", [])]
     note = "In brackets: 95 % intervals over rows (tokens/s: slowest and fastest run)."
     return Group(Text(), table, Text(), *(Text(line) for line in lines if line), Text(note, style="dim"))
@@ -91,26 +63,19 @@ def comparison_table(comparison: Mapping[str, Any]) -> RenderableType:
     return Group(Text(), table)
 
 
-def _found(metrics: Mapping[str, Any], column: Column, subject: str) -> dict[str, Any] | None:
-    value = metrics.get(column.metric, {}).get("subjects", {}).get(subject)
-    for key in column.keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) and value.get("value") is not None else None
-
-
-def _title(column: Column, metrics: Mapping[str, Any]) -> str:
+def _title(measure: Measure, metrics: Mapping[str, Any]) -> str:
     named = metrics.get("generation", {}).get("task", {}).get("name", "task")
-    return f"{named.replace('_', ' ') if column.title == 'task' else column.title} {column.arrow}".strip()
+    return str(named).replace("_", " ") if measure is MEASURES["task"] else measure.heading
 
 
-def _cell(value: Mapping[str, Any] | None, column: Column) -> str:
+def _cell(value: Mapping[str, Any] | None) -> str:
     if value is None:
         return ""
     low, high = value.get("interval") or (value.get("low"), value.get("high"))
-    written = column.write(value["value"])
+    written = _number(value["value"])
     if low is None or high is None:
         return written
-    return f"{written}\n[{column.write(low)}, {column.write(high)}]"
+    return f"{written}\n[{_number(low)}, {_number(high)}]"
 
 
 def _comparison(item: Mapping[str, Any]) -> str:

@@ -56,9 +56,10 @@ class Entry:
 
 
 @cache
-def constant(module: str, name: str) -> Any:
-    """The literal that a module assigns to a name, read from its source."""
-    return ast.literal_eval(_assigned(ast.Name(name), _tree(module)))
+def constant(module: str, name: str, default: Any = None) -> Any:
+    """The literal that a module assigns to a name, read from its source; `default` where it assigns none."""
+    found = _assigned(ast.Name(name), _tree(module))
+    return default if isinstance(found, ast.Name) else ast.literal_eval(found)
 
 
 @dataclass(frozen=True)

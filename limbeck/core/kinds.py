@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KindName = str
 """The name of a file of `limbeck/kinds`: what a model is used as."""
 
-AUTO = "auto"
+AUTO_KIND = "auto"
 """In place of a kind: what the model's configuration says."""
 
 HEADLESS: KindName = "encoder"
@@ -29,13 +29,13 @@ _FOLDER = Path(__file__).parents[1] / "kinds"
 
 
 def _chosen(name: str) -> str:
-    if name != AUTO and name not in kind_names():
-        raise ValueError(f"must be {AUTO} or one of {', '.join(kind_names())}, got {name!r}.")
+    if name != AUTO_KIND and name not in kind_names():
+        raise ValueError(f"must be {AUTO_KIND} or one of {', '.join(kind_names())}, got {name!r}.")
     return name
 
 
 KindChoice = Annotated[str, AfterValidator(_chosen)]
-"""A field of a configuration: a kind, or `AUTO`."""
+"""A field of a configuration: a kind, or `AUTO_KIND`."""
 
 
 class ModelKind:

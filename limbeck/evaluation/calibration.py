@@ -17,6 +17,13 @@ DEFINITION = (
     "model could show as much by chance over so few rows."
 )
 
+ABILITY = "scores"
+MEASURES = {
+    "ece": {
+        "label": "calibration error (ECE)", "heading": "ECE", "form": "share", "better": "lower", "rank": 70,
+    },
+}  # fmt: skip
+
 
 def calibration(evidence: Evidence) -> dict[str, Any]:
     """Reliability curve and expected calibration error of every subject, on 15 bins of equal width."""

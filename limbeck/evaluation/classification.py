@@ -20,6 +20,38 @@ DEFINITION = (
     "Intervals: 95 %, over rows."
 )
 
+ABILITY = "has_classes"
+MEASURES = {
+    "accuracy": {
+        "label": "accuracy",
+        "heading": "accuracy",
+        "form": "share",
+        "better": "higher",
+        "difference": "accuracy",
+        "rank": 20,
+    },
+    "macro_f1": {"label": "macro F1", "better": "higher", "rank": 21},
+    "pearson": {"label": "correlation with the labels", "better": "higher", "compared": False, "rank": 22},
+    "label_loyalty": {
+        "label": "label loyalty",
+        "heading": "label loyalty",
+        "form": "share",
+        "better": "higher",
+        "of_teacher": True,
+        "rank": 40,
+    },
+    "probability_loyalty": {
+        "label": "probability loyalty, 0 to 1", "better": "higher", "compared": False, "rank": 41,
+    },
+    "forward_kl": {
+        "label": "KL(teacher ‖ model), nats", "better": "lower", "of_teacher": True, "rank": 42,
+    },
+    "reverse_kl": {
+        "label": "KL(model ‖ teacher), nats", "better": "lower", "of_teacher": True, "rank": 43,
+    },
+    "regression_loyalty": {"label": "regression loyalty", "better": "higher", "compared": False, "rank": 45},
+}  # fmt: skip
+
 
 def classification(evidence: Evidence) -> dict[str, Any]:
     """Accuracy, macro F1, loyalty to the teacher (label, probability, regression), KL, ECE, per class."""

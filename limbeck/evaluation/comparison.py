@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.measures import MEASURES, SIZES
+from limbeck.core.measures import COMPARED, MEASURES, SIZES
 from limbeck.evaluation.statistics import verdict
 from limbeck.evaluation.study import one_way_anova, paired_t_test, rank_correlation
 
@@ -80,7 +80,7 @@ def compare(
         "version": VERSION,
         "data": {"rows": first["rows"], "fingerprint": first.get("fingerprint")},
         "factors": list(dict.fromkeys(name for levels in by.values() for name in levels)),
-        "measures": [name for name in MEASURES if any(name in model["values"] for model in models)],
+        "measures": [name for name in COMPARED if any(name in model["values"] for model in models)],
         "models": models,
         "figures": [_figure(axes, students) for axes in figures],
         "tests": [_answer(question, students, evaluations) for question in questions],
@@ -107,7 +107,7 @@ def _models(name: str, evaluation: Mapping[str, Any], by: Mapping[str, Level]) -
     for subject in evaluation["subjects"]:
         values = {
             measure: estimate
-            for measure, where in MEASURES.items()
+            for measure, where in COMPARED.items()
             if (estimate := where.of(evaluation, subject["name"])) is not None
         }
         found.append(
@@ -143,7 +143,7 @@ def _once(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _value(model: Mapping[str, Any], name: str) -> Any:
     if name in SIZES:
         return model.get(name)
-    if name in MEASURES:
+    if name in COMPARED:
         return model["values"].get(name, {}).get("value")
     return model["by"].get(name)
 

@@ -8,39 +8,19 @@ from typing import Any
 import numpy as np
 
 from limbeck.core.batch import Source
+from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.fingerprint import fingerprint
-from limbeck.core.kinds import KindName, kind_named
+from limbeck.core.kinds import kind_named
 from limbeck.core.lookup import unknown
-from limbeck.evaluation.calibration import calibration
-from limbeck.evaluation.classification import classification
-from limbeck.evaluation.evidence import Evidence, Units
-from limbeck.evaluation.fidelity import fidelity
-from limbeck.evaluation.generation import generation
-from limbeck.evaluation.perplexity import perplexity
+from limbeck.core.measures import metrics_of
+from limbeck.evaluation.evidence import Units
 from limbeck.evaluation.settings import EvaluationSettings, Subject
 from limbeck.evaluation.several import among_equals, gather
-from limbeck.evaluation.similarity import similarity
-from limbeck.evaluation.speed import size, speed
+from limbeck.evaluation.speed import size
 
 VERSION = 1
 """Of the result; raised when a key changes its meaning or goes away."""
-
-Metric = Callable[[Evidence], dict[str, Any]]
-
-METRICS: Mapping[str, tuple[Metric, str]] = {
-    "perplexity": (perplexity, "scores_tokens"),
-    "fidelity": (fidelity, "scores_tokens"),
-    "calibration": (calibration, "scores"),
-    "classification": (classification, "has_classes"),
-    "similarity": (similarity, "embeds"),
-    "generation": (generation, "writes"),
-    "speed": (speed, "name"),
-}
-"""Name of a metric -> its function and what a kind must be able to do, in the order they are computed.
-
-An encoder predicts no token and no class: its rows have no targets, so of it there are embeddings and speed.
-"""
 
 _OF_TOKENS = ("fidelity", "calibration")
 _ROLES = ("teacher", "member", "student", "baseline")
@@ -118,12 +98,11 @@ def evaluate(
     named = {str(row["id"]): row for row in rows}
     evidence = gather(ordered, source, named, settings, progress or (lambda name, share: None))
     metrics, seconds = {}, {}
-    for name, (metric, _) in METRICS.items():
-        if name in settings.metrics:
-            start = perf_counter()
-            is_of_tokens = name in _OF_TOKENS
-            metrics[name] = among_equals(name, metric, evidence) if is_of_tokens else metric(evidence)
-            seconds[name] = round(perf_counter() - start, 3)
+    for name in settings.metrics:
+        metric, start = catalogue("evaluation")[name].load(), perf_counter()
+        is_of_tokens = name in _OF_TOKENS
+        metrics[name] = among_equals(name, metric, evidence) if is_of_tokens else metric(evidence)
+        seconds[name] = round(perf_counter() - start, 3)
     # A cached property's value lies in the instance only once it was asked for.
     units = evidence.__dict__.get("units")
     return {
@@ -158,11 +137,6 @@ def evaluate(
     }
 
 
-def metrics_of(kind: KindName) -> list[str]:
-    """The metrics that models of a kind can be measured by."""
-    return [name for name, (_, ability) in METRICS.items() if getattr(kind_named(kind), ability)]
-
-
 def _scored(units: Units) -> str:
     named = np.array(units.ids, dtype=object)[units.rows.row].tolist() if units.ids else []
     return fingerprint(sorted(zip(named, units.place.tolist(), units.target.tolist(), strict=True)))
@@ -193,8 +167,8 @@ def _check(
     if not settings.metrics:
         problems.append(Problem("metrics", "must hold at least one metric, got none."))
     for name in settings.metrics:
-        if name not in METRICS:
-            problems.append(Problem("metrics", unknown("metric", name, METRICS)))
+        if name not in catalogue("evaluation"):
+            problems.append(Problem("metrics", unknown("metric", name, catalogue("evaluation"))))
         elif name not in metrics_of(settings.kind):
             fitting = ", ".join(metrics_of(settings.kind))
             problems.append(

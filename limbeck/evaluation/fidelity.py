@@ -24,6 +24,44 @@ _MOST_SLICES = 12
 _ENTROPY_BUCKETS = 4  # quarters of the positions, so that no bucket is thin
 _SLICED = ("top1_agreement", "forward_kl", "reverse_kl")
 
+ABILITY = "scores_tokens"
+TEACHER = "needed"
+MEASURES = {
+    "top1_agreement": {
+        "path": ("overall", "top1_agreement"),
+        "label": "top-1 agreement with the teacher",
+        "heading": "top-1 agreement",
+        "form": "share",
+        "better": "higher",
+        "difference": "top-1 agreement with the teacher",
+        "of_teacher": True,
+        "rank": 30,
+    },
+    "forward_kl": {
+        "path": ("overall", "forward_kl"),
+        "label": "KL(teacher ‖ model), nats",
+        "heading": "KL to teacher",
+        "better": "lower",
+        "difference": "KL divergence from the teacher, in nats",
+        "of_teacher": True,
+        "rank": 42,
+    },
+    "reverse_kl": {
+        "path": ("overall", "reverse_kl"),
+        "label": "KL(model ‖ teacher), nats",
+        "better": "lower",
+        "of_teacher": True,
+        "rank": 43,
+    },
+    "js_distance": {
+        "path": ("overall", "js_distance"),
+        "label": "Jensen-Shannon distance, 0 to 1",
+        "better": "lower",
+        "compared": False,
+        "rank": 44,
+    },
+}
+
 
 def fidelity(evidence: Evidence) -> dict[str, Any]:
     """Top-1 agreement, top-5 overlap, KL both ways and JS distance to the teacher, overall and by slice."""

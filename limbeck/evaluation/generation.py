@@ -32,6 +32,41 @@ _SEVERAL = (
     "tokens; the limit counts each subject's own tokens, and their length is not given."
 )
 
+ABILITY = "writes"
+MEASURES = {
+    "task": {
+        "label": "task passed",
+        "heading": "task",
+        "form": "share",
+        "better": "higher",
+        "difference": "the share of prompts that pass the task",
+        "rank": 60,
+    },
+    "answer_agreement": {
+        "label": "agreement in the final answer",
+        "form": "share",
+        "better": "higher",
+        "of_teacher": True,
+        "rank": 61,
+    },
+    "rationale_bleu": {
+        "label": "BLEU with the teacher's text",
+        "form": "score",
+        "better": "higher",
+        "of_teacher": True,
+        "rank": 62,
+    },
+    "repetition": {
+        "label": "repeated sequences of four tokens",
+        "form": "share",
+        "better": "lower",
+        "compared": False,
+        "rank": 63,
+    },
+    "stopped": {"label": "stopped at EOS", "form": "share", "compared": False, "rank": 64},
+    "length": {"label": "length, tokens", "rank": 65},
+}
+
 
 def generation(evidence: Evidence) -> dict[str, Any]:
     """Greedy completions of held-out prompts: length, stop rate, task share, samples side by side."""

@@ -37,6 +37,20 @@ class _Text:
     tokens: int
 
 
+ABILITY = "scores_tokens"
+MEASURES = {
+    "bits_per_byte": {
+        "label": "bits per byte",
+        "heading": "bits/byte",
+        "better": "lower",
+        "difference": "bits per byte of held-out text",
+        "rank": 10,
+    },
+    "nats_per_token": {"label": "nats per token", "better": "lower", "compared": False, "rank": 11},
+    "perplexity": {"heading": "perplexity", "better": "lower", "compared": False, "rank": 12},
+}
+
+
 def perplexity(evidence: Evidence) -> dict[str, Any]:
     """Nats per token, perplexity and bits per byte of the held-out text, for every subject."""
     units = evidence.units

@@ -22,6 +22,28 @@ DEFINITION = (
     "widths are equal. Human: Spearman of cosines with the rows' `score`. Intervals: 95 %, over pairs."
 )
 
+ABILITY = "embeds"
+TEACHER = "usual"  # rows with human scores do without
+MEASURES = {
+    "pair_order": {
+        "label": "order of sentence pairs, Spearman",
+        "heading": "pair order",
+        "better": "higher",
+        "of_teacher": True,
+        "rank": 50,
+    },
+    "cosine": {
+        "label": "cosine to the teacher",
+        "heading": "cosine",
+        "better": "higher",
+        "of_teacher": True,
+        "rank": 51,
+    },
+    "human": {
+        "label": "agreement with human scores, Spearman", "heading": "human", "better": "higher", "rank": 52,
+    },
+}  # fmt: skip
+
 
 def similarity(evidence: Evidence) -> dict[str, Any]:
     """Order of sentence-pair cosines against the teacher and against human scores; cosine to the teacher."""

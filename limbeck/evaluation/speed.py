@@ -30,6 +30,19 @@ DEFINITION = (
 
 _SEVERAL = "The subjects have several tokenizers: each one's tokens are its own, and longer for some."
 
+MEASURES = {
+    "generated_tokens_per_second": {
+        "label": "decode, tokens per second", "better": "higher", "compared": False, "rank": 80,
+    },
+    "forward_tokens_per_second": {
+        "label": "prefill, tokens per second",
+        "heading": "tokens/s",
+        "better": "higher",
+        "compared": False,
+        "rank": 81,
+    },
+}  # fmt: skip
+
 
 def speed(evidence: Evidence) -> dict[str, Any]:
     """Tokens read and written a second on this machine, parameters, and bytes of the weights."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
-from limbeck.core.kinds import AUTO, kind_named
+from limbeck.core.kinds import AUTO_KIND, kind_named
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
@@ -49,7 +49,7 @@ def alignment_problems(step: "Train") -> Iterator[Problem]:
         "selection": step.selection is not None,
         "watch": step.watch is not None,
         "task": step.task != "default",
-        "model_kind": step.model_kind != AUTO and not kind_named(step.model_kind).decoder_only,
+        "model_kind": step.model_kind != AUTO_KIND and not kind_named(step.model_kind).decoder_only,
     }
     for name in (name for name, is_set in apart.items() if is_set):
         yield Problem(name, "cannot go with a teacher of another tokenizer: leave it out.")

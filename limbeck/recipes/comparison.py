@@ -6,15 +6,15 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
+from limbeck.core.measures import MetricName
 from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
-from limbeck.recipes.steps.evaluate import METRICS
 from limbeck.recipes.student import Student
 from limbeck.recipes.terms import Term
 
-COMPARED: tuple[METRICS, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")
+COMPARED: tuple[MetricName, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")
 BASELINE = "baseline"
 PLAIN = (Term(name="cross_entropy"),)
 _OF_TRAINING = (
@@ -70,7 +70,7 @@ class Comparison:
         rows: str = "rows.train",
         validation: float = 0.0,
         sft_steps: int = 0,
-        metrics: tuple[METRICS, ...] = COMPARED,
+        metrics: tuple[MetricName, ...] = COMPARED,
         **of_student: Any,
     ) -> Recipe:
         """The whole recipe; a training reads the teacher if one of its terms, or its rollouts, do.

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from limbeck.core.measures import MetricName
 from limbeck.core.training import Rate
 from limbeck.recipes.comparison import BASELINE
 from limbeck.recipes.inputs import ROWS, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
-from limbeck.recipes.steps.evaluate import METRICS
 from limbeck.recipes.student import Student
 from limbeck.recipes.teachers import ModelTeacher, Teacher
 from limbeck.recipes.terms import Term
 
 LABELS = (Term(name="cross_entropy"),)
 TUNED = "tuned"
-_CLASSIFIED: tuple[METRICS, ...] = ("classification", "calibration", "speed")
+_CLASSIFIED: tuple[MetricName, ...] = ("classification", "calibration", "speed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Encoders:
         teacher: str,
         baseline: str | None = BASELINE,
         model_kind: Literal["classifier", "encoder"] = "classifier",
-        metrics: tuple[METRICS, ...] = _CLASSIFIED,
+        metrics: tuple[MetricName, ...] = _CLASSIFIED,
     ) -> Recipe:
         """The whole recipe: rows, `steps` that train `student`, and its evaluation.
 

@@ -11,11 +11,6 @@ from limbeck.report.scatter import scatter_figure
 from limbeck.report.words import between, count, number, percent
 
 _LEADING = ("task", "accuracy", "bits_per_byte", "answer_agreement", "top1_agreement")
-_OF_TEACHER = frozenset(
-    {"top1_agreement", "label_loyalty", "answer_agreement", "rationale_bleu", "forward_kl", "reverse_kl"}
-    | {"pair_order", "cosine"}
-)
-"""Measured against the model's own teacher: none is the best among students of several teachers."""
 _LEVEL = 0.05
 
 
@@ -79,7 +74,7 @@ def lead(comparison: Mapping[str, Any]) -> str:
         if len(known) < 2:
             continue
         best = _best(known, name)
-        if best is None or (name in _OF_TEACHER and _teachers(comparison["models"]) > 1):
+        if best is None or (measure.of_teacher and _teachers(comparison["models"]) > 1):
             continue
         tied = [model for model in known if model["values"][name]["value"] == best]
         if len(tied) > 1:
@@ -107,7 +102,9 @@ def _lines(
 ) -> list[ModelLine]:
     students = [model for model in models if model["role"] == "student"]
     several = _teachers(models) > 1
-    best = {name: None if several and name in _OF_TEACHER else _best(students, name) for name in measures}
+    best = {
+        name: None if several and MEASURES[name].of_teacher else _best(students, name) for name in measures
+    }
     roles = [model["role"] for model in models]
     lines = []
     for model in models:

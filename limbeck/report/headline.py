@@ -2,19 +2,12 @@
 
 from typing import Any
 
+from limbeck.core.measures import MEASURES
 from limbeck.report.record import Record
 from limbeck.report.verdict import FEWEST_ROWS, Finding, negligible
 from limbeck.report.words import between, number, points
 
 _LEADING = ("task", "accuracy", "bits_per_byte", "top1_agreement", "forward_kl")
-_DIFFERENCES = {
-    "task": "the share of prompts that pass the task",
-    "accuracy": "accuracy",
-    "bits_per_byte": "bits per byte of held-out text",
-    "top1_agreement": "top-1 agreement with the teacher",
-    "forward_kl": "KL divergence from the teacher, in nats",
-}
-_LOWER_IS_BETTER = ("bits_per_byte", "forward_kl")
 
 
 def comparisons(record: Record) -> list[Finding]:
@@ -41,11 +34,11 @@ def how_many(found: list[Finding]) -> str:
 
 def _told(record: Record, entry: dict[str, Any]) -> Finding:
     measure, change = entry["measure"], entry["difference"]
-    show = points if measure in ("task", "accuracy", "top1_agreement") else number
-    what = _DIFFERENCES.get(measure, measure)
+    show = points if MEASURES[measure].form == "share" else number
+    what = MEASURES[measure].difference
     bounds = between(change, lambda value: _signed(value, show))
     by = f"{_signed(change['value'], show)}" + (f", 95 % interval {bounds}" if bounds else "")
-    direction = "lower is better" if measure in _LOWER_IS_BETTER else "higher is better"
+    direction = f"{MEASURES[measure].better} is better"
     student, baseline = _called(entry["student"], "student"), _called(entry["baseline"], "baseline")
     measured = f"{what} (difference {by}; {direction})"
     verdict = str(entry["verdict"])

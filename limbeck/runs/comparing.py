@@ -14,7 +14,7 @@ from limbeck.core.errors import ConfigError, Problem, RunFolderError
 from limbeck.core.files import read_json
 from limbeck.core.fingerprint import fingerprint
 from limbeck.core.lookup import did_you_mean
-from limbeck.core.measures import MEASURES
+from limbeck.core.measures import COMPARED, MEASURES
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Train
 from limbeck.recipes.text import read_yaml
@@ -101,7 +101,7 @@ def compare_runs(folders: Sequence[Path], *, baseline: str | None = None) -> dic
         "version": VERSION,
         "data": {"rows": first["rows"], "fingerprint": first["fingerprint"]},
         "baseline": names[chosen],
-        "measures": [name for name in MEASURES if any(_values(group, name) for group in groups)],
+        "measures": [name for name in COMPARED if any(_values(group, name) for group in groups)],
         "groups": [
             _summary(name, group, None if place == chosen else groups[chosen])
             for place, (name, group) in enumerate(zip(names, groups, strict=True))
@@ -307,7 +307,7 @@ def _values(group: Sequence[FinishedRun], measure: str) -> dict[int, float]:
 def _summary(
     name: str, group: Sequence[FinishedRun], baseline: Sequence[FinishedRun] | None
 ) -> dict[str, Any]:
-    values = {measure: found for measure in MEASURES if (found := _values(group, measure))}
+    values = {measure: found for measure in COMPARED if (found := _values(group, measure))}
     differences = {}
     for measure, own in values.items() if baseline is not None else ():
         other = _values(baseline or (), measure)

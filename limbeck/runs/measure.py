@@ -1,13 +1,12 @@
 """A recipe that only measures: rows to look at, and an evaluate step."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from limbeck.core.kinds import HEADLESS
-from limbeck.evaluation.evaluate import metrics_of
+from limbeck.core.measures import expects_teacher, metrics_of
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load
-from limbeck.recipes.steps.evaluate import METRICS as METRIC_NAMES
 from limbeck.runs.fields import nested_fields
 from limbeck.runs.models import default_length, read_shape
 
@@ -16,7 +15,6 @@ _LOADED = (
     "columns", "ignore", "split", "bad_rows", "too_long", "encoding",
     "chat", "special_tokens", "template_date",
 )  # fmt: skip
-_NEED_TEACHER = ("fidelity", "similarity")
 
 
 def measuring(
@@ -50,11 +48,7 @@ def measuring(
     fields.setdefault("max_length", default_length(*read))
     fields.setdefault(
         "metrics",
-        [
-            name
-            for name in get_args(METRIC_NAMES)
-            if name in metrics_of(kind) and (teacher is not None or name not in _NEED_TEACHER)
-        ],
+        [name for name in metrics_of(kind) if teacher is not None or not expects_teacher(name)],
     )
     named = {"teacher": teacher, "baseline": baseline}
     evaluate = {"model": model, "rows": f"{_ROWS}.train", **{k: v for k, v in named.items() if v}, **fields}

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from limbeck.assets import asset_names
 from limbeck.core.errors import StoreError
+from limbeck.core.measures import needs_teacher
 from limbeck.core.model_words import model_word
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Step, Train
 from limbeck.recipes.teachers import ModelTeacher, Teacher
-
-_OF_TEACHERS = ("fidelity",)
 
 
 def with_measured_teachers(recipe: Recipe) -> Recipe:
@@ -43,7 +42,7 @@ def _measuring(step: Step) -> Step:
     teacher = _live(step.teacher)
     if teacher is not None:
         return step.model_copy(update={"teacher": teacher})
-    metrics = tuple(metric for metric in step.metrics if metric not in _OF_TEACHERS)
+    metrics = tuple(metric for metric in step.metrics if not needs_teacher(metric))
     return step.model_copy(update={"teacher": None, "metrics": metrics})
 
 

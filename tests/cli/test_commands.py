@@ -12,18 +12,27 @@ from pathlib import Path
 import pytest
 
 from limbeck.core.catalogue import catalogue
-from limbeck.evaluation.evaluate import METRICS
 from limbeck.runs import launch
 
 LIMBECK = str(Path(sys.executable).parent / "limbeck")
 # Of process time: the machine may have other work. The promised times are 0.3 and 1 s.
 SOON, QUICK = 0.8, 2.5
 
+METRICS = {
+    "calibration",
+    "classification",
+    "fidelity",
+    "generation",
+    "perplexity",
+    "similarity",
+    "speed",
+}
+
 
 def test_list_names_every_part(limbeck):
     listed = json.loads(limbeck("list", "--json").out)
     assert {entry["name"] for entry in listed["objectives"]} == set(catalogue("objectives"))
-    assert {entry["name"] for entry in listed["metrics"]} == set(METRICS)
+    assert {entry["name"] for entry in listed["metrics"]} == METRICS
     assert {entry["name"] for entry in listed["recipes"]} == set(catalogue("recipes"))
     assert all(entry["summary"] for entries in listed.values() for entry in entries)
     schedules = {entry["name"] for entry in json.loads(limbeck("list", "schedules", "--json").out)}

@@ -62,7 +62,7 @@ def test_agreement_makes_nobody_the_best_among_students_of_several_teachers(comp
     lines = comparison_section(comparison)["lines"]
     assert not any(line.cells[1].best for line in lines)
     one = comparison | {"models": [model for model in comparison["models"] if model["role"] == "student"]}
-    assert lead(one).endswith("highest agreement with the teacher: `from_large`, 35.0 %.")
+    assert lead(one).endswith("highest top-1 agreement with the teacher: `from_large`, 35.0 %.")
     best = [line.name for line in comparison_section(one)["lines"] if line.cells[1].best]
     assert best == ["from_large"]
 
@@ -70,7 +70,8 @@ def test_agreement_makes_nobody_the_best_among_students_of_several_teachers(comp
 def test_the_table_has_a_line_a_model_and_marks_the_best_student(comparison):
     section = comparison_section(comparison)
     assert section["columns"] == [
-        "Bits per byte ↓", "Agreement with the teacher ↑", "Parameters", "Parameters of the teacher", "Kind"
+        "Bits per byte ↓", "Top-1 agreement with the teacher ↑", "Parameters",
+        "Parameters of the teacher", "Kind",
     ]  # fmt: skip
     lines = {(line.name, line.role): line for line in section["lines"]}
     assert set(lines) == {

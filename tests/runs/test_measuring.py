@@ -30,4 +30,4 @@ def test_an_encoder_is_planned_with_no_metric_of_tokens_or_classes(tmp_path, row
     fitting = measuring(str(folder), rows, teacher=str(folder), baseline=None, inputs={})
     plan, _ = make_plan(fitting, tmp_path / "run")
     said = [step.what for step in plan.steps]
-    assert said == [f"{rows}: 8 rows", f"speed, similarity on all rows of {rows}"]
+    assert said == [f"{rows}: 8 rows", f"similarity, speed on all rows of {rows}"]

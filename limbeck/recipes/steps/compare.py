@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import unknown
-from limbeck.core.measures import MEASURES, SIZES
+from limbeck.core.measures import COMPARED, SIZES
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.step import Makes, Step
@@ -93,16 +93,16 @@ class Compare(Step):
     def _shown(self) -> list[str]:
         words = [word for figure in self.figures for word in (figure.x, figure.y)]
         words += [word for test in self.tests for word in (test.x, test.y) if word is not None]
-        return list(dict.fromkeys(word for word in words if word in MEASURES))
+        return list(dict.fromkeys(word for word in words if word in COMPARED))
 
     def _unknown_words(self) -> Iterable[str]:
         for out in self.by:
             if out not in self.evaluations:
                 yield f"by: {unknown('evaluation', out, self.evaluations)}"
         for name in self.factors:
-            if name in MEASURES or name in SIZES:
+            if name in COMPARED or name in SIZES:
                 yield f"by: '{name}' is measured; give what was varied another name."
-        values = (*MEASURES, *SIZES, *self.factors)
+        values = (*COMPARED, *SIZES, *self.factors)
         for word in [word for figure in self.figures for word in (figure.x, figure.y)]:
             if word not in values:
                 yield f"figures: {unknown('measure', word, values)}"
@@ -127,7 +127,7 @@ class Compare(Step):
 
 def _unmeasured(name: str, evaluations: Sequence[Evaluate]) -> Iterator[str]:
     """A measure must be there in two evaluations at least; where it is not, the model is left out."""
-    metrics = [place[0] for place in MEASURES[name].places]
+    metrics = [place[0] for place in COMPARED[name].places]
     tasks = _NEED_TASK.get(name)
     measured = [other for other in evaluations if any(metric in other.metrics for metric in metrics)]
     outs = ", ".join(other.out for other in evaluations)

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
-from limbeck.core.kinds import AUTO, KindChoice
+from limbeck.core.kinds import AUTO_KIND, KindChoice
+from limbeck.core.measures import MetricName, needs_teacher
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
@@ -15,11 +16,6 @@ from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import INNER, NEW_ROWS, Ask
 from limbeck.recipes.teaching import asked_problems, unanswered
 
-METRICS = Literal[
-    "perplexity", "fidelity", "calibration", "generation", "speed", "classification", "similarity"
-]
-
-_NEED_TEACHER = frozenset({"fidelity"})
 _OF_STATES = "similarity"
 
 
@@ -33,8 +29,8 @@ class Evaluate(Step):
     teacher: Teacher | None = None
     baseline: Annotated[Word | None, Names("model")] = None
     rows: Annotated[str, Names("rows", heldout=True)]
-    metrics: tuple[METRICS, ...] = Field(min_length=1)
-    model_kind: KindChoice = AUTO
+    metrics: tuple[MetricName, ...] = Field(min_length=1)
+    model_kind: KindChoice = AUTO_KIND
     task: Literal["python_syntax", "exact_match", "final_answer"] | None = None
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)
@@ -66,7 +62,7 @@ class Evaluate(Step):
             yield from self.teacher.group_problems(GROUPS[self.measured_task(earlier)])
         else:
             for place, metric in enumerate(self.metrics):
-                if metric in _NEED_TEACHER:
+                if needs_teacher(metric):
                     yield Problem(
                         f"metrics.{place}", f"{metric} compares with a teacher: give the step a teacher."
                     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.kinds import KindName, kind_named
-from limbeck.evaluation.evaluate import metrics_of
+from limbeck.core.measures import metrics_of
 from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.steps import Evaluate
 from limbeck.runs.answers import said_of_ends, said_of_prompts
