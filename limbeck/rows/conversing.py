@@ -10,7 +10,8 @@ import pyarrow as pa
 from limbeck.rows.columns import Column, Number, Part
 from limbeck.rows.human_assistant import is_transcript, transcribed
 from limbeck.rows.meaning import is_empty
-from limbeck.rows.turn_spellings import KEYS, TurnError, parsed, turns_of
+from limbeck.rows.turn_error import TurnError
+from limbeck.rows.turn_spellings import KEYS, parsed, turns_of
 
 Turns = list[dict[str, Any]]
 Bad = dict[int, str]

@@ -70,6 +70,9 @@ SPELLINGS: tuple[Spelling, ...] = (
     Spelling(Kind.COMPLETION, {"input": "prompt", "response": "completion"}),
     Spelling(Kind.COMPLETION, {"input": "prompt", "output": "completion"}),
     _plain(Kind.QUESTION),
+    # Behind prompts and answers: such columns may stand beside them.
+    Spelling(Kind.MESSAGES, {"contents": "messages"}),
+    Spelling(Kind.MESSAGES, {"chat": "messages"}),
     _plain(Kind.TAGS),
     Spelling(Kind.TAGS, {"tokens": "tokens", "ner_tags": "tags"}),
     _plain(Kind.LABELLED_PAIR),

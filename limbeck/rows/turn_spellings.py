@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from limbeck.rows.content_parts import apart, has_own_parts
+from limbeck.rows.turn_error import TurnError
+
 ROLES: Mapping[str, str] = {
     "human": "user", "user": "user", "prompter": "user",
     "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "model": "assistant",
@@ -45,10 +48,6 @@ _MEANING = frozenset({"tools", "functions", "images", "image", "videos", "video"
 _NOTHING: Sequence[Any] = (None, [], {}, "")
 
 
-class TurnError(ValueError):
-    """A conversation cannot be read; the message says why."""
-
-
 def turns_of(value: Any, name: str) -> list[dict[str, Any]]:
     """The turns of a conversation, each with `role`, `content` and what else of `KEYS` it has.
 
@@ -74,7 +73,9 @@ def turns_of(value: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _apart(turn: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """A turn, or the turns of an object by speaker: `{"human": ..., "assistant": ...}`."""
+    """A turn, or the turns that it holds: by speaker (`{"human": ..., "assistant": ...}`), or as parts."""
+    if has_own_parts(turn.get("content")):
+        return apart(turn)
     if "role" in turn or "from" in turn or not all(key.lower() in ROLES for key in turn):
         return (turn,)
     return [{"role": key, "content": value} for key, value in turn.items() if value not in _NOTHING]

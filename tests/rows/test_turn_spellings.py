@@ -51,6 +51,14 @@ def calls(*named):
             ]
         },
         {"turns": [{"human": "hi", "assistant": "yes"}]},
+        {
+            "contents": [
+                {"role": "user", "parts": [{"text": "hi"}]},
+                {"role": "model", "parts": [{"text": "yes"}]},
+            ]
+        },
+        {"chat": TURNS},
+        {"chat": json.dumps(TURNS)},
         {"prompt": str([USER]), "completion": "yes"},
         {"prompt": "hi", "completion": [ANSWER]},
         {"prompt": [USER], "completion": "yes"},
@@ -390,3 +398,51 @@ def test_tools_are_schemas_however_they_are_written(write, tools):
 def test_names_of_tools_are_no_schemas(write):
     with pytest.raises(RowError, match=r"a schema of tools must be JSON where it is a text, got 'search'"):
         loaded(write, {"messages": TURNS, "tools": ["search"]})
+
+
+def test_parts_of_anthropic_become_thoughts_calls_and_turns_of_tools(write):
+    asked = [
+        {"type": "thinking", "thinking": "Look it up.", "signature": "s"},
+        {"type": "text", "text": "One moment."},
+        {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Ulm"}},
+    ]
+    given = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "rain"}]},
+        {"type": "text", "text": "And tomorrow?"},
+    ]
+    rows = [
+        {
+            "messages": [
+                USER,
+                {"role": "assistant", "content": asked},
+                {"role": "user", "content": given},
+                ANSWER,
+            ]
+        }
+    ]
+    (row,) = loaded(write, *rows)
+    call = {"id": "t1", **calls(("weather", '{"city": "Ulm"}'))[0]}
+    assert row["messages"] == [
+        USER,
+        {
+            "role": "assistant",
+            "content": "One moment.",
+            "reasoning_content": "Look it up.",
+            "tool_calls": [call],
+        },
+        {"role": "tool", "content": "rain", "tool_call_id": "t1"},
+        {"role": "user", "content": "And tomorrow?"},
+        ANSWER,
+    ]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"type": "tool_use", "id": "t", "name": "f", "input": {}}, {"type": "text", "text": "after"}],
+        [{"type": "text", "text": "before"}, {"type": "thinking", "thinking": "late"}],
+    ],
+)
+def test_parts_in_an_order_that_templates_cannot_write_are_refused(write, parts):
+    with pytest.raises(RowError, match="parts of a turn must come as tool_result, thinking, text, tool_use"):
+        load_rows(write([{"messages": [USER, {"role": "assistant", "content": parts}]}]))
