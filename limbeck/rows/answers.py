@@ -82,13 +82,32 @@ class Answers:
         whole = applied(self.turns, self.tokenizer, self.tools)
         return whole if answer.finished and whole.startswith(answer.upto) else answer.text
 
-    def _written(self, place: int) -> Answer:
-        turn, text = self.turns[place], applied(self.turns[: place + 1], self.tokenizer, self.tools)
+    def as_seen(self, place: int) -> tuple[str, int]:
+        """The conversation up to the turn's end, as the model sees it when it writes it, and its begin."""
+        text = applied(self.turns[: place + 1], self.tokenizer, self.tools)
         prompt = self._prompt(place)
         if prompt is not None and text.startswith(prompt):
-            start = len(prompt)
-        else:
-            start = len(_common([*self._probed(place), text]))
+            return text, len(prompt)
+        start = len(_common([*self._probed(place), text]))
+        if prompt is None or not self._moves(place, text, prompt):
+            return text, start
+        while text[:start].endswith(" ") and not prompt.endswith(" "):
+            start -= 1  # the model writes this space itself
+        return prompt + text[start:], len(prompt)
+
+    def _moves(self, place: int, text: str, prompt: str) -> bool:
+        """Whether the template writes something before an answer only where the prompt is all there is.
+
+        Mistral's writes the system prompt into the last turn, if a user has it.
+        """
+        said = [
+            one for turn in self.turns[:place] if turn["role"] != "assistant" for _, one in texts_of(turn)
+        ]
+        return any(not occurs(one, bare(text)) and occurs(one, bare(prompt)) for one in said)
+
+    def _written(self, place: int) -> Answer:
+        turn, prompt = self.turns[place], self._prompt(place)
+        text, start = self.as_seen(place)
         inside = bare(text[start:])
         missing = [(what, one) for what, one in self._texts(turn) if not occurs(one, inside)]
         if missing:

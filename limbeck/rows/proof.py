@@ -76,7 +76,10 @@ def _left_out_of(kind: _Kind, has_tools: bool, tokenizer: "PreTrainedTokenizerBa
     turns = [_spoken(place, *one) for place, one in enumerate(kind)]
     tools = json.dumps([_TOOL]) if has_tools else None
     try:
-        text = applied(turns, tokenizer, tools)
+        if turns[-1]["role"] == "assistant":
+            text, _ = Answers(turns, tokenizer, tools).as_seen(len(turns) - 1)
+        else:
+            text = applied(turns, tokenizer, tools)
     except TemplateError:
         return ""
     return _missing(turns, text, tools, tokenizer, opens=False)

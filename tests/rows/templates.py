@@ -93,6 +93,14 @@ PHI3 = (
 )
 """The end token behind the whole conversation, so that no beginning of it is written as within."""
 
+NEMO = (
+    "{% if messages[0].role == 'system' %}{% set s = messages[0].content %}{% set messages = messages[1:] %}"
+    "{% endif %}{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}"
+    "{{ '[INST]' + (s + '\n\n' if loop.last and s is defined else '') + m.content + '[/INST]' }}"
+    "{% else %}{{ SPACE + m.content + eos_token }}{% endif %}{% endfor %}"
+)
+"""Mistral-Nemo and Mistral 7B v0.3: the system prompt stands in the last turn, if a user has it."""
+
 MISTRAL = (
     "{% if messages[0].role == 'system' %}{% set s = messages[0].content + '\n\n' %}"
     "{% set messages = messages[1:] %}"

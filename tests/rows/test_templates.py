@@ -14,6 +14,7 @@ from tests.rows.templates import (
     LLAMA3,
     LLAMA31,
     MISTRAL,
+    NEMO,
     PHI3,
     QWEN3,
     QWEN3_OPENS,
@@ -72,6 +73,20 @@ def with_think(text=""):
 )  # fmt: skip
 def test_answers_and_the_marks_that_end_them_are_learnt(family, expected):
     assert rendered(family, *TWO) == [expected]
+
+
+@pytest.mark.parametrize(("space", "begins"), [("''", ""), ("' '", " ")], ids=["nemo", "v0.3"])
+def test_a_system_prompt_that_moves_to_the_last_turn_is_read_before_every_answer(space, begins):
+    # Prompt: "<s>[INST]Be brief.\n\nhi[/INST]"; the template leaves "Be brief." out once it is answered.
+    family = NEMO.replace("SPACE", space)
+    assert rendered(family, system("Be brief."), user("hi"), assistant("yes")) == [
+        f"<s>[INST]Be brief.\n\nhi[/INST]⟦{begins}yes</s>⟧"
+    ]
+    assert rendered(family, system("Be brief."), *TWO) == [
+        f"<s>[INST]Be brief.\n\nhi[/INST]⟦{begins}yes</s>⟧",
+        f"<s>[INST]hi[/INST]{begins}yes</s>[INST]Be brief.\n\nand?[/INST]⟦{begins}no</s>⟧",
+    ]
+    assert rendered(family, *TWO) == [f"<s>[INST]hi[/INST]⟦{begins}yes</s>⟧[INST]and?[/INST]⟦{begins}no</s>⟧"]
 
 
 @pytest.mark.parametrize(
