@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from limbeck.core.config import Config
 
-What = Literal["rows", "model", "store", "evaluation", "tokenizer", "data"]
+What = Literal["rows", "model", "store", "evaluation", "tokenizer", "data", "column"]
 HELDOUT = "heldout"
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
+from limbeck.recipes.references import references
 from limbeck.recipes.rollouts import teacher_writes
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import BESIDE, DISTRIBUTION, INNER, NEW_ROWS, TEXT, Ask, listed
@@ -43,7 +44,7 @@ def taught_problems(step: "Train") -> Iterator[Problem]:
         return
     yield from unanswered(teacher, _asks(step))
     yield from _group_problems(teacher, step)
-    if teacher.columns and step.corpus is not None:
+    if step.corpus is not None and any(one.names.what == "column" for one in references(teacher)):
         yield Problem("teacher.route", "must be likelihood with a corpus, whose rows name no teacher.")
     if not step.reads_teacher and not step.needs_teacher:
         yield _unread(step)

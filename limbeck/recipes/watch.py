@@ -31,7 +31,9 @@ class Watch(Config):
     written_by: Literal["data", "student"] = Field(
         default="data", description="whose answers distances are measured on; student: fresh ones"
     )
-    perplexities_by: str | None = Field(default=None, description="column of domains; also of the teacher")
+    perplexities_by: Annotated[str | None, Names("column")] = Field(
+        default=None, description="column of domains; also of the teacher"
+    )
     limit: int = Field(default=64, ge=1, description="rows looked at, of each domain for perplexities")
     max_new_tokens: int = Field(default=64, ge=1, description="of the student's answers")
 

@@ -15,9 +15,9 @@ from limbeck.rows.render import render
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
 from limbeck.runs.fields import nested_fields
-from limbeck.runs.loading import loaded
 from limbeck.runs.models import default_length, located
 from limbeck.runs.sources import rendering_of
+from limbeck.runs.steps.load import loaded
 from limbeck.signals.payload import Payload
 from limbeck.signals.rehearse import CHOICES, Rehearsed, rehearse, sample_of
 from limbeck.signals.rows import learnt_of

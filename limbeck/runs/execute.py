@@ -3,9 +3,8 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from datasets import Dataset
@@ -15,35 +14,20 @@ from limbeck.core.files import write_text
 from limbeck.core.storage import storage_said
 from limbeck.engine.interruption import stopping
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Load, Step, Train
-from limbeck.recipes.steps.compare import Compare
+from limbeck.recipes.steps import Step
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
 from limbeck.runs.fingerprints import Mark
 from limbeck.runs.folder import Done, RunFolder
 from limbeck.runs.progress import Progress, Stage
-from limbeck.runs.record import METRICS, copy_student, merge_metrics, write_versions
+from limbeck.runs.record import METRICS, STUDENT, copy_student, merge_metrics, write_versions
 from limbeck.runs.sources import Renderer
-from limbeck.runs.steps.build import build
-from limbeck.runs.steps.capture import capture
-from limbeck.runs.steps.compare import compare, write_comparison
-from limbeck.runs.steps.evaluate import EVALUATION, evaluate
-from limbeck.runs.steps.generate import generate
-from limbeck.runs.steps.load import load
-from limbeck.runs.steps.train import train
-from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.steps import module_of
+from limbeck.runs.steps.compare import write_comparison
+from limbeck.runs.steps.work import EVALUATION, MODEL, Work
 from limbeck.runs.watched import write_watched
 
 _WORKING = ".working"  # there from the first step that works until the run is whole
-_STEPS: Mapping[type[Step], Callable[[Any, Work], Made]] = {
-    Load: load,
-    Build: build,
-    Generate: generate,
-    Capture: capture,
-    Train: train,
-    Evaluate: evaluate,
-    Compare: compare,
-}
 
 
 def execute(
@@ -106,7 +90,7 @@ def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    made = _STEPS[type(step)](step, work)
+    made = module_of(step).run(step, work)
     seconds = time.perf_counter() - started if made.seconds is None else made.seconds
     if ranks.is_main():
         done = Done(
@@ -139,10 +123,10 @@ def _complete(recipe: Recipe, run: RunFolder) -> None:
     steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
     merge_metrics(run.path, steps)
     write_watched(run.path, run.path / METRICS)
-    trained = [folder for step, folder in steps if isinstance(step, Train)]
-    if trained:
-        copy_student(run.path, trained[-1] / MODEL)
-    evaluated = [folder for step, folder in steps if isinstance(step, Evaluate)]
+    made = [folder for step, folder in steps if step.makes == "model"]
+    if made:
+        copy_student(run.path, made[-1] / MODEL)
+    evaluated = [folder for step, folder in steps if step.makes == "evaluation"]
     if evaluated:
         write_text(run.path / EVALUATION, (evaluated[-1] / EVALUATION).read_text(encoding="utf-8"))
         write_comparison(run.path, steps)
@@ -157,9 +141,9 @@ def write_report(run: RunFolder) -> None:
 
 
 def _is_complete(recipe: Recipe, run: RunFolder) -> bool:
-    kinds = {step.kind for step in recipe.steps}
-    wanted = [run.path / "student"] if "train" in kinds else []
-    wanted += [run.path / EVALUATION, run.path / "report.html"] if "evaluate" in kinds else []
+    made = {step.makes for step in recipe.steps}
+    wanted = [run.path / STUDENT] if "model" in made else []
+    wanted += [run.path / EVALUATION, run.path / "report.html"] if "evaluation" in made else []
     return all(path.exists() for path in wanted) and not (run.path / _WORKING).exists()
 
 

@@ -57,10 +57,10 @@ def _reads(step: Step, earlier: Sequence[Step], marks: list[Mark], known: dict[s
         key = f"tokenizer {word}" if what == "tokenizer" else word
         if made is not None:
             reads[key] = marks[made].value
-            continue
-        if f"{what} {word}" not in known:
-            known[f"{what} {word}"] = _OUTSIDE[what](word)
-        reads[key] = known[f"{what} {word}"]
+        elif what in _OUTSIDE:
+            if f"{what} {word}" not in known:
+                known[f"{what} {word}"] = _OUTSIDE[what](word)
+            reads[key] = known[f"{what} {word}"]
     return reads
 
 

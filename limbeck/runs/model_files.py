@@ -1,6 +1,6 @@
 """The weights of a recipe's models at the outset: whole, fitting, not too large; and how they are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psutil
 import torch
@@ -9,12 +9,11 @@ from limbeck.core.errors import ModelError, Problem, ResourceError
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word
 from limbeck.core.models import said_dtype, text_part_note
-from limbeck.core.models.config import raw_config, skeleton
-from limbeck.recipes.steps import Build, Capture, Evaluate, Generate, Step, Train
+from limbeck.core.models.config import raw_config
+from limbeck.recipes.steps import Step
 from limbeck.recipes.steps.step import maker
 from limbeck.runs.known import KnownModels, kind_used
-from limbeck.runs.models import Shape, exported_dtype, loaded_dtype, located, trained_dtype, with_adapters
-from limbeck.students import said_of_lora
+from limbeck.runs.models import Shape, loaded_dtype, located
 
 _NEW = "student.fresh"  # needs a configuration, no weights
 
@@ -28,50 +27,35 @@ def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: Known
         earlier: the steps before it, whose models have no files yet.
         known: the models' shapes.
     """
-    for path, word in step.named("model").items():
+    words = step.named("model")
+    for path, word in words.items():
         shape = known.shapes.get(word)
         if maker(word, earlier) is not None or shape is None:
             continue
         field = "student" if path.startswith("student.") else path
         with known.problems.at(f"{where}.{field}"):
             _check_memory(shape, word, path)
-            kind = _kind_of(step, known)
+            kind = _kind_of(words, step, known)
             if path != _NEW and kind is not None:
                 known.check_weights(word, kind, _classes(step, known, kind))
 
 
-def check_lora(step: Step, where: str, known: KnownModels) -> list[str]:
-    """A sentence on what LoRA trains of a step's student; what is wrong with its layers is noted."""
-    shape = known.shapes.get(step.out)
-    if not isinstance(step, Train) or not step.lora_r or shape is None or shape.kind is None:
-        return []
-    with known.problems.at(f"{where}.lora_target_modules"):
-        return [said_of_lora(with_adapters(skeleton(shape.config, shape.kind), step), r=step.lora_r)]
-    return []
-
-
 def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -> Iterator[str]:
-    """Sentences on the dtypes of a step's models, and on those of which a part alone is read."""
+    """Sentences on models of which a part alone is read, and on the dtypes of those that are only read."""
     words = step.named("model")
     for word in dict.fromkeys(words.values()):
         if maker(word, earlier) is None and word in known.shapes:
             note = text_part_note(raw_config(located(word)))
             if note is not None:
                 yield f"{model_word(word).place}: {note}"
-    if isinstance(step, Build | Train):
-        shape = known.shapes.get(step.out)
-        if shape is not None:
-            trained, saved = trained_dtype(step.student, shape), exported_dtype(step.student, shape.saved)
-            verb = "trained" if isinstance(step, Train) else "made"
-            if (trained, saved) != (torch.float32, torch.float32):
-                yield f"The student is {verb} in {said_dtype(trained)} and saved in {said_dtype(saved)}."
+    words_read = {path: word for path, word in words.items() if not path.startswith("student.")}
     read = {
         said_dtype(loaded_dtype(word, known.shapes[word]))
-        for path, word in words.items()
-        if not path.startswith("student.") and word in known.shapes
+        for word in words_read.values()
+        if word in known.shapes
     }
     if read - {"float32"}:
-        whose = "Models are" if isinstance(step, Evaluate) else "Teachers are"
+        whose = "Teachers are" if all(path.startswith("teacher.") for path in words_read) else "Models are"
         yield f"{whose} read in {' and '.join(sorted(read))}."
 
 
@@ -92,24 +76,15 @@ def _check_memory(shape: Shape, word: str, path: str) -> None:
         )
 
 
-def _kind_of(step: Step, known: KnownModels) -> KindName | None:
-    """What the models of a step are loaded as."""
-    if isinstance(step, Build | Train):
-        first = known.shapes.get(step.student.origin)
-    elif isinstance(step, Generate | Capture):
-        first = known.shapes.get(step.teacher.word)
-    else:
-        first = known.shapes.get(step.model) if isinstance(step, Evaluate) else None
-    if first is None:
-        return None
+def _kind_of(words: Mapping[str, str], step: Step, known: KnownModels) -> KindName | None:
+    """What the models of a step are loaded as: what it says, or what the first one is."""
+    first = known.shapes.get(next(iter(words.values())))
     try:
-        return kind_used(getattr(step, "model_kind", "auto"), first)
+        return None if first is None else kind_used(getattr(step, "model_kind", "auto"), first)
     except ModelError:
         return None
 
 
 def _classes(step: Step, known: KnownModels, kind: KindName) -> int | None:
-    if not kind_named(kind).has_classes:
-        return None
-    made = known.shapes.get(step.out) if isinstance(step, Train) else None
+    made = known.shapes.get(step.out) if kind_named(kind).has_classes and step.makes == "model" else None
     return len(made.classes) or None if made is not None else None

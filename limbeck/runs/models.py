@@ -19,6 +19,7 @@ from limbeck.core.models import (
     kind_of,
     load_tokenizer,
     read_config,
+    said_dtype,
     saved_dtype,
 )
 from limbeck.core.positions import positions_of
@@ -164,6 +165,14 @@ def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
     if word == BYTES:
         return byte_tokenizer()
     return load_tokenizer(str(place) if word is None else located(word))
+
+
+def said_of_dtypes(student: Student, shape: Shape, verb: str) -> list[str]:
+    """A sentence on the dtypes in which a student is made or trained, and saved, if not float32."""
+    worked, saved = trained_dtype(student, shape), exported_dtype(student, shape.saved)
+    if (worked, saved) == (torch.float32, torch.float32):
+        return []
+    return [f"The student is {verb} in {said_dtype(worked)} and saved in {said_dtype(saved)}."]
 
 
 def made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:

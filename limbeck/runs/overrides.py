@@ -10,15 +10,13 @@ from typing import Any
 
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import did_you_mean, nearest
-from limbeck.core.training import TrainingSettings
 from limbeck.recipes.aliases import ALIASES, INSTEAD
-from limbeck.recipes.steps import STEPS
-from limbeck.runs.readings import READ_BY
+from limbeck.recipes.steps import STEPS, Train
 
-STEP_SETTINGS = (*TrainingSettings.model_fields, "model_kind", "loss_on")
+STEP_SETTINGS = Train.settings
 """What an undotted key may set in every train step: how to train, never what on.
 
-What says how rows are read is set in capture and evaluate steps too.
+Other kinds of step take those that are settings of theirs, too.
 """
 
 _TOP = ("steps", "name", "limbeck")
@@ -40,20 +38,16 @@ def overridden(data: Any, settings: Mapping[str, Any], paths: Mapping[str, Any])
     steps = changed.get("steps") if isinstance(changed, dict) else None
     if not isinstance(steps, list):
         return changed, problems
-    trained = [
-        step["train"] for step in steps if isinstance(step, dict) and isinstance(step.get("train"), dict)
-    ]
-    read = [
-        fields
+    found = [
+        (kind, fields)
         for step in steps
-        if isinstance(step, dict)
-        for kind in ("capture", "evaluate")
-        if isinstance(fields := step.get(kind), dict)
+        for kind, fields in (step if isinstance(step, dict) else {}).items()
+        if kind in STEPS and isinstance(fields, dict)
     ]
     for key, value in settings.items():
-        if not trained:
+        if Train.kind not in dict(found):
             problems.append(Problem(key, "is a setting of train steps, and the recipe has none."))
-        for fields in (*trained, *(read if key in READ_BY else ())):
+        for fields in (fields for kind, fields in found if key in STEPS[kind].settings):
             fields[key] = value
     for path, value in paths.items():
         problem = _set(changed, path, value)

@@ -1,7 +1,7 @@
 """What a run will do and need: computed from configurations and data alone, nothing is spent."""
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import torch
 from limbeck.core.errors import Problem, ResourceError
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps.step import path_of
-from limbeck.runs.planned import ADAM, FLOAT, PlannedStep, planned
+from limbeck.runs.planned import PlannedStep
 from limbeck.runs.rates import machine_rates
-from limbeck.runs.survey import Survey, survey
+from limbeck.runs.steps import module_of
+from limbeck.runs.steps.look import Survey
+from limbeck.runs.survey import survey
 
-_CHECKPOINTS = 2  # the old one lies there until the new one is whole
 _SPARE = 0.05  # of the disk, left free
 
 
@@ -64,7 +65,7 @@ def make_plan(
     """
     seen = survey(recipe, tell)
     rates = machine_rates()
-    made = (planned(place, step, seen, rates) for place, step in enumerate(recipe.steps))
+    made = (module_of(step).plan(step, place, seen, rates) for place, step in enumerate(recipe.steps))
     steps = tuple(_finished(step) if step.place in done else step for step in made)
     device, free_memory = _device()
     free_disk = _free(out)
@@ -72,7 +73,7 @@ def make_plan(
     plan = Plan(
         name=recipe.name,
         steps=steps,
-        disk=_disk_at_most(steps, seen),
+        disk=_disk_at_most(steps, recipe),
         free_disk=free_disk,
         memory=max((step.memory or 0 for step in steps), default=0),
         free_memory=free_memory,
@@ -113,14 +114,12 @@ def _finished(step: PlannedStep) -> PlannedStep:
     return replace(step, memory=None, disk=0, seconds=0.0, is_done=True)
 
 
-def _disk_at_most(steps: tuple[PlannedStep, ...], seen: Survey) -> int:
-    """All artefacts, the copy of the last student, and the checkpoints of the largest training."""
+def _disk_at_most(steps: Sequence[PlannedStep], recipe: Recipe) -> int:
+    """All artefacts, the copy of the last model, and what the most demanding step needs meanwhile."""
     kept = sum(step.disk for step in steps)
-    trained = [step for step in steps if step.kind == "train"]
-    copy = trained[-1].disk if trained else 0
-    weights = max((step.parameters or 0 for step in trained), default=0)
-    checkpoints = weights * FLOAT * (1 + ADAM) * _CHECKPOINTS
-    return kept + copy + checkpoints
+    made = [planned for step, planned in zip(recipe.steps, steps, strict=True) if step.makes == "model"]
+    copy = made[-1].disk if made else 0
+    return kept + copy + max((step.scratch for step in steps), default=0)
 
 
 def _device() -> tuple[str, int]:

@@ -48,14 +48,13 @@ def write_versions(run: Path, recipe: Recipe) -> None:
 
 
 def merge_metrics(run: Path, folders: Sequence[tuple[Step, Path]]) -> None:
-    """`metrics.jsonl` of the run: the lines of all train steps, each with its `phase`.
+    """`metrics.jsonl` of the run: the lines of all steps that wrote some, each with its `phase`.
 
     A file that is right as far as it goes is added to, so that who follows it sees every line.
     """
     lines = []
     for step, folder in folders:
-        if step.kind == "train":
-            lines += [_phased(step.out, line) for line in read_json_lines(folder / METRICS)]
+        lines += [_phased(step.out, line) for line in read_json_lines(folder / METRICS)]
     path, text = run / METRICS, "".join(lines)
     there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if there and text.startswith(there):

@@ -10,9 +10,9 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Load, Train
 from limbeck.rows.render import render
 from limbeck.runs.fields import nested_fields
-from limbeck.runs.loading import loaded
 from limbeck.runs.models import located
 from limbeck.runs.sources import rendering_of
+from limbeck.runs.steps.load import loaded
 
 _LOADED = ("columns", "split", "limit", "chat", "special_tokens", "template_date")
 _RENDERED = ("loss_on", "max_length", "max_target_length", "task", "model_kind")

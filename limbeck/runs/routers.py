@@ -12,30 +12,29 @@ import torch
 from transformers import PreTrainedConfig
 
 from limbeck.core.errors import ConfigError
+from limbeck.core.kinds import KindName
 from limbeck.core.models.config import skeleton
 from limbeck.core.signals import Routing
 from limbeck.core.term import Term
 from limbeck.objectives.router_balance import routed_tokens, router_balance
-from limbeck.recipes.steps import Step, Train
-from limbeck.runs.known import KnownModels
+from limbeck.runs.models import Shape
 
 FIELD = "router_aux_loss_coef"
 _IN_CONFIG = (FIELD, "aux_loss_coef", "moe_loss_weight")  # as it is called in JetMoe and DBRX
 _TRIED = (2, 3, 2, 4)  # rows, tokens, layers and experts of the routing that a model's own loss is tried on
 
 
-def check_routers(step: Step, where: str, known: KnownModels) -> list[str]:
-    """Sentences on the balance loss of a step's student; one that is not known is noted as a problem."""
-    shape = known.shapes.get(step.out)
-    if not isinstance(step, Train) or shape is None or shape.kind is None:
+def check_routers(given: float | None, shape: Shape, kind: KindName) -> list[str]:
+    """A sentence on the balance loss of a student that is known by its shape, where there is one.
+
+    Raises:
+        ConfigError: see `router_term`.
+    """
+    if not given and _coefficient(shape.config) is None:
         return []
-    if not step.router_aux_loss_coef and _coefficient(shape.config) is None:
-        return []
-    with known.problems.at(f"{where}.{FIELD}"):
-        student = skeleton(shape.config, shape.kind)
-        term = router_term(step.router_aux_loss_coef, student)
-        return [said_of_routers(step.router_aux_loss_coef, student, term)] if _is_known(student) else []
-    return []
+    student = skeleton(shape.config, kind)
+    term = router_term(given, student)
+    return [said_of_routers(given, student, term)] if _is_known(student) else []
 
 
 def router_term(given: float | None, student: Any) -> Term | None:

@@ -7,7 +7,6 @@ import pytest
 from limbeck.core.errors import ConfigError
 from limbeck.recipes import Evaluate, Recipe, Train, word_kd
 from limbeck.runs.overrides import overridden
-from limbeck.runs.readings import notes_on_reading
 from limbeck.runs.resolve import parse_pairs, resolve
 
 GIVEN = ("teacher=T", "student=S", "data=d.jsonl")
@@ -54,13 +53,13 @@ def test_how_rows_are_read_applies_to_every_step_that_reads_them():
 def test_an_evaluation_that_reads_otherwise_than_its_student_was_trained_is_told():
     recipe = resolved("word_kd", *GIVEN)
     *earlier, measured = recipe.steps
-    assert list(notes_on_reading(measured, earlier)) == []
+    assert list(measured.read_otherwise(earlier)) == []
     other = measured.model_copy(update={"max_length": 1024, "loss_on": "all"})
-    loss_on, length = notes_on_reading(other, earlier)
+    loss_on, length = other.read_otherwise(earlier)
     assert loss_on.startswith("Measured with loss_on all, and student is trained with all_assistant")
     assert length.endswith("Write max_length=512 for all steps.")
     folder = measured.model_copy(update={"model": "elsewhere", "max_length": 9})
-    assert list(notes_on_reading(folder, earlier)) == []
+    assert list(folder.read_otherwise(earlier)) == []
 
 
 def test_a_dotted_path_changes_one_field_of_one_step():

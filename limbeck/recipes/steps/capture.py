@@ -8,7 +8,7 @@ from pydantic import Field
 from limbeck.core.errors import Problem
 from limbeck.core.kinds import AUTO_KIND, KindChoice
 from limbeck.recipes.references import Names
-from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.steps.step import READ_BY, Makes, Step
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import CAPTURED
 from limbeck.recipes.teaching import asked_problems
@@ -20,6 +20,7 @@ class Capture(Step):
 
     kind: ClassVar[str] = "capture"
     makes: ClassVar[Makes] = "store"
+    settings: ClassVar[tuple[str, ...]] = READ_BY
     teacher: Teacher
     rows: Annotated[str, Names("rows")]
     payload: Payload = Payload(topk=TopKPayload())

@@ -10,7 +10,7 @@ from limbeck.core.kinds import AUTO_KIND, KindChoice
 from limbeck.core.measures import MetricName, needs_teacher
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
-from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.steps.step import READ_BY, Makes, Step
 from limbeck.recipes.steps.train import GROUPS, Train
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import INNER, NEW_ROWS, Ask
@@ -24,6 +24,7 @@ class Evaluate(Step):
 
     kind: ClassVar[str] = "evaluate"
     makes: ClassVar[Makes] = "evaluation"
+    settings: ClassVar[tuple[str, ...]] = READ_BY
     out: str = "evaluation"
     model: Annotated[Word, Names("model")]
     teacher: Teacher | None = None
@@ -49,6 +50,19 @@ class Evaluate(Step):
         """
         trained = Train.that_made(self.model, earlier)
         return "two_task" if trained is not None and trained.task == "two_task" else "default"
+
+    def read_otherwise(self, earlier: Sequence[Step]) -> Iterator[str]:
+        """Sentences on fields that it reads rows by, where the training of its student had others."""
+        trained = Train.that_made(self.model, earlier)
+        if trained is None:
+            return
+        for name in READ_BY:
+            learnt, measured = getattr(trained, name), getattr(self, name)
+            if learnt != measured:
+                yield (
+                    f"Measured with {name} {measured}, and {trained.out} is trained with {learnt}: other "
+                    f"tokens than it learns from. Write {name}={learnt} for all steps."
+                )
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """Metrics, teacher and baseline go together."""

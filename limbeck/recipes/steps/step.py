@@ -11,6 +11,9 @@ from limbeck.recipes.references import Reference, What, references
 Makes = Literal["rows", "model", "store", "evaluation", "comparison"]
 """What other steps find under the `out` of one."""
 
+READ_BY = ("loss_on", "max_length", "max_target_length")
+"""Fields of train, capture and evaluate steps that say how rows are read."""
+
 
 class Step(Config):
     """One step of a recipe: what it reads and makes, as frozen data."""
@@ -19,6 +22,9 @@ class Step(Config):
     makes: ClassVar[Makes]
     parts: ClassVar[tuple[str, ...]] = ()
     """Of the rows that it makes: each is read as `<out>.<part>`."""
+
+    settings: ClassVar[tuple[str, ...]] = ()
+    """Fields that a word alone sets, in every step of the kind: `max_length=512`."""
 
     out: str
 

@@ -33,6 +33,7 @@ class Train(Step, TrainingSettings):
 
     kind: ClassVar[str] = "train"
     makes: ClassVar[Makes] = "model"
+    settings: ClassVar[tuple[str, ...]] = (*TrainingSettings.model_fields, "model_kind", "loss_on")
     student: Student
     teacher: Teacher | None = None
     rows: Annotated[str, Names("rows")]

@@ -7,7 +7,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
-from limbeck.recipes.references import Unfolded
+from limbeck.recipes.references import Names, Unfolded
 from limbeck.recipes.teachers.capabilities import DISTRIBUTION, NEW_ROWS
 from limbeck.recipes.teachers.teacher import Teacher
 
@@ -15,7 +15,9 @@ from limbeck.recipes.teachers.teacher import Teacher
 class Route(Config):
     """Who answers which row: the member that a `column` names, or the one to which it is `likelihood`iest."""
 
-    column: str = Field(default="", description="of the rows; none: by likelihood")
+    column: Annotated[str, Names("column")] = Field(
+        default="", description="of the rows; none: by likelihood"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -92,11 +94,6 @@ class EnsembleTeacher(Teacher):
     def word(self) -> str:
         """None: it names several."""
         return ""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The one that its route goes by."""
-        return (self.route.column,) if self.route is not None and self.route.column else ()
 
     @property
     def members(self) -> dict[str, Teacher]:

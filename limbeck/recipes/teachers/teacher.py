@@ -43,11 +43,6 @@ class Teacher(Config):
         """The one thing that it names, a model or a store; empty where it names several."""
         return next(iter({**self.models, **self.stores}.values()), "")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the rows that it reads itself."""
-        return ()
-
     def gives(self) -> frozenset[str]:
         """What can be asked of it: keys of `CAPABILITIES`."""
         raise NotImplementedError

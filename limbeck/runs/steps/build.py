@@ -23,8 +23,26 @@ from limbeck.core.seeds import seed_everything
 from limbeck.recipes.steps import Build
 from limbeck.recipes.student import Student
 from limbeck.runs import ranks
-from limbeck.runs.models import exported_dtype, kept_layers, pruned_sizes, tokenizer_of
+from limbeck.runs.known import check_longest
+from limbeck.runs.models import (
+    exported_dtype,
+    kept_layers,
+    made_shape,
+    pruned_sizes,
+    said_of_dtypes,
+    tokenizer_of,
+)
+from limbeck.runs.planned import (
+    BACKWARD,
+    FLOAT,
+    FORWARD,
+    PlannedStep,
+    kept_bytes,
+    notes_of_step,
+)
+from limbeck.runs.rates import Rates
 from limbeck.runs.sources import ENTRIES, calibration_source
+from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.students import (
     fresh,
@@ -39,7 +57,7 @@ VERSION = 2
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 
-def build(step: Build, work: Work) -> Made:
+def run(step: Build, work: Work) -> Made:
     """Write `model/` into the step's folder."""
     if ranks.is_main():
         place = work.model_place(step.student.origin)
@@ -101,3 +119,69 @@ def _with_tokenizer(student: Student, model: Any, place: str, seed: int) -> Any:
     if student.tokenizer is None:
         return model
     return retokenise(model, load_tokenizer(place), tokenizer_of(student), seed=seed)
+
+
+def look(at: Look, step: Build) -> None:
+    """Find the shape of the student; refuse rows that its origin cannot read."""
+    origin = at.shape(step.student.origin, "student")
+    if origin is None:
+        return
+    with at.at("student"):
+        at.seen.models[step.out] = made_shape(step.student, origin, None)
+        at.note(*said_of_dtypes(step.student, at.seen.models[step.out], "made"))
+    if step.rows in at.rows:
+        source, entries = calibration_source(at.rows[step.rows], step, at.known.tokenizer(origin))
+        lengths = [source.lengths[entry] for entry in entries]
+        check_longest(max(lengths, default=0), origin)
+        at.seen.entries[at.place] = len(entries), sum(lengths)
+
+
+def plan(step: Build, place: int, seen: Survey, rates: Rates) -> PlannedStep:
+    """The step in numbers."""
+    shape, origin = seen.models.get(step.out), seen.models.get(step.student.origin)
+    size = shape.parameters if shape else 0
+    memory, seconds, tokens = size * FLOAT, None, None
+    saved = FLOAT if shape is None else exported_dtype(step.student, shape.saved).itemsize
+    if step.student.prune is not None and origin is not None:
+        # The whole model is read forwards and, for gradients of activations only, half backwards.
+        tokens = seen.entries.get(place, (0, 0))[1] or None
+        memory += FLOAT * (origin.parameters + kept_bytes(origin, ENTRIES * step.max_length))
+        seconds = (
+            None
+            if tokens is None
+            else (FORWARD + BACKWARD / 2)
+            * rates.effective(origin, step.max_length)
+            * tokens
+            / rates.operations
+        )
+    return PlannedStep(
+        place,
+        "build",
+        step.out,
+        _made(step),
+        parameters=size or None,
+        tokens=tokens,
+        memory=memory,
+        disk=size * saved,
+        seconds=seconds,
+        notes=notes_of_step(place, seen),
+    )
+
+
+def _made(step: Build) -> str:
+    student = step.student
+    made = model_word(_made_from(step)).said if student.model is not None else _made_from(step)
+    return made if student.tokenizer is None else f"{made}, tokens of {student.tokenizer}"
+
+
+def _made_from(step: Build) -> str:
+    student = step.student
+    if student.model is not None:
+        return student.model
+    if student.cut is not None:
+        return f"{model_word(student.cut).said}, layers {student.layers}"
+    sizes = ", ".join(f"{name} {value}" for name, value in student.sizes.items())
+    if student.prune is not None:
+        share = f"{student.ratio:.0%} of its parameters away" if student.ratio is not None else sizes
+        return f"{model_word(student.prune).said} pruned by {step.rows}, {share}"
+    return f"new weights, shape of {model_word(student.fresh or '').said}" + (f", {sizes}" if sizes else "")

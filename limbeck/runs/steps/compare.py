@@ -8,18 +8,22 @@ from limbeck.core.errors import UserError
 from limbeck.core.files import read_json, write_json, write_text
 from limbeck.evaluation.comparison import Axes, Question
 from limbeck.evaluation.comparison import compare as run_comparison
-from limbeck.recipes.steps import Evaluate, Step
+from limbeck.recipes.steps import Step
 from limbeck.recipes.steps.compare import Compare
 from limbeck.runs import ranks
-from limbeck.runs.steps.evaluate import BY_ROW, EVALUATION
-from limbeck.runs.steps.work import Made, Work
+from limbeck.runs.planned import (
+    PlannedStep,
+)
+from limbeck.runs.rates import Rates
+from limbeck.runs.steps.look import Look, Survey
+from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
 
 VERSION = 2
 """Raised when the same step makes other comparisons: what an earlier limbeck made is then made anew."""
 COMPARISON = "comparison.json"
 
 
-def compare(step: Compare, work: Work) -> Made:
+def run(step: Compare, work: Work) -> Made:
     """Write `comparison.json` and `figures/*.svg` into the step's folder."""
     if ranks.is_main():
         places = {other.out: place for place, other in enumerate(work.earlier)}
@@ -39,8 +43,8 @@ def compare(step: Compare, work: Work) -> Made:
 def write_comparison(run: Path, steps: Sequence[tuple[Step, Path]]) -> None:
     """`comparison.json` of the run: of the last compare step, else of all evaluations if on the same rows."""
     target = run / COMPARISON
-    compared = [folder for step, folder in steps if isinstance(step, Compare)]
-    evaluated = {step.out: folder for step, folder in steps if isinstance(step, Evaluate)}
+    compared = [folder for step, folder in steps if step.makes == "comparison"]
+    evaluated = {step.out: folder for step, folder in steps if step.makes == "evaluation"}
     target.unlink(missing_ok=True)
     if compared:
         write_json(target, read_json(compared[-1] / COMPARISON))
@@ -66,3 +70,12 @@ def _read(folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
         out: read_json(folder / EVALUATION) | {"by_row": read_json(folder / BY_ROW)}
         for out, folder in folders.items()
     }
+
+
+def look(at: Look, step: Compare) -> None:
+    """It reads results alone; between the steps it is checked with the recipe."""
+
+
+def plan(step: Compare, place: int, seen: Survey, rates: Rates) -> PlannedStep:
+    """The step in numbers."""
+    return PlannedStep(place, step.kind, step.out, " and ".join(step.evaluations), seconds=0.0)

@@ -8,10 +8,11 @@ from typing import Any
 
 from datasets import Dataset
 
-from limbeck.core.errors import RowError
+from limbeck.core.errors import ConfigError, ModelError, Problem, RowError
 from limbeck.core.examples import data_row
 from limbeck.core.files import read_checked, write_checked
-from limbeck.core.kinds import KindName
+from limbeck.core.kinds import KindName, kind_named, kinds_that
+from limbeck.core.model_words import model_word
 from limbeck.core.models import read_config
 from limbeck.core.positions import positions_of
 from limbeck.core.seeds import derived_seed, generator
@@ -23,7 +24,11 @@ from limbeck.rows.marks import THOUGHT_TAGS
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
-from limbeck.runs.answers import prompts_to_answer
+from limbeck.runs.answers import prompts_to_answer, said_of_ends
+from limbeck.runs.models import Shape
+from limbeck.runs.planned import FLOAT, WRITING, PlannedStep, notes_of_step, read_bytes
+from limbeck.runs.rates import Rates
+from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import Made, Work
 
 VERSION = 3
@@ -48,7 +53,7 @@ class _Count:
     tokens: int = 0
 
 
-def generate(step: Generate, work: Work) -> Made:
+def run(step: Generate, work: Work) -> Made:
     """Write `rows/` into the step's folder: the rows of `step.rows` with the teacher's text as the answer."""
     made = _write(step, work) if ranks.is_main() else Made()
     ranks.wait()
@@ -195,3 +200,55 @@ def _notes(count: _Count, step: Generate) -> tuple[str, ...]:
     if count.empty:
         notes.append(f"{count.empty:,} empty completions were left out.")
     return tuple(notes)
+
+
+def look(at: Look, step: Generate) -> None:
+    """Refuse a teacher that cannot write, and prompts that leave it no room."""
+    teacher = at.shape(step.teacher.word, "teacher.model")
+    if teacher is None:
+        return
+    if teacher.kind is None or not kind_named(teacher.kind).writes:
+        raise ModelError(
+            Problem(
+                "teacher.model",
+                f"must be a {kinds_that('writes')} model to write, got {teacher.kind or 'another'}.",
+            )
+        )
+    if teacher.positions is not None and step.max_new_tokens >= teacher.positions:
+        raise ConfigError(
+            Problem(
+                "max_new_tokens",
+                f"must be below the teacher's {teacher.positions} positions, got {step.max_new_tokens}.",
+            )
+        )
+    tokenizer = at.known.tokenizer(teacher)
+    at.seen.ends[at.place] = said_of_ends(tokenizer, teacher)
+    if step.rows in at.rows:
+        prompts_to_answer(at.rows[step.rows], step, teacher.kind, tokenizer, teacher.positions)
+
+
+def plan(step: Generate, place: int, seen: Survey, rates: Rates) -> PlannedStep:
+    """The step in numbers."""
+    teacher, rows = seen.models.get(step.teacher.word), seen.rows.get(step.rows)
+    count = 0 if rows is None else len(rows) * step.samples
+    tokens = count * step.max_new_tokens
+    size = teacher.parameters if teacher else 0
+    return PlannedStep(
+        place,
+        "generate",
+        step.out,
+        f"{model_word(step.teacher.word).said} generates completions for {step.rows}",
+        rows=count,
+        teacher_parameters=size or None,
+        tokens=tokens,
+        memory=read_bytes([step.teacher.word], seen),
+        disk=tokens * FLOAT,
+        seconds=_written_seconds(teacher, tokens, rates),
+        notes=notes_of_step(place, seen),
+    )
+
+
+def _written_seconds(shape: Shape | None, tokens: int, rates: Rates) -> float:
+    """Seconds in which a model generates so many tokens, many prompts at a time."""
+    cost = 0.0 if shape is None else rates.effective(shape, 1)
+    return WRITING * cost * tokens / rates.operations

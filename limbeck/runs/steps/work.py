@@ -22,7 +22,7 @@ from limbeck.runs.models import located
 from limbeck.runs.progress import Progress, Stage
 from limbeck.runs.sources import Renderer
 
-MODEL, SIGNALS = "model", "signals"
+MODEL, SIGNALS, EVALUATION, BY_ROW = "model", "signals", "evaluation.json", "rows.json"
 
 
 @dataclass(frozen=True)

@@ -26,21 +26,20 @@ from limbeck.recipes.teachers import Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
-from limbeck.runs.loading import said_of_overlap
 from limbeck.runs.reading import Readers, join, own_rendering
 from limbeck.runs.sources import heldout_source, rendering_of
-from limbeck.runs.steps.work import Made, Work
+from limbeck.runs.steps.load import said_of_overlap
+from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
 from limbeck.runs.teachers.ensemble import make_route
 from limbeck.runs.views import OwnView, Reading
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member, OwnViewTeacher
 
 VERSION = 3
 """Raised when the same step makes other measures: what an earlier limbeck made is then made anew."""
-EVALUATION, BY_ROW = "evaluation.json", "rows.json"
 _TEACHER, _STUDENT, _BASELINE = "teacher", "student", "baseline"
 
 
-def evaluate(step: Evaluate, work: Work) -> Made:
+def run(step: Evaluate, work: Work) -> Made:
     """Write `evaluation.json`, and `rows.json` with the measures of single rows, into the step's folder."""
     made = _evaluate(step, work) if ranks.is_main() else Made()
     ranks.wait()

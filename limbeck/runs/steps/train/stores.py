@@ -10,9 +10,9 @@ from limbeck.recipes.steps import Capture, Train
 from limbeck.recipes.steps.step import path_of
 from limbeck.runs.ensembles import check_topk
 from limbeck.runs.known import kind_used
-from limbeck.runs.looks.look import Look
 from limbeck.runs.models import Shape
 from limbeck.runs.sources import rendering_of
+from limbeck.runs.steps.look import Look
 from limbeck.runs.stores import (
     check_rows,
     is_topk,

@@ -10,12 +10,11 @@ from limbeck.recipes.steps import Evaluate
 from limbeck.runs.answers import said_of_ends, said_of_prompts
 from limbeck.runs.ensembles import check_route
 from limbeck.runs.known import check_positions, kind_used
-from limbeck.runs.looks.classes import classes_of
-from limbeck.runs.looks.look import Look
 from limbeck.runs.measured_teachers import said_of_store
 from limbeck.runs.models import Shape
 from limbeck.runs.reading import Readers, join, own_rendering, said_of
 from limbeck.runs.sources import heldout_source, rendering_of, size_of
+from limbeck.runs.steps.look import Look
 from limbeck.runs.views_planned import views_planned
 
 
@@ -24,7 +23,7 @@ def look(at: Look, step: Evaluate) -> None:
     model = at.shape(step.model, "model")
     baseline = None if step.baseline is None else at.shape(step.baseline, "baseline")
     members = at.known.teachers(step, at.where)
-    at.note(*said_of_store(step, at.earlier))
+    at.note(*said_of_store(step, at.earlier), *step.read_otherwise(at.earlier))
     if model is None:
         return
     kind = kind_used(step.model_kind, model)
@@ -77,7 +76,7 @@ def _look_at_rows(
         step,
         kind,
         task=step.measured_task(at.earlier),
-        label_names=classes_of(at, step) if kind_named(kind).has_classes else (),
+        label_names=at.classes(step) if kind_named(kind).has_classes else (),
     )
     rendered = at.render(step.rows, model, rendering)
     teacher = None if "teacher" in apart else others.get("teacher")

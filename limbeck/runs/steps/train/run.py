@@ -45,7 +45,7 @@ VERSION = 4
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 
-def train(step: Train, work: Work) -> Made:
+def run(step: Train, work: Work) -> Made:
     """Train, then write `model/`; `checkpoint/` and `metrics.jsonl` lie beside it meanwhile."""
     origin = step.student.origin
     kind = work.kind(step.model_kind, origin)

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 
 from datasets import Dataset
 
+from limbeck.core.class_names import agreed_classes
 from limbeck.core.kinds import KindName
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Step
+from limbeck.recipes.steps import Evaluate, Step, Train
 from limbeck.recipes.steps.step import path_of
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.collect import Problems
+from limbeck.runs.heads import assumed_order, labels_of, read_heads
 from limbeck.runs.known import KnownModels
 from limbeck.runs.models import Shape
 from limbeck.runs.reading_notes import said_of_rows
@@ -112,3 +114,13 @@ class Look:
         tokenizer = self.known.tokenizer(shape)
         notes, self.seen.samples[self.place] = said_of_rows(self.rows[rows], rendered, tokenizer, kind)
         self.note(*notes)
+
+    def classes(self, step: Train | Evaluate) -> tuple[str, ...]:
+        """Classes of a step in the order of their scores; says where an order is assumed."""
+        out = step.rows.partition(".")[0]
+        labels = labels_of([part for name, part in self.rows.items() if name.partition(".")[0] == out])
+        models = self.seen.models
+        heads = {word: models[word].classes for word in read_heads(step) if word in models}
+        names = agreed_classes(labels, heads)
+        self.note(*assumed_order(labels, heads))
+        return names

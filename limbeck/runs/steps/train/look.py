@@ -7,22 +7,25 @@ from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.kinds import KindName, kind_named
+from limbeck.core.models.config import skeleton
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.answers import said_of_ends
 from limbeck.runs.ensembles import check_route
 from limbeck.runs.foreign import teacher_length
 from limbeck.runs.known import check_positions, kind_used
-from limbeck.runs.looks.classes import classes_of
-from limbeck.runs.looks.look import Look
-from limbeck.runs.looks.stores import look_at_stores, topk_stores
-from limbeck.runs.models import Shape, made_shape
+from limbeck.runs.models import Shape, made_shape, said_of_dtypes, with_adapters
 from limbeck.runs.rollouts import check_rollouts, check_watched_answers
+from limbeck.runs.routers import FIELD as ROUTERS
+from limbeck.runs.routers import check_routers
 from limbeck.runs.sources import rendering_of, size_of, training_source
+from limbeck.runs.steps.look import Look
+from limbeck.runs.steps.train.stores import look_at_stores, topk_stores
 from limbeck.runs.terms import build_terms, check_layers, try_term
 from limbeck.runs.trackers import check_trackers
 from limbeck.runs.transforms.domains import domain_problems
 from limbeck.runs.views_planned import views_planned
+from limbeck.students import said_of_lora
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model
 
@@ -38,9 +41,11 @@ def look(at: Look, step: Train) -> None:
         return
     kind = kind_used(step.model_kind, origin)
     student = made_shape(step.student, origin, kind)
-    names = classes_of(at, step) if kind_named(kind).has_classes else ()
+    names = at.classes(step) if kind_named(kind).has_classes else ()
     student = replace(student, classes=names)
     at.seen.models[step.out] = student
+    at.note(*said_of_dtypes(step.student, student, "trained"))
+    _look_at_modules(at, step, student, kind)
     _try_terms(at, step, student, teachers, kind)
     if not step.reads_other_tokens:
         for path, shape in teachers.items():
@@ -59,6 +64,15 @@ def look(at: Look, step: Train) -> None:
         views = views_planned(step, at.where, reading, at.known, at.earlier)
         at.note(*(view.note for view in views.values()))
     look_at_stores(at, step, student, rendered, views)
+
+
+def _look_at_modules(at: Look, step: Train, student: Shape, kind: KindName) -> None:
+    """What adapters and routers of the student do in the training."""
+    if step.lora_r:
+        with at.at("lora_target_modules"):
+            at.note(said_of_lora(with_adapters(skeleton(student.config, kind), step), r=step.lora_r))
+    with at.at(ROUTERS):
+        at.note(*check_routers(step.router_aux_loss_coef, student, kind))
 
 
 def _look_at_rows(
