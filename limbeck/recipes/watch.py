@@ -42,7 +42,7 @@ def watching_problems(step: "Train") -> Iterator[Problem]:
     """What a step follows while it trains, and does not measure."""
     watch = step.watch
     names = (f"{term.name}_{term.on}" if term.on else term.name for term in step.objective)
-    measured = {"loss", *names}
+    measured = {"loss", *names, *(f"{party}/loss" for party in step.parties)}
     if watch is not None:
         measured |= {*watch.distances, *(("validation_loss",) if watch.loss else ())}
     for where, value, own in _schedules(step):

@@ -15,7 +15,8 @@ from limbeck.recipes.steps.step import maker
 from limbeck.runs.known import KnownModels, kind_used
 from limbeck.runs.models import Shape, loaded_dtype, located
 
-_NEW = "student.fresh"  # needs a configuration, no weights
+_NEW = ".fresh"  # needs a configuration, no weights
+_TRAINED = ("student.", "parties.")
 
 
 def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: KnownModels) -> None:
@@ -36,7 +37,7 @@ def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: Known
         with known.problems.at(f"{where}.{field}"):
             _check_memory(shape, word, path)
             kind = _kind_of(words, step, known)
-            if path != _NEW and kind is not None:
+            if not path.endswith(_NEW) and kind is not None:
                 known.check_weights(word, kind, _classes(step, known, kind))
 
 
@@ -48,7 +49,7 @@ def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -
             note = text_part_note(raw_config(located(word)))
             if note is not None:
                 yield f"{model_word(word).place}: {note}"
-    words_read = {path: word for path, word in words.items() if not path.startswith("student.")}
+    words_read = {path: word for path, word in words.items() if not path.startswith(_TRAINED)}
     read = {
         said_dtype(loaded_dtype(word, known.shapes[word]))
         for word in words_read.values()
@@ -60,13 +61,13 @@ def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -
 
 
 def _check_memory(shape: Shape, word: str, path: str) -> None:
-    is_student = path.startswith("student.")
-    dtype = torch.float32 if is_student and not model_word(word).dtype else loaded_dtype(word, shape)
+    is_trained = path.startswith(_TRAINED)
+    dtype = torch.float32 if is_trained and not model_word(word).dtype else loaded_dtype(word, shape)
     there = psutil.virtual_memory().total
     if torch.cuda.is_available():
         there = max(there, torch.cuda.get_device_properties(0).total_memory)
     needed = shape.parameters * dtype.itemsize
-    if path != _NEW and needed > there:
+    if not path.endswith(_NEW) and needed > there:
         raise ResourceError(
             Problem(
                 "",

@@ -8,17 +8,19 @@ from limbeck.core.files import write_json
 from limbeck.evaluation.hacking import hacking
 
 WATCHED = "watched.json"
+_LOSS = "/loss"
 
 
 def write_watched(run: Path, metrics: Path) -> None:
     """`watched.json`: train step -> its curves [[step, value], ...], and the verdict on proxy and golden.
 
-    Left out when no line of the metrics has a `watched` mapping.
+    Of what learns beside a student, the loss is watched. Left out when no line of the metrics has either.
     """
     found: dict[str, dict[str, list[list[float]]]] = {}
     for line in metrics.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        for name, value in (entry.get("watched") or {}).items():
+        losses = {name: value for name, value in (entry.get("parties") or {}).items() if name.endswith(_LOSS)}
+        for name, value in {**(entry.get("watched") or {}), **losses}.items():
             if value is not None:
                 found.setdefault(entry["phase"], {}).setdefault(name, []).append([entry["step"], value])
     (run / WATCHED).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from limbeck.core.training import AUTO, Rate, TrainingSettings
 from limbeck.recipes.alignment import FOREIGN, Alignment, alignment_problems
 from limbeck.recipes.batches import NamedTransform
 from limbeck.recipes.domains import Domains
+from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.references import Names
 from limbeck.recipes.rollouts import rollout_problems, teacher_writes
 from limbeck.recipes.selection import UNCERTAIN, Selection
@@ -62,6 +63,9 @@ class Train(Step, TrainingSettings):
     alignment: Alignment | None = Field(default=None, description="of a teacher with another tokenizer")
     batches: tuple[NamedTransform, ...] = Field(
         default=(), description="what else happens to the batches, in this order"
+    )
+    parties: dict[str, TrainedParty] = Field(
+        default_factory=dict, description="name: model that is trained beside the student"
     )
     balance: Literal["gradient_magnitude"] | None = Field(
         default=None,
@@ -154,6 +158,8 @@ class Train(Step, TrainingSettings):
         for place, named in enumerate(self.batches):
             where = f"batches.{place}.{named.name}"
             yield from (one.below(where) for one in named.settings.problems(self))
+        for name, party in self.parties.items():
+            yield from (one.below(f"parties.{name}") for one in party.problems(name, self))
         yield from watching_problems(self)
         if self.domains is not None:
             yield from (one.below("domains") for one in self.domains.problems(self))

@@ -81,12 +81,12 @@ class Training:
 
 
 @torch.no_grad()
-def read_at_rest(model: Any, reader: Reader, batch: Batch) -> Outputs:
+def read_at_rest(model: Any, reader: Reader, batch: Batch, needs: Needs = DISTRIBUTION) -> Outputs:
     """What a model says of a batch without dropout; its modes stay as they were."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        return reader.read(batch.inputs, DISTRIBUTION)
+        return reader.read(batch.inputs, needs)
     finally:
         for module, mode in modes:
             module.training = mode

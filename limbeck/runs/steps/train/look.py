@@ -58,6 +58,7 @@ def look(at: Look, step: Train) -> None:
     if step.rows in at.rows:
         rendered = _look_at_rows(at, step, student, teachers, rendering)
     _look_beside(at, step, student)
+    _look_at_parties(at, step, student, teachers)
     views = {}
     if not step.reads_other_tokens and rendered is not None:
         reading = at.reading(step.rows, student, rendering)
@@ -122,18 +123,41 @@ def _look_beside(at: Look, step: Train, student: Shape) -> None:
         at.seen.problems.note(ConfigError(problem), at.where)
 
 
+def _look_at_parties(at: Look, step: Train, student: Shape, teachers: Mapping[str, Shape]) -> None:
+    """Models that are trained beside the student, and their terms."""
+    for name, party in step.parties.items():
+        own, path, kind = party.step(name, step), f"parties.{name}", student.kind
+        origin = at.shape(party.model.origin, f"{path}.model")
+        if origin is None or kind is None:
+            continue
+        with at.at(f"{path}.model"):
+            shape = replace(made_shape(party.model, origin, kind), classes=student.classes)
+            at.check_vocabulary(student, shape)
+            if shape.vocabulary != student.vocabulary:
+                raise ConfigError(
+                    f"must have a head of {student.vocabulary:,} ids, as the student, got "
+                    f"{shape.vocabulary:,}. Take a model with the same."
+                )
+            at.seen.models[own.out] = shape
+            if own.lora_r:
+                with_adapters(skeleton(shape.config, kind), own)
+            asked = teachers if party.teacher == "teacher" else {"student": student}
+            _try_terms(at, own, shape, asked, kind, f"{path}.")
+
+
 def _try_terms(
     at: Look,
     step: Train,
     student: Shape | None,
     teachers: Mapping[str, Shape],
     kind: KindName | None = None,
+    where: str = "",
 ) -> None:
     teacher = next(iter(teachers.values()), None)
     widths = [shape.width for shape in (student, teacher) if shape is not None] or [_UNKNOWN_WIDTH]
     built = build_terms(step.objective, student_width=widths[0], teacher_width=widths[-1])
     for number, term in enumerate(built):
-        with at.at(f"objective.{number}"):
+        with at.at(f"{where}objective.{number}"):
             try_term(
                 term,
                 student_width=widths[0],

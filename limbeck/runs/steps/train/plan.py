@@ -1,13 +1,14 @@
 """`train` in numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.engine.order import steps_of
+from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.steps import Train
 from limbeck.runs import ranks
 from limbeck.runs.learning_rates import note_of_rate
-from limbeck.runs.models import exported_dtype, trained_dtype
+from limbeck.runs.models import Shape, exported_dtype, trained_dtype
 from limbeck.runs.planned import (
     ADAM,
     BACKWARD,
@@ -58,12 +59,22 @@ def plan(step: Train, place: int, seen: Survey, rates: Rates) -> PlannedStep:
         cut = in_one > step.per_device_train_batch_size
         if cut and router_weight(step.router_aux_loss_coef, student.config):
             work += FORWARD * learning * tokens  # where tokens are routed is counted first
+    batch = step.per_device_train_batch_size * step.max_length
+    memory = training_memory(student, trained_dtype(step.student, student), batch)
+    disk = exported_dtype(step.student, student.saved).itemsize * size
+    weights = size
+    for name, party, shape in _parties(step, seen):
+        asked = learning if party.teacher == "student" else teaching
+        cost = (FORWARD + BACKWARD) * rates.effective(shape, length) + FORWARD * asked
+        work = None if work is None or tokens is None else work + cost * tokens / party.turn.every
+        memory += training_memory(shape, trained_dtype(party.model, shape), batch)
+        disk += exported_dtype(party.model, shape.saved).itemsize * shape.parameters
+        weights += shape.parameters
+        notes += (f"{name}: {shape.parameters:,} parameters, trained beside the student.",)
     if step.rollouts is not None and steps is not None:
         written = written_by(step.rollouts, steps=steps, rows=in_one)
         work = (work or 0.0) + _rollout_work(step.rollouts, written, learning, teaching)
         notes += (_rollout_note(written),)
-    batch = step.per_device_train_batch_size * step.max_length
-    trained = trained_dtype(step.student, student)
     return PlannedStep(
         place,
         "train",
@@ -73,12 +84,20 @@ def plan(step: Train, place: int, seen: Survey, rates: Rates) -> PlannedStep:
         teacher_parameters=taught or None,
         optimizer_steps=steps,
         tokens=tokens,
-        memory=training_memory(student, trained, batch) + read_bytes(taught_by(step), seen),
-        disk=exported_dtype(step.student, student.saved).itemsize * size,
-        scratch=size * FLOAT * (1 + ADAM) * _CHECKPOINTS,
+        memory=memory + read_bytes(taught_by(step), seen),
+        disk=disk,
+        scratch=weights * FLOAT * (1 + ADAM) * _CHECKPOINTS,
         seconds=None if work is None else work / (rates.operations * count),
         notes=notes,
     )
+
+
+def _parties(step: Train, seen: Survey) -> Iterator[tuple[str, TrainedParty, Shape]]:
+    """What is trained beside the student, as far as its shape is known."""
+    for name, party in step.parties.items():
+        shape = seen.models.get(party.step(name, step).out)
+        if shape is not None:
+            yield name, party, shape
 
 
 def _rollout_work(rollouts: RolloutSettings, written: Mapping[str, int], size: float, taught: float) -> float:

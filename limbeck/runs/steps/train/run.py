@@ -3,18 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from limbeck.core.kinds import kind_named
 from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
-from limbeck.core.seeds import derived_seed
-from limbeck.core.training import TrainingSettings
-from limbeck.core.transform import Ask, Transform
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
-from limbeck.engine.party import Answer
-from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.steps import Train
 from limbeck.recipes.steps.step import maker
 from limbeck.rows.packable import reads_packs
@@ -23,19 +16,27 @@ from limbeck.runs import ranks
 from limbeck.runs.chance import refuse_below_chance
 from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
 from limbeck.runs.learning_rates import note_of_rate, peak_rate
-from limbeck.runs.models import exported_dtype, tokenizer_of, with_adapters
+from limbeck.runs.models import exported_dtype, tokenizer_of
+from limbeck.runs.parties import (
+    adapted,
+    asking,
+    criterion_of,
+    load_party_models,
+    make_parties,
+    save_parties,
+    settings_of,
+    width_of,
+)
 from limbeck.runs.record import RunMetrics
-from limbeck.runs.routers import router_term, said_of_routers
+from limbeck.runs.routers import said_of_routers
 from limbeck.runs.sources import rendering_of, training_source
 from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.runs.teachers import make_teacher
 from limbeck.runs.teachers.opened import Taught
-from limbeck.runs.terms import build_terms
 from limbeck.runs.transforms import make_transforms
 from limbeck.runs.transforms.domains import domains_of
 from limbeck.runs.transforms.training import Training
-from limbeck.runs.views import answered_only, views_in
 from limbeck.runs.watch import make_watcher
 from limbeck.students import said_of_lora
 from limbeck.teachers import live_models
@@ -72,8 +73,9 @@ def run(step: Train, work: Work) -> Made:
     else:
         taught = Taught(step, work, student, tokenizer, kind, names, rendered, rendering)
         teacher, vocabulary = make_teacher(taught)
-    settings = step
-    if step.packing and kind_named(kind).packs and not _keeps_rows_apart(student, teacher, len(tokenizer)):
+    beside = load_party_models(step, work, kind, names, int(tokenizer.pad_token_id))
+    settings, learning = step, [student, *(one.model for one in beside)]
+    if step.packing and kind_named(kind).packs and not _keep_rows_apart(learning, teacher, len(tokenizer)):
         settings = step.model_copy(update={"packing": False})
         notes.append("Rows were padded: a model here does not keep packed rows apart.")
     domains = None
@@ -82,23 +84,16 @@ def run(step: Train, work: Work) -> Made:
     source = training_source(rendered, rendering, settings, tokenizer, student.config, domains)
     if kind_named(kind).has_classes and _is_from_elsewhere(step, work):
         refuse_below_chance(teacher, source, names, work.device)
-    size, trained = count_parameters(student), _with_adapters(student, step)
+    size, trained = count_parameters(student), adapted(student, step)
     if step.lora_r:
         notes.append(said_of_lora(trained, r=step.lora_r))
     notes += [note for note in (note_of_rate(step, kind, size),) if note]
-    partly = any(one.rows.unanswered for one in views_in(teacher))
-    terms = build_terms(
-        answered_only(step.objective) if partly else step.objective,
-        student_width=_width(student),
-        teacher_width=_width(getattr(teacher, "model", None)),
-        seed=step.seed,
-    )
     reader = Reader(trained, vocabulary).probe()
-    balance = router_term(step.router_aux_loss_coef, reader.plain)
+    width = width_of(getattr(teacher, "model", None))
+    criterion = criterion_of(step, reader, teacher, teacher_width=width)
+    balance = next((term for term in criterion.terms if term.regularises), None)
     if balance is not None:
-        terms.append(balance)
         notes.append(said_of_routers(step.router_aux_loss_coef, reader.plain, balance))
-    criterion = Criterion(terms, fused=step.fused)
     training = Training(settings, work, trained, reader, teacher, tokenizer, rendering, rendered, source)
     transforms = make_transforms(training)
     party = Party(
@@ -106,12 +101,12 @@ def run(step: Train, work: Work) -> Made:
         trained,
         reader,
         criterion,
-        _settings(settings, peak_rate(step, kind, size)),
-        _asked(teacher, criterion, transforms),
+        settings_of(settings, peak_rate(step, kind, size)),
+        asking(None if teacher is None else teacher.answer, criterion, transforms),
         balance=step.balance,
     )
     result = run_engine(
-        [party],
+        [party, *make_parties(beside, training, transforms)],
         source,
         folder=work.folder,
         transforms=transforms,
@@ -122,50 +117,22 @@ def run(step: Train, work: Work) -> Made:
         notes += one.finish(student)
     if ranks.is_main():
         save_model(trained, tokenizer, work.folder / MODEL, dtype=dtype)
+        notes += save_parties(beside, tokenizer, work.folder)
     ranks.wait()
     notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
 
 
-def _keeps_rows_apart(student: Any, teacher: Teacher | None, vocabulary: int) -> bool:
+def _keep_rows_apart(learning: list[Any], teacher: Teacher | None, vocabulary: int) -> bool:
     # A store was captured from padded rows.
     # A teacher with another tokenizer reads padded rows, too.
-    return all(reads_packs(model, vocabulary) for model in (student, *live_models(teacher)))
+    return all(reads_packs(model, vocabulary) for model in (*learning, *live_models(teacher)))
 
 
 def _is_from_elsewhere(step: Train, work: Work) -> bool:
     """Whether the teachers came tuned; one that this recipe trains may be as bad as its settings."""
     words = () if step.teacher is None else step.teacher.models.values()
     return all(maker(word, work.earlier) is None for word in words)
-
-
-def _asked(teacher: Teacher | None, criterion: Criterion, transforms: list[Transform]) -> Answer | None:
-    """Whom the student asks: the teacher, as the transforms of its batches have it asked."""
-    needs = criterion.teacher_needs
-    if teacher is None or not needs:
-        return None
-    ask: Ask = teacher.answer
-    for one in transforms:
-        ask = one.asking(ask)
-    return lambda batch: ask(batch, needs)
-
-
-def _width(model: Any) -> int | None:
-    """Size of a model's hidden states; None without a model (a store, several teachers)."""
-    return None if model is None else int(model.config.get_text_config().hidden_size)
-
-
-def _with_adapters(student: Any, step: Train) -> Any:
-    if not step.lora_r:
-        return student
-    with torch.random.fork_rng():
-        torch.manual_seed(derived_seed(step.seed, "lora"))
-        return with_adapters(student, step)
-
-
-def _settings(step: Train, rate: float) -> TrainingSettings:
-    values = {name: getattr(step, name) for name in TrainingSettings.model_fields}
-    return TrainingSettings(**values | {"learning_rate": rate})
 
 
 def _telling(work: Work) -> Callable[[StepReport], None] | None:
