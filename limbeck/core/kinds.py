@@ -53,6 +53,7 @@ class ModelKind:
         packs: rows may lie end to end in its batches.
         storable: the same outputs are asked for in every epoch, so that a store can keep a teacher's.
         embeds: its states are what it is for.
+        draws: what it reads and must predict is drawn anew in each step, and for an evaluation once.
         fresh_head: a head that its weights lack is drawn anew, to be trained.
         rates: usual peak learning rates of AdamW, each up to a number of parameters; the last has no limit.
     """
@@ -68,6 +69,7 @@ class ModelKind:
     packs: ClassVar[bool] = False
     storable: ClassVar[bool] = False
     embeds: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
     fresh_head: ClassVar[bool] = False
     # Measured up to 67 M parameters (docs/log.md); above, those that Pythia and Llama were trained at.
     rates: ClassVar[tuple[tuple[float, float], ...]] = (

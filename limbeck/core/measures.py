@@ -34,6 +34,7 @@ class Measure:
         better: `higher`, `lower`, or empty where neither is.
         form: a share is shown as per cent, a score lies between 0 and 100.
         difference: of what a student is better or worse than a baseline, in a sentence.
+        leads: what a report begins with, where student and teacher have it.
         compared: whether several evaluations are compared by it.
         of_teacher: measured against the model's own teacher, so that students of several cannot be ranked.
     """
@@ -45,6 +46,7 @@ class Measure:
     better: str = ""
     form: Form = "number"
     difference: str = ""
+    leads: bool = False
     compared: bool = True
     of_teacher: bool = False
 

@@ -28,6 +28,7 @@ MEASURES = {
         "form": "share",
         "better": "higher",
         "difference": "accuracy",
+        "leads": True,
         "rank": 20,
     },
     "macro_f1": {"label": "macro F1", "better": "higher", "rank": 21},

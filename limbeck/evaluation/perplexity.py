@@ -37,13 +37,14 @@ class _Text:
     tokens: int
 
 
-ABILITY = "scores_tokens"
+ABILITY = "writes"
 MEASURES = {
     "bits_per_byte": {
         "label": "bits per byte",
         "heading": "bits/byte",
         "better": "lower",
         "difference": "bits per byte of held-out text",
+        "leads": True,
         "rank": 10,
     },
     "nats_per_token": {"label": "nats per token", "better": "lower", "compared": False, "rank": 11},

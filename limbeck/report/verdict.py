@@ -13,7 +13,6 @@ LITTLE = 0.05
 FEWEST_ROWS = 10
 """Below so many rows an evaluation gives no verdict (`limbeck.evaluation.statistics`)."""
 
-_LEADING = ("accuracy", "bits_per_byte")
 _CLOSE, _HALF = 0.9, 0.5  # of the gap
 
 Finding = dict[str, str]
@@ -38,8 +37,9 @@ def lead(record: Record) -> str:
 
 
 def leading_measure(record: Record) -> str | None:
-    """Accuracy, else bits per byte: what student and teacher both have."""
-    found = [name for name in _LEADING if value(record, name, "student") is not None]
+    """The first leading measure that student and teacher both have: accuracy, bits per byte."""
+    leading = [name for name, measure in MEASURES.items() if measure.leads]
+    found = [name for name in leading if value(record, name, "student") is not None]
     return next((name for name in found if value(record, name, "teacher") is not None), None)
 
 

@@ -16,6 +16,8 @@ from limbeck.rows.rendering import Rendering
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from limbeck.core.batch import Batch
+
 PADDING = -1
 """Sequence id of padding: negative, as `core.masks.next_token_targets` asks."""
 
@@ -63,6 +65,20 @@ class TextKind(ModelKind):
     ) -> Collated:
         """The rows at `indices`, padded on the right, with what each output must predict."""
         raise NotImplementedError
+
+    def drawn(
+        self, batch: "Batch", tokenizer: "PreTrainedTokenizerBase", step: Any, *, at: int | str
+    ) -> "Batch":
+        """A collated batch as it is read at a moment; itself where the kind does not draw.
+
+        Args:
+            batch: of `collate`.
+            tokenizer: that the rows were rendered with.
+            step: a step of a recipe, with its `seed` and the settings of the kind.
+            at: an optimizer step, or a word for a use outside of training. A row is drawn by seed, moment
+                and its id, whatever is in the batch beside it.
+        """
+        return batch
 
 
 def text_kind(name: KindName) -> TextKind:

@@ -1,6 +1,7 @@
 """Batches of a step: which rendering a model of its kind reads, and how rows are put together."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from datasets import Dataset
@@ -13,9 +14,11 @@ from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.seeds import generator
 from limbeck.recipes.steps import Build, Capture, Evaluate, Train
 from limbeck.rows.aligned.pairs import Pair, render_pair
+from limbeck.rows.drawn import DrawnSource
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering, Task
 from limbeck.rows.source import PackedSource, PaddedSource
+from limbeck.rows.text_kind import text_kind
 from limbeck.runs.terms import reads_whole_rows
 
 ENTRIES = 4
@@ -153,6 +156,15 @@ def heldout_source(rendered: Dataset, rendering: Rendering, tokenizer: Any, conf
     if rendering.group_names:
         rendered = rendered.filter(lambda group: group == 0, input_columns="group")
     return PaddedSource(rendered, rendering, int(tokenizer.pad_token_id), decoder_start(config, tokenizer))
+
+
+def measured_source(source: PaddedSource, step: Evaluate, tokenizer: Any) -> PaddedSource | DrawnSource:
+    """Held-out rows as an evaluation reads them: what their kind of model draws is drawn once."""
+    kind = text_kind(source.rendering.model_kind)
+    if not kind.draws:
+        return source
+    draw = partial(kind.drawn, tokenizer=tokenizer, step=step, at="evaluation")
+    return DrawnSource(source, draw, [kind.name, step.model_dump(mode="json")])
 
 
 def calibration_source(rows: Dataset, step: Build, tokenizer: Any) -> tuple[PaddedSource, list[int]]:

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from limbeck.core.errors import Interrupted
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.rollouts import Replay
+from limbeck.core.seeds import generator
 from limbeck.core.signals import ANSWERED
 from limbeck.core.transform import Transform
 from limbeck.engine import StepReport, train
@@ -22,10 +25,12 @@ from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.batches import NamedTransform, WordDropout
 from limbeck.recipes.domains import Domains
 from limbeck.recipes.selection import Selection
+from limbeck.rows.text_kind import TextKind
 from limbeck.runs import transforms
 from limbeck.runs.transforms.alignment import AnsweredMarker
 from limbeck.runs.transforms.corpus import Corpus
 from limbeck.runs.transforms.domains import DomainRows
+from limbeck.runs.transforms.drawn import Drawn
 from limbeck.runs.transforms.selection import Selector
 from limbeck.runs.transforms.spans import SpanMarker
 from limbeck.runs.transforms.word_dropout import TokenNoise
@@ -59,10 +64,21 @@ def rollouts(folder: Path, seed: int) -> Transform:
     return make_rollouts(folder, model=tiny_student(), seed=seed, **settings)
 
 
+class Flips(TextKind):
+    """Sets the first token of a row anew in each step."""
+
+    def drawn(self, batch: Batch, tokenizer: Any, step: Any, *, at: int | str) -> Batch:
+        ids = batch.inputs["input_ids"].clone()
+        for line, names in enumerate(batch.row_ids):
+            ids[line, 0] = int(generator(step.seed, at, *names).integers(4, VOCABULARY))
+        return replace(batch, inputs={**batch.inputs, "input_ids": ids})
+
+
 MADE: dict[str, Callable[[Path, int], Transform]] = {
     "alignment": lambda folder, seed: AnsweredMarker(half_answered),
     "corpus": lambda folder, seed: Corpus(Rows(), [4, 4], seed),
     "domains": lambda folder, seed: DomainRows(["a", "b", "c"] * (ROWS // 3), Domains(), seed),
+    "drawn": lambda folder, seed: Drawn(Flips(), None, SimpleNamespace(seed=seed)),
     "rollouts": rollouts,
     "selection": lambda folder, seed: Selector(Selection(by="random"), unsure, None, seed),
     "spans": lambda folder, seed: SpanMarker(Spelling()),

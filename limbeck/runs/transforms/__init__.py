@@ -3,12 +3,12 @@
 from importlib import import_module
 
 from limbeck.core.transform import Transform
-from limbeck.runs.transforms import alignment, corpus, domains, rollouts, selection, spans
+from limbeck.runs.transforms import alignment, corpus, domains, drawn, rollouts, selection, spans
 from limbeck.runs.transforms.training import Training
 
 __all__ = ["make_transforms"]
 
-_BY_FIELDS = (domains, rollouts, corpus, spans, alignment, selection)
+_BY_FIELDS = (domains, rollouts, corpus, drawn, spans, alignment, selection)
 """Asked for by fields and terms of a step, in this order; each has a `make` of a training, or of none."""
 
 

@@ -27,7 +27,7 @@ from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import is_below_chance
 from limbeck.runs.reading import Readers, join, own_rendering
-from limbeck.runs.sources import heldout_source, rendering_of
+from limbeck.runs.sources import heldout_source, measured_source, rendering_of
 from limbeck.runs.steps.load import said_of_overlap
 from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
 from limbeck.runs.teachers.ensemble import make_route
@@ -60,7 +60,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     models = {one: work.load_model(word, kind, names, pad=pad) for one, (_, word) in words.items()}
     groups, notes = _groups(words, models, work, kind, tokenizer), notes_of(rendered)
     first = models[_STUDENT].config
-    source = heldout_source(rendered, rendering, tokenizer, first)
+    source = measured_source(heldout_source(rendered, rendering, tokenizer, first), step, tokenizer)
     subjects = []
     for place, group in enumerate(groups):
         own = None

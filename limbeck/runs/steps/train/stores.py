@@ -6,6 +6,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
+from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.recipes.steps import Capture, Train
 from limbeck.recipes.steps.step import path_of
 from limbeck.runs.ensembles import check_topk
@@ -33,6 +34,13 @@ def look_at_stores(
     at: Look, step: Train, student: Shape, rendered: Dataset | None, views: Mapping[str, OwnView]
 ) -> None:
     """Refuse stores of other rows, tokens or vocabularies than the training's."""
+    if step.named("store") and not kind_named(student.kind).storable:
+        allowed, got = kinds_that("storable"), student.kind or "another"
+        at.seen.problems.note(
+            ConfigError(f"must be a model for a student that is not {allowed}, got a store and {got}."),
+            f"{at.where}.teacher",
+        )
+        return
     for path, word in step.named("store").items():
         with at.at(path if step.teacher and not step.teacher.word else "teacher"):
             view = views.get(word)
