@@ -8,7 +8,7 @@ from datasets import load_from_disk
 from limbeck.recipes.model import Recipe
 from limbeck.rows.render import Rendering, render
 from limbeck.runs.launch import run
-from limbeck.runs.steps.generate import _text_of
+from limbeck.runs.teachers.local_writing import text_of
 from tests.rows.templates import QWEN3_OPENS, QWEN25, assistant, tokenizer_with, user
 from tests.tiny import tiny_llama
 
@@ -48,4 +48,4 @@ def test_tags_of_thoughts_are_kept_though_the_tokenizer_calls_them_special():
     tokenizer = tokenizer_with(QWEN25)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
     ids = tokenizer("<think>a</think>b<|im_end|>", add_special_tokens=False)["input_ids"]
-    assert _text_of(ids, tokenizer) == "<think>a</think>b"
+    assert text_of(ids, tokenizer) == "<think>a</think>b"

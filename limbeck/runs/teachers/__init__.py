@@ -6,10 +6,12 @@ from typing import Any
 from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
 from limbeck.recipes.teachers import ModelTeacher, StoredTeacher
 from limbeck.recipes.teachers import Teacher as TeacherPart
+from limbeck.runs.teachers import local_writing
 from limbeck.runs.teachers.ensemble import OpenedEnsemble
 from limbeck.runs.teachers.local import OpenedModel
 from limbeck.runs.teachers.opened import Opened, Taught
 from limbeck.runs.teachers.stored import OpenedStore
+from limbeck.runs.teachers.writing import Writing
 from limbeck.teachers.protocol import Teacher
 
 OPENED: dict[type[TeacherPart], Callable[[Any, str, Taught], Opened]] = {
@@ -20,6 +22,9 @@ OPENED: dict[type[TeacherPart], Callable[[Any, str, Taught], Opened]] = {
     ),
 }
 """How the forms of teacher are opened: what the recipe says, the path inside `teacher`, the training."""
+
+WRITING_TEACHERS: dict[type[TeacherPart], Writing] = {ModelTeacher: local_writing}
+"""How the forms that give text write it."""
 
 
 def open_teacher(part: TeacherPart, path: str, taught: Taught) -> Opened:

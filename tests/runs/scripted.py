@@ -1,0 +1,89 @@
+"""A form of teacher for tests: it writes what a script says, and knows no tokens. Two lists name it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from datasets import Dataset
+from pydantic import Field
+
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.recipes.steps import Generate
+from limbeck.recipes.teachers import FORMS, Teacher
+from limbeck.recipes.teachers.capabilities import TEXT
+from limbeck.runs.planned import PlannedStep
+from limbeck.runs.rates import Rates
+from limbeck.runs.steps.look import Look, Survey
+from limbeck.runs.steps.work import Work
+from limbeck.runs.teachers import WRITING_TEACHERS
+from limbeck.runs.teachers.writing import Answer, Prompt
+
+
+class ScriptedTeacher(Teacher):
+    """What a file says to each prompt: one JSON object, prompt -> answer."""
+
+    form: ClassVar[str] = "script"
+    example: ClassVar[str] = "{script: FILE}"
+
+    script: str = Field(description="a JSON file")
+
+    @property
+    def said(self) -> str:
+        """What it is, in messages."""
+        return f"the script {self.script}"
+
+    @property
+    def called(self) -> str:
+        """Where it lies."""
+        return self.script
+
+    def gives(self) -> frozenset[str]:
+        """Text."""
+        return frozenset({TEXT})
+
+
+class ScriptedWriting:
+    """How a script writes."""
+
+    def look(self, at: Look, step: Generate) -> None:
+        """It must be there."""
+        if not Path(step.teacher.called).exists():
+            raise ConfigError(Problem("teacher.script", f"must be a file, got {step.teacher.called}."))
+
+    def plan(self, step: Generate, seen: Survey, rates: Rates, planned: PlannedStep) -> PlannedStep:
+        """Reading a file takes no time."""
+        return replace(planned, seconds=0.0)
+
+    def open_writer(self, step: Generate, work: Work, rows: Dataset) -> "ScriptedWriter":
+        """With the lines of the file."""
+        return ScriptedWriter(json.loads(Path(step.teacher.called).read_text(encoding="utf-8")), rows)
+
+
+class ScriptedWriter:
+    """Looks prompts up."""
+
+    def __init__(self, lines: dict[str, str], rows: Dataset) -> None:
+        self._lines, self._rows = lines, rows
+
+    def prompts(self) -> list[Prompt]:
+        """The prompts as the data has them."""
+        pairs = zip(self._rows["id"], self._rows["prompt"], strict=True)
+        return [Prompt(row_id, place, prompt) for place, (row_id, prompt) in enumerate(pairs)]
+
+    def write(
+        self, prompts: Sequence[Prompt], *, seed: int, progress: Callable[[float], None]
+    ) -> list[Answer]:
+        """Nothing, where the script does not know a prompt."""
+        texts = [self._lines.get(prompt.content, "") for prompt in prompts]
+        progress(1.0)
+        return [Answer(text, len(text.split()), stopped=True) for text in texts]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form is known in this test."""
+    monkeypatch.setitem(FORMS, ScriptedTeacher.form, ScriptedTeacher)
+    monkeypatch.setitem(WRITING_TEACHERS, ScriptedTeacher, ScriptedWriting())
