@@ -1,6 +1,6 @@
 """Recipes: a list of steps as frozen data, carried by YAML, made by small Python functions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import SerializeAsAny, field_validator
@@ -9,13 +9,11 @@ from limbeck.core.config import Config, validate
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lookup import unknown
 from limbeck.recipes.aliases import said_elsewhere
-from limbeck.recipes.steps import STEPS, Capture, Evaluate, Step, Train
-from limbeck.recipes.teachers import StoredTeacher, Teacher
+from limbeck.recipes.steps import STEPS, Capture, Step
+from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.text import read_yaml, write_yaml
 
 FORMAT = 1
-
-
 SHOWN = frozenset(
     {"heldout", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "max_length"}
     | {"gradient_accumulation_steps", "seed"}
@@ -33,18 +31,12 @@ class Recipe(Config):
     @classmethod
     def _tell_stores_from_models(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         """`teacher: signals`, where signals is the out of a capture step, means that store."""
-        teachers: dict[str, Teacher] = {}
+        captured: dict[str, Teacher] = {}
         found: list[Step] = []
         for step in steps:
-            if isinstance(step, Train | Evaluate) and step.teacher:
-                # Held-out rows are in no store: what measures asks the model that was captured.
-                is_learnt = isinstance(step, Train)
-                teacher = _told_apart(step.teacher, teachers, is_learnt=is_learnt)
-                if teacher != step.teacher:
-                    step = step.model_copy(update={"teacher": teacher})
-            found.append(step)
+            found.append(step.told_apart(captured))
             if isinstance(step, Capture):
-                teachers[step.out] = step.teacher
+                captured[step.out] = step.teacher
         return tuple(found)
 
     def to_data(self) -> dict[str, Any]:
@@ -93,14 +85,6 @@ class Recipe(Config):
         if problems:
             raise ConfigError(problems)
         return cls(name=str(data.get("name", "run")), steps=tuple(steps))
-
-
-def _told_apart(teacher: Teacher, captured: Mapping[str, Teacher], *, is_learnt: bool) -> Teacher:
-    """A teacher whose words for stores name stores in training, and elsewhere the models captured."""
-    words = {*teacher.models.values(), *teacher.stores.values()} & captured.keys()
-    return teacher.with_others(
-        {word: StoredTeacher(signals=word) if is_learnt else captured[word] for word in words}
-    )
 
 
 def _worth_showing(step: Step) -> dict[str, Any]:

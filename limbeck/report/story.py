@@ -1,26 +1,19 @@
 """What was done, step by step, in plain sentences."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from limbeck.core.measures import MEASURES
 from limbeck.report.record import Record
 from limbeck.report.verdict import findings, gap_closed, leading_measure
-from limbeck.report.words import count, duration, listed
+from limbeck.report.words import count, duration
 
 
 def story(record: Record) -> list[str]:
-    """One sentence for each step of the recipe, with time and tokens where the step is done."""
-    done = {(step.get("kind"), step.get("out")): step for step in record.steps}
+    """What each finished step says that it did, with its time and tokens."""
     sentences = []
-    for step in record.recipe.get("steps", []):
-        kind, fields = next(iter(step.items()))
-        fields = fields or {}
-        sentence = _SENTENCES.get(kind, _other)(kind, fields)
-        finished = done.get((kind, fields.get("out", "evaluation")), {})
-        if finished.get("tokens"):
-            sentence += f", {count(finished['tokens'])} tokens in {duration(finished['seconds'])}"
-        sentences.append(sentence + ".")
+    for step in (step for step in record.steps if step.get("said")):
+        took = (
+            f", {count(step['tokens'])} tokens in {duration(step['seconds'])}" if step.get("tokens") else ""
+        )
+        sentences.append(f"{step['said']}{took}.")
     return sentences
 
 
@@ -42,85 +35,3 @@ def limits(record: Record) -> list[str]:
     if record.evaluation and record.named("baseline") is None:
         found.append("No baseline was trained, so what the teacher contributed is not known.")
     return found
-
-
-def _load(kind: str, fields: Mapping[str, Any]) -> str:
-    # How many is a fact of the run (its notes): files of the standard library are held out by name.
-    apart = "; some were held out for the evaluation" if fields.get("heldout") else ""
-    return f"Read the rows of {fields.get('path')} as `{fields.get('out')}`{apart}"
-
-
-def _build(kind: str, fields: Mapping[str, Any]) -> str:
-    return f"Made `{fields.get('out')}` from {_model(fields.get('student'))}"
-
-
-def _generate(kind: str, fields: Mapping[str, Any]) -> str:
-    return f"Let {_model(fields.get('teacher'))} generate completions for `{fields.get('rows')}`"
-
-
-def _train(kind: str, fields: Mapping[str, Any]) -> str:
-    terms = [_term(term) for term in fields.get("objective", [])]
-    teacher = fields.get("teacher")
-    taught = f" against {_model(teacher)}" if teacher else " without a teacher"
-    return (
-        f"Trained `{fields.get('out')}`, starting from {_model(fields.get('student'))},{taught} on "
-        f"`{fields.get('rows')}` with {listed(terms) or 'no objective'}{_written(fields.get('rollouts'))}"
-    )
-
-
-def _written(rollouts: Mapping[str, Any] | None) -> str:
-    """Who wrote anew while training."""
-    if not rollouts:
-        return ""
-    shares = [(name, rollouts.get(name, default)) for name, default in (("student", 1.0), ("teacher", 0.0))]
-    parts = [f"the {name} {_share(share)} of the rows" for name, share in shares if share]
-    beside = " beside the data's own" if rollouts.get("beside") else ""
-    return f"; meanwhile {listed(parts)} anew{beside}"
-
-
-def _share(share: Any) -> str:
-    return "wrote a changing share" if isinstance(share, Mapping) else f"wrote {share:.0%}"
-
-
-def _term(term: Mapping[str, Any]) -> str:
-    weight = term.get("weight", 1)
-    return f"{term.get('name')}" + (
-        f" (weight {weight:g})" if isinstance(weight, int | float) and weight != 1 else ""
-    )
-
-
-def _evaluate(kind: str, fields: Mapping[str, Any]) -> str:
-    others = [_model(fields[name]) for name in ("teacher", "baseline") if fields.get(name)]
-    against = f" against {listed(others)}" if others else ""
-    return f"Compared `{fields.get('model')}`{against} on `{fields.get('rows')}`"
-
-
-def _compare(kind: str, fields: Mapping[str, Any]) -> str:
-    names = [f"`{out}`" for out in fields.get("evaluations", [])]
-    return f"Held the evaluations {listed(names)} against each other"
-
-
-def _other(kind: str, fields: Mapping[str, Any]) -> str:
-    return f"{kind.capitalize()}: `{fields.get('out', '')}`"
-
-
-def _model(value: Any) -> str:
-    if isinstance(value, Mapping):
-        kind, inner = next(((key, inner) for key, inner in value.items() if inner), ("model", "a model"))
-        if isinstance(inner, Mapping):
-            return _model(inner)
-        if isinstance(inner, list):
-            return listed([_model(part) for part in inner])
-        extra = [f"{key} {val}" for key, val in value.items() if key != kind and not isinstance(val, dict)]
-        return f"`{inner}`" + (f" ({', '.join(extra)})" if extra else "")
-    return f"`{value}`"
-
-
-_SENTENCES = {
-    "load": _load,
-    "build": _build,
-    "generate": _generate,
-    "train": _train,
-    "evaluate": _evaluate,
-    "compare": _compare,
-}

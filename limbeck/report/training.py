@@ -66,7 +66,7 @@ def environment(versions: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _row(record: Record, step: Mapping[str, Any]) -> tuple[str, str, list[str]]:
     kind, out = str(step.get("kind", "")), str(step.get("out", ""))
-    curve = record.curves.get(out, []) if kind == "train" else []
+    curve = record.curves.get(out, [])
     rates = [float(line["learning_rate"]) for line in curve if line.get("learning_rate")]
     return (
         kind,

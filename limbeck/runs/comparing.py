@@ -16,7 +16,6 @@ from limbeck.core.fingerprint import fingerprint
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.measures import COMPARED, MEASURES
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Train
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.folder import DONE, RECIPE, RunFolder
 
@@ -128,7 +127,7 @@ def read_finished(folder: Path) -> FinishedRun:
             Problem(str(folder), "must hold a recipe of this version of limbeck, got another. Run it anew.")
         ) from None
     done = _done_steps(folder, recipe)
-    if not any(step.kind == "evaluate" for step in recipe.steps) or not (folder / _EVALUATION).is_file():
+    if not any(step.makes == "evaluation" for step in recipe.steps) or not (folder / _EVALUATION).is_file():
         raise RunFolderError(
             Problem(str(folder), "must have an evaluation, got none. Add an evaluate step and run it.")
         )
@@ -141,7 +140,7 @@ def read_finished(folder: Path) -> FinishedRun:
                 "which rows. Evaluate anew, in another folder.",
             )
         )
-    trained = [place for place, step in enumerate(recipe.steps) if isinstance(step, Train)]
+    trained = [place for place, step in enumerate(recipe.steps) if step.makes == "model"]
     last = trained[-1] if trained else None
     return FinishedRun(
         path=folder,
@@ -205,7 +204,7 @@ def _done_steps(folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
 
 def _by_row(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """The measures of single rows of the last evaluation; empty where it kept none."""
-    place, step = [(place, step) for place, step in enumerate(recipe.steps) if step.kind == "evaluate"][-1]
+    place, step = [(place, step) for place, step in enumerate(recipe.steps) if step.makes == "evaluation"][-1]
     path = RunFolder(folder).step(place, step) / _ROWS
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
     return found

@@ -101,6 +101,7 @@ def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None)
             round(seconds, 3),
             made.tokens,
             made.notes,
+            step.sentence(),
             planned=None if planned is None else round(planned, 1),
             peak_memory=_peak_memory(),
         )

@@ -49,6 +49,7 @@ class Done:
         seconds: it took, interruptions left out.
         tokens: read in training, or written by a teacher.
         notes: sentences for the report (what was cut, left out, initialised).
+        said: what the step did, as a sentence without its full stop.
         planned: seconds that the plan gave it; None where it could not say.
         peak_memory: bytes that the process held at most up to the end of the step (on a GPU: that the step
             held there).
@@ -62,6 +63,7 @@ class Done:
     seconds: float
     tokens: int = 0
     notes: tuple[str, ...] = ()
+    said: str = ""
     planned: float | None = None
     peak_memory: int = 0
     files: Mapping[str, str] = field(default_factory=dict)

@@ -219,7 +219,7 @@ def _for_prompts(found: Findings, sizes: Mapping[str, Any]) -> Recipe:
 def _placed(recipe: Recipe, why: str, reasons: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Each reason at the step that it is about."""
     placed: dict[str, list[str]] = {step.out: [] for step in recipe.steps}
-    load, trained = recipe.steps[0].out, [step.out for step in recipe.steps if isinstance(step, Train)]
+    load, trained = recipe.steps[0].out, [step.out for step in recipe.steps if step.makes == "model"]
     for out in trained:
         placed[out].append(_ROLES.get(out, ""))
     placed[trained[-1]] = [why]

@@ -90,7 +90,16 @@ def run(tmp_path):
     done = tmp_path / "steps" / "0-train-student" / "done.json"
     done.parent.mkdir(parents=True)
     done.write_text(
-        json.dumps({"kind": "train", "out": "student", "seconds": 72, "notes": ["Odd."], "tokens": 640})
+        json.dumps(
+            {
+                "kind": "train",
+                "out": "student",
+                "seconds": 72,
+                "notes": ["Odd."],
+                "tokens": 640,
+                "said": "Trained",
+            }
+        )
     )
     return tmp_path
 

@@ -2,11 +2,13 @@
 
 import pytest
 
-from limbeck.report.story import _train
+from limbeck.recipes import Train
+from limbeck.report.record import Record
+from limbeck.report.story import story
 
 FIELDS = {
     "out": "student", "student": {"model": "S"}, "teacher": {"model": "T"}, "rows": "rows.train",
-    "objective": [{"name": "jsd"}],
+    "objective": [{"name": "jsd", "beta": 0.5}],
 }  # fmt: skip
 PLAIN = "Trained `student`, starting from `S`, against `T` on `rows.train` with jsd"
 
@@ -22,4 +24,9 @@ PLAIN = "Trained `student`, starting from `S`, against `T` on `rows.train` with 
     ],
 )  # fmt: skip
 def test_a_training_says_who_wrote(rollouts, said):
-    assert _train("train", {**FIELDS, "rollouts": rollouts}) == PLAIN + said
+    assert Train.model_validate({**FIELDS, "rollouts": rollouts}).sentence() == PLAIN + said
+
+
+def test_the_story_is_of_finished_steps_with_their_tokens_and_time():
+    steps = [{"said": "Trained `a`", "tokens": 640, "seconds": 72}, {"said": "Compared `a`"}, {"kind": "old"}]
+    assert story(Record("run", steps=steps)) == ["Trained `a`, 640 tokens in 1 min 12 s.", "Compared `a`."]

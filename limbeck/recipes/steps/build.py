@@ -7,6 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from limbeck.core.errors import Problem
 from limbeck.recipes.references import Names
+from limbeck.recipes.sentences import origin_said, part_said
 from limbeck.recipes.steps.step import Makes, Step
 from limbeck.recipes.student import Student
 
@@ -36,6 +37,20 @@ class Build(Step):
         if self.student.prune is None and self.rows is None:
             return {name: value for name, value in values.items() if name not in read}
         return values
+
+    @property
+    def origin(self) -> str:
+        """The model that the student is, or is made from."""
+        return self.student.origin
+
+    @property
+    def description(self) -> str:
+        """The student, in words."""
+        return f"made from {origin_said(self.student)}, not trained"
+
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        return f"Made `{self.out}` from {part_said(self.student)}"
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """Rows are read to prune, and only then."""

@@ -8,6 +8,7 @@ from pydantic import Field
 from limbeck.core.errors import Problem
 from limbeck.core.kinds import AUTO_KIND, KindChoice
 from limbeck.recipes.references import Names
+from limbeck.recipes.sentences import part_said
 from limbeck.recipes.steps.step import READ_BY, Makes, Step
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import CAPTURED
@@ -33,6 +34,10 @@ class Capture(Step):
     batch_tokens: int = Field(default=8192, ge=1, description="that the teacher reads at once, at most")
     shard_tokens: int = Field(default=65536, ge=1, description="of one file of the store; lost by a kill")
     bf16: bool = False
+
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        return f"Kept what {part_said(self.teacher)} says of `{self.rows}` as `{self.out}`"
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """The teacher must be one model."""

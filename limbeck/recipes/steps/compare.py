@@ -12,6 +12,7 @@ from limbeck.core.measures import COMPARED, SIZES
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.report.words import listed
 
 Level = float | str
 
@@ -78,6 +79,11 @@ class Compare(Step):
         if problems:
             raise ValueError(" ".join(problems))
         return self
+
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        names = listed([f"`{out}`" for out in self.evaluations])
+        return f"Held the evaluations {names} against each other"
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """The evaluations must be on the same rows, and of what is shown."""

@@ -1,6 +1,6 @@
 """`evaluate`: models measured on held-out rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -10,11 +10,13 @@ from limbeck.core.kinds import AUTO_KIND, KindChoice
 from limbeck.core.measures import MetricName, needs_teacher
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
+from limbeck.recipes.sentences import part_said
 from limbeck.recipes.steps.step import READ_BY, Makes, Step
 from limbeck.recipes.steps.train import GROUPS, Train
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import INNER, NEW_ROWS, Ask
 from limbeck.recipes.teaching import asked_problems, unanswered
+from limbeck.report.words import listed
 
 _OF_STATES = "similarity"
 
@@ -63,6 +65,18 @@ class Evaluate(Step):
                     f"Measured with {name} {measured}, and {trained.out} is trained with {learnt}: other "
                     f"tokens than it learns from. Write {name}={learnt} for all steps."
                 )
+
+    def told_apart(self, captured: Mapping[str, Teacher]) -> "Evaluate":
+        """A word for a store is the model that was captured: held-out rows are in no store."""
+        if self.teacher is None:
+            return self
+        return self.model_copy(update={"teacher": self.teacher.with_others(captured)})
+
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        others = [part_said(one) for one in (self.teacher, self.baseline) if one is not None]
+        against = f" against {listed(others)}" if others else ""
+        return f"Compared {part_said(self.model)}{against} on `{self.rows}`"
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """Metrics, teacher and baseline go together."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from limbeck.core.errors import Problem
 from limbeck.recipes.references import Names
+from limbeck.recipes.sentences import part_said
 from limbeck.recipes.steps.step import Makes, Step
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import TEXT
@@ -29,6 +30,10 @@ class Generate(Step):
     samples: int = Field(default=1, ge=1, description="completions of each prompt")
     limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
     seed: int = Field(default=0, ge=0)
+
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        return f"Let {part_said(self.teacher)} generate completions for `{self.rows}`"
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """The teacher must be one model."""

@@ -45,6 +45,12 @@ class Load(Step):
     )
     seed: int = Field(default=0, ge=0)
 
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        # How many is a fact of the run (its notes): files of the standard library are held out by name.
+        apart = "; some were held out for the evaluation" if self.heldout else ""
+        return f"Read the rows of {self.path} as `{self.out}`{apart}"
+
     def emptied_by(self, part: str) -> str | None:
         """The share of the part, if it is 0."""
         return part if part in ("heldout", "validation") and not getattr(self, part) else None

@@ -1,12 +1,15 @@
 """What every kind of step has; the kinds are the other modules of this folder."""
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.model_words import place_of
 from limbeck.recipes.references import Reference, What, references
+
+if TYPE_CHECKING:
+    from limbeck.recipes.teachers import Teacher
 
 Makes = Literal["rows", "model", "store", "evaluation", "comparison"]
 """What other steps find under the `out` of one."""
@@ -33,6 +36,16 @@ class Step(Config):
         """What later steps call what it makes."""
         return tuple(f"{self.out}.{part}" for part in self.parts) or (self.out,)
 
+    @property
+    def origin(self) -> str | None:
+        """The model that the one it makes is made from; None where it makes none, or from nothing."""
+        return None
+
+    @property
+    def description(self) -> str:
+        """What it makes, in words, where an evaluation shows it."""
+        return f"made by the step `{self.kind}`"
+
     def reads(self) -> list[Reference]:
         """All that it names; the first model says what kind its models are read as."""
         return list(references(self))
@@ -44,6 +57,18 @@ class Step(Config):
     def problems(self, earlier: Sequence["Step"]) -> Iterator[Problem]:
         """What is wrong beside its references, at paths inside the step."""
         yield from ()
+
+    def told_apart(self, captured: Mapping[str, "Teacher"]) -> Self:
+        """Itself, where words for stores that earlier steps capture say what it means by them.
+
+        Args:
+            captured: out of an earlier step that makes a store -> the teacher that it asks.
+        """
+        return self
+
+    def sentence(self) -> str:
+        """What it did, for the report: one sentence without its full stop."""
+        return f"{self.kind.capitalize()}: `{self.out}`"
 
     def emptied_by(self, part: str) -> str | None:
         """The field that leaves a part of its rows empty; None if there are some."""

@@ -1,6 +1,6 @@
 """`train`: a student learns from rows and teachers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -17,10 +17,11 @@ from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.references import Names
 from limbeck.recipes.rollouts import rollout_problems, teacher_writes
 from limbeck.recipes.selection import UNCERTAIN, Selection
+from limbeck.recipes.sentences import origin_said, part_said, terms_said, writers_said
 from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.step import Makes, Step
 from limbeck.recipes.student import Student
-from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers import StoredTeacher, Teacher
 from limbeck.recipes.teaching import taught_problems
 from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch, watching_problems
@@ -115,6 +116,33 @@ class Train(Step, TrainingSettings):
             "watch.perplexities_by": self.watch is not None and self.watch.perplexities_by is not None,
         }
         return tuple(field for field, asks in is_set.items() if asks)
+
+    @property
+    def origin(self) -> str:
+        """The model that the student is, or is made from."""
+        return self.student.origin
+
+    @property
+    def description(self) -> str:
+        """The student, in words."""
+        objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in self.objective)
+        adapters = f", as LoRA of rank {self.lora_r}" if self.lora_r else ""
+        return f"from {origin_said(self.student)}, trained with {objective} on {self.rows}{adapters}"
+
+    def told_apart(self, captured: Mapping[str, Teacher]) -> "Train":
+        """A word for a store is that store."""
+        if self.teacher is None:
+            return self
+        stores = {word: StoredTeacher(signals=word) for word in captured}
+        return self.model_copy(update={"teacher": self.teacher.with_others(stores)})
+
+    def sentence(self) -> str:
+        """What it did, for the report."""
+        taught = f" against {part_said(self.teacher)}" if self.teacher is not None else " without a teacher"
+        return (
+            f"Trained `{self.out}`, starting from {part_said(self.student)},{taught} on `{self.rows}` with "
+            f"{terms_said(self.objective)}{writers_said(self.rollouts)}"
+        )
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """What does not go together in it, and with the steps before it."""

@@ -13,7 +13,7 @@ from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Build, Capture, Evaluate, Step, Train
+from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.recipes.steps.step import maker
 from limbeck.runs import ranks
 from limbeck.runs.folder import RunFolder
@@ -80,21 +80,17 @@ class Work:
     def origin(self, word: str) -> str:
         """The model on disk or the hub that a model was made from, through all steps between."""
         made = maker(word, self.earlier)
-        while made is not None:
-            step = self.recipe.steps[made]
-            assert isinstance(step, Build | Train)
-            word = step.student.origin
-            made = maker(word, self.recipe.steps[:made])
+        while made is not None and (origin := self.recipe.steps[made].origin) is not None:
+            word, made = origin, maker(origin, self.recipe.steps[:made])
         return word
 
     def store_place(self, word: str, steps: Sequence[Step] | None = None) -> Path:
         """Folder of a store: of a capture step among `steps` (the earlier ones), or as the word says."""
         steps = self.earlier if steps is None else steps
-        for place, step in enumerate(steps):
-            if isinstance(step, Capture) and step.out == word:
-                inside = self.run.step(place, step) / SIGNALS
-                return inside if step.folder is None else Path(step.folder).expanduser()
-        return Path(word).expanduser()
+        capture = Capture.that_made(word, steps)
+        if capture is not None and capture.folder is None:
+            return self.run.step(steps.index(capture), capture) / SIGNALS
+        return Path(word if capture is None else str(capture.folder)).expanduser()
 
     def kind(self, wanted: str, word: str) -> KindName:
         """What a model is used as."""

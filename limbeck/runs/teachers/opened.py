@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from datasets import Dataset
 
 from limbeck.core.kinds import KindName, kind_named
-from limbeck.recipes.model import Train
+from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.steps.work import Work
 from limbeck.runs.views import OwnView, Reading

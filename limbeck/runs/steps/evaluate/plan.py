@@ -44,8 +44,5 @@ def plan(step: Evaluate, place: int, seen: Survey, rates: Rates) -> PlannedStep:
 
 def rows_in_words(step: Evaluate, recipe: Recipe) -> str:
     """The rows of an evaluation: their reference, or the data itself where no part of it was held out."""
-    out = step.rows.partition(".")[0]
-    for other in recipe.steps:
-        if isinstance(other, Load) and other.out == out and not other.heldout:
-            return f"all rows of {other.path}"
-    return step.rows
+    load = Load.that_made(step.rows, recipe.steps)
+    return step.rows if load is None or load.heldout else f"all rows of {load.path}"

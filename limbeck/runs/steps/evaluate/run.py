@@ -20,7 +20,6 @@ from limbeck.evaluation.evaluate import evaluate as run_evaluation
 from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
 from limbeck.recipes.steps import Evaluate, Train
 from limbeck.recipes.steps.step import maker
-from limbeck.recipes.student import Student
 from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
 from limbeck.recipes.teachers import Teacher
 from limbeck.rows.render import notes_of
@@ -292,15 +291,4 @@ def _description(word: str, work: Work) -> str:
     made = maker(word, work.earlier)
     if made is None:
         return f"{model_word(word).said}, as it is"
-    step = work.recipe.steps[made]
-    if not isinstance(step, Train):
-        return f"made from {_origin(step.student)}, not trained"  # type: ignore[attr-defined]
-    objective = " + ".join(term.name + (f" on {term.on}" if term.on else "") for term in step.objective)
-    adapters = f", as LoRA of rank {step.lora_r}" if step.lora_r else ""
-    return f"from {_origin(step.student)}, trained with {objective} on {step.rows}{adapters}"
-
-
-def _origin(student: Student) -> str:
-    return model_word(student.origin).said + (
-        f" with the tokenizer {student.tokenizer}" if student.tokenizer else ""
-    )
+    return work.recipe.steps[made].description
