@@ -81,7 +81,8 @@ class PartyState:
         learnt = [term.learnt for term in party.criterion.terms if term.learnt is not None]
         learner.learnt.to(accelerator.device)
         self._optimizer = make_optimizer(party.model, party.settings, learnt)
-        self._scheduler: LambdaLR = make_scheduler(self._optimizer, party.settings, total_steps)
+        turns = sum(party.turn(step) for step in range(total_steps))
+        self._scheduler: LambdaLR = make_scheduler(self._optimizer, party.settings, max(1, turns))
         self._reached = Reached(learner.trained, self._add_up) if accelerator.num_processes > 1 else None
         self._modules: list[nn.Module] = [one.module for one in learnt]
         apart = {parameter for module in self._modules for parameter in module.parameters()}
