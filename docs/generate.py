@@ -1,4 +1,5 @@
-"""Writes `docs/methods/*.md`: one page a recipe, from its docstrings, its data and its last measured table.
+"""Writes `docs/methods/*.md`, one page a recipe, from its docstrings, its data and its last measured table;
+and `docs/steps.md` from the kinds of step.
 
     python docs/generate.py            write the pages
     python docs/generate.py --check    fail if a page is out of date
@@ -12,9 +13,13 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from limbeck.cli.inputs import inputs_of
 from limbeck.core.catalogue import REQUIRED, Entry, catalogue
+from limbeck.core.config import Config
 from limbeck.core.docstrings import without_arguments
+from limbeck.recipes.steps import STEPS
 
 DOCS = Path(__file__).parent
 EXAMPLES = {"teacher": "TEACHER_DIR", "student": "STUDENT_DIR", "data": "rows.jsonl", "layers": "3"}
@@ -44,6 +49,31 @@ def page(entry: Entry) -> str:
         f"```yaml\n{recipe.to_yaml()}```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def steps_page() -> str:
+    """The page of all kinds of step, from their classes."""
+    parts = [
+        "# Kinds of step",
+        "A recipe is a list of steps; each reads what earlier ones made. Written by `docs/generate.py` from "
+        "`limbeck/recipes/steps/`.",
+    ]
+    for kind, step in STEPS.items():
+        rows = [
+            f"| `{name}` | {_default(field)} | {(field.description or '').replace('|', '&#124;')} |"
+            for name, field in step.model_fields.items()
+        ]
+        table = "\n".join(["| field | default | what it is |", "|---|---|---|", *rows])
+        parts += [f"## {kind}", inspect.cleandoc(step.__doc__ or ""), f"Makes: {step.makes}.", table]
+    return "\n\n".join(parts) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return REQUIRED
+    value = field.get_default(call_default_factory=True)
+    plain = value.model_dump(mode="json", exclude_none=True) if isinstance(value, Config) else value
+    return f"`{plain}`".replace("|", "&#124;")
 
 
 def required(entry: Entry) -> list[str]:
@@ -78,11 +108,12 @@ def main() -> None:
     check = parser.parse_args().check
     folder = DOCS / "methods"
     folder.mkdir(exist_ok=True)
+    pages = {folder / f"{entry.name}.md": page(entry) for entry in catalogue("recipes").values()}
+    pages[DOCS / "steps.md"] = steps_page()
     stale = []
-    for entry in catalogue("recipes").values():
-        path, text = folder / f"{entry.name}.md", page(entry)
+    for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            stale.append(entry.name)
+            stale.append(path.stem)
             if not check:
                 path.write_text(text, encoding="utf-8")
                 print(f"wrote {path.relative_to(DOCS.parent)}")
