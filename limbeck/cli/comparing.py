@@ -73,7 +73,7 @@ def grid(compared: Mapping[str, Any]) -> Grid:
         ("parameters", lambda group: _whole(group["parameters"])),
         ("steps", lambda group: _whole(group["steps"])),
         ("tokens", lambda group: _whole(group["tokens"])),
-        ("wall-clock of all steps", lambda group: _duration(group["seconds"])),
+        ("time in steps", lambda group: _duration(group["seconds"])),
     ]
     lines = [
         (

@@ -37,19 +37,15 @@ def render_command(
         as_json: print plain data.
     """
     silence()
-    from limbeck.rows.preview import previews
+    from limbeck.rows.preview import previews, totals
     from limbeck.rows.render import notes_of
     from limbeck.runs.rehearsing import rendered_as
     from limbeck.runs.resolve import parse_pairs
 
     rows, rendered, loaded = rendered_as(data, tokenizer, {**fields, **parse_pairs(pairs)})
     shown, notes = previews(rendered, loaded, limit), notes_of(rendered)
-    counts = {
-        "rows": rows,
-        "examples": len(rendered),
-        "tokens": sum(map(len, rendered["input_ids"])),
-        "learnt": sum(one.learnt for one in previews(rendered, loaded, len(rendered))),
-    }
+    tokens, learnt = totals(rendered)
+    counts = {"rows": rows, "examples": len(rendered), "tokens": tokens, "learnt": learnt}
     if as_json:
         print(json.dumps(_plain(shown, counts, notes), indent=2, ensure_ascii=False))
         return

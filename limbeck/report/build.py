@@ -16,7 +16,7 @@ from limbeck.report.record import Record, read_run
 from limbeck.report.samples import samples
 from limbeck.report.story import limits, story
 from limbeck.report.table import main_table
-from limbeck.report.training import environment, objective, steps_table
+from limbeck.report.training import environment, examples, objective, steps_table
 from limbeck.report.verdict import facts, findings, lead, next_steps
 from limbeck.report.watched import watched_figures, watched_verdicts
 from limbeck.report.words import count, listed, percent
@@ -104,6 +104,7 @@ def _page(record: Record) -> dict[str, Any]:
             if any(line.get("loss") is not None for line in lines)
         ],
         "steps": steps_table(record),
+        "examples": examples(record),
         "notes": [f"{step.get('out')}: {note}" for step in record.steps for note in step.get("notes") or []],
         "definitions": [
             (name, metric["definition"])

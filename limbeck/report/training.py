@@ -37,6 +37,27 @@ def steps_table(record: Record) -> dict[str, Any]:
     }
 
 
+def examples(record: Record) -> list[dict[str, Any]]:
+    """A training row as the student read it, and how many tokens are in the loss.
+
+    Returns:
+        [{outs (trainings that read it), row, tokens, in_loss, parts, all_tokens, all_in_loss}], numbers in
+        words; trainings that read the same rows are one.
+    """
+    found: list[dict[str, Any]] = []
+    for step in record.steps:
+        example = step.get("example")
+        same = next((one for one in found if one["given"] == example), None)
+        if same is not None:
+            same["outs"].append(str(step["out"]))
+        elif example:
+            numbers = ("tokens", "in_loss", "all_tokens", "all_in_loss")
+            words = {name: f"{example[name]:,}" for name in numbers}
+            shown = {"given": example, "row": example["row_id"], "parts": example["parts"]}
+            found.append({"outs": [str(step["out"])], **shown, **words})
+    return [{**one, "outs": listed([f"`{out}`" for out in one["outs"]])} for one in found]
+
+
 def environment(versions: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Packages, machine, command, seeds and time of a run in words."""
     machine, packages = versions.get("machine") or {}, versions.get("packages") or {}

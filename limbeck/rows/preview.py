@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow.compute as pc
 from datasets import Dataset
 
 if TYPE_CHECKING:
@@ -44,6 +45,21 @@ class Preview(NamedTuple):
 def previews(rendered: Dataset, tokenizer: "PreTrainedTokenizerBase", count: int) -> list[Preview]:
     """The first examples of what `rows.render.render` returned."""
     return [_preview(rendered[place], tokenizer) for place in range(min(count, len(rendered)))]
+
+
+def totals(rendered: Dataset) -> tuple[int, int]:
+    """All tokens of what `rows.render.render` returned, and those of them that are in the loss."""
+    names, table = rendered.column_names, rendered.with_format("arrow")[:]
+    ids, written = table["input_ids"], table["target_ids"] if "target_ids" in names else None
+    read = int(pc.sum(pc.list_value_length(ids)).as_py() or 0)
+    if written is not None:
+        learnt = int(pc.sum(pc.list_value_length(written)).as_py() or 0)
+        return read + learnt, learnt
+    if "is_target" not in names:
+        return read, 0
+    flags = table["is_target"]
+    learnt = int(pc.sum(pc.list_flatten(flags)).as_py() or 0)
+    return read, learnt - int(pc.sum(pc.list_element(flags, 0)).as_py() or 0)  # the first is never predicted
 
 
 def _preview(row: Mapping[str, Any], tokenizer: "PreTrainedTokenizerBase") -> Preview:

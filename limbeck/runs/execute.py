@@ -104,6 +104,7 @@ def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None)
             step.sentence(),
             planned=None if planned is None else round(planned, 1),
             peak_memory=_peak_memory(),
+            example=made.example,
         )
         work.run.finish(place, step, done)
         work.run.tidy(place, step)

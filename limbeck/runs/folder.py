@@ -53,6 +53,7 @@ class Done:
         planned: seconds that the plan gave it; None where it could not say.
         peak_memory: bytes that the process held at most up to the end of the step (on a GPU: that the step
             held there).
+        example: a row as the model reads it (`runs.steps.work.Made`).
         files: checksum of each file it made (`runs.artefacts`).
     """
 
@@ -66,6 +67,7 @@ class Done:
     said: str = ""
     planned: float | None = None
     peak_memory: int = 0
+    example: Mapping[str, Any] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -300,6 +300,20 @@ def test_the_run_is_told_in_words(run):
         assert text in page
 
 
+def test_a_training_row_is_shown_as_the_student_read_it(run):
+    done = run / "steps" / "0-train-student" / "done.json"
+    example = {
+        "row_id": "rows.jsonl:1", "tokens": 3, "in_loss": 2, "all_tokens": 1234, "all_in_loss": 567,
+        "parts": [["<user>", False], ["yes & no</s>", True]],
+    }  # fmt: skip
+    done.write_text(json.dumps(json.loads(done.read_text()) | {"example": example}))
+    page = build_report(run).read_text()
+    parsed(page)
+    assert "567 of 1,234 tokens, once through the rows, are in the loss." in page
+    assert "2 of 3 tokens are in the loss" in page
+    assert '<pre>&lt;user&gt;<mark class="loss">yes &amp; no&lt;/s&gt;</mark></pre>' in page
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [({}, "router_balance (weight of the student)"), ({"router_aux_loss_coef": 0.1}, "0.1 router_balance")],

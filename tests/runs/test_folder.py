@@ -109,7 +109,7 @@ def test_a_changed_field_is_refused_by_name_and_nothing_is_touched(start):
     assert [str(problem) for problem in caught.value.problems] == [
         f"{start.folder}: already contains a run with other settings. Choose another folder with --out, "
         "or recompute what changed here with --overwrite.",
-        "steps.2.train.learning_rate: was 0.0001, now 0.0005.",
+        "steps.2.train.learning_rate: was auto, now 0.0005.",
     ]
     assert sorted(start.folder.rglob("*")) == before
 

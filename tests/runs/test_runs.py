@@ -51,6 +51,11 @@ def test_word_kd_of_a_cut_student(world, tmp_path):
         ("baseline", 1), ("baseline", 2), ("student", 1), ("student", 2)
     ]  # fmt: skip
     assert set(lines[-1]["terms"]) == {"cross_entropy", "forward_kl"}
+    example = json.loads((done.folder / "steps" / "3-train-student" / "done.json").read_text())["example"]
+    # Plain text: every token is in the loss but the first, which nothing predicts.
+    assert example["in_loss"] == example["tokens"] - 1
+    rendered = len((world / "texts.jsonl").read_text().splitlines()) - TINY["heldout"]
+    assert example["all_in_loss"] == example["all_tokens"] - rendered
     assert sorted(path.name for path in (done.folder / "steps").iterdir()) == [
         "0-load-rows", "1-build-start", "2-train-baseline", "3-train-student", "4-evaluate-evaluation"
     ]  # fmt: skip

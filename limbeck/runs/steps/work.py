@@ -32,6 +32,9 @@ class Made:
     tokens: int = 0
     notes: tuple[str, ...] = ()
     seconds: float | None = None
+    example: Mapping[str, Any] | None = None
+    """A row as the student reads it: row_id, tokens, in_loss, parts [text, whether in the loss]; and
+    all_tokens and all_in_loss of all rows."""
 
 
 @dataclass

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from datasets import Dataset
+
 from limbeck.core.kinds import kind_named
 from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
 from limbeck.core.reader import Reader
@@ -11,6 +13,7 @@ from limbeck.engine import train as run_engine
 from limbeck.recipes.steps import Train
 from limbeck.recipes.steps.step import maker
 from limbeck.rows.packable import reads_packs
+from limbeck.rows.preview import previews, totals
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.chance import refuse_below_chance
@@ -120,7 +123,21 @@ def run(step: Train, work: Work) -> Made:
         notes += save_parties(beside, tokenizer, work.folder)
     ranks.wait()
     notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
-    return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds)
+    example = _example(rendered, tokenizer) if kind_named(kind).scores_tokens else None
+    return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds, example=example)
+
+
+def _example(rendered: Dataset, tokenizer: Any) -> dict[str, Any]:
+    """The first row as the student reads it, and how many tokens of all rows are in the loss."""
+    (first,), (tokens, learnt) = previews(rendered, tokenizer, 1), totals(rendered)
+    return {
+        "row_id": first.row_id,
+        "tokens": first.tokens,
+        "in_loss": first.learnt,
+        "parts": [list(one) for one in first.stretches],
+        "all_tokens": tokens,
+        "all_in_loss": learnt,
+    }
 
 
 def _keep_rows_apart(learning: list[Any], teacher: Teacher | None, vocabulary: int) -> bool:
