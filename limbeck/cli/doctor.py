@@ -10,7 +10,7 @@ from limbeck.cli.tokenizers import load_alone, say_vocabulary, tokenizer_alone
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, ModelError, Problem
 from limbeck.core.lookup import unknown
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
 from limbeck.rows.problems import missing_data
 from limbeck.runs.collect import Problems
@@ -125,7 +125,8 @@ def _as_students(given: Mapping[str, Any]) -> dict[str, Student]:
 
 
 def _shapes(students: Mapping[str, Student]) -> "dict[str, Shape]":
-    from limbeck.runs.models import made_shape, read_shape
+    from limbeck.runs.models import read_shape
+    from limbeck.runs.students import made_shape
 
     problems, shapes = Problems(), {}
     for name, student in students.items():

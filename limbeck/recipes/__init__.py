@@ -32,7 +32,11 @@ from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
 from limbeck.recipes.steps.train import Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students.cut import CutStudent
+from limbeck.recipes.students.fresh import FreshStudent
+from limbeck.recipes.students.pruned import PrunedStudent
+from limbeck.recipes.students.student import Student
+from limbeck.recipes.students.taken import ModelStudent
 from limbeck.recipes.taid import taid
 from limbeck.recipes.teacher_hacking import teacher_hacking
 from limbeck.recipes.teachers.ensemble import EnsembleTeacher
@@ -46,14 +50,18 @@ from limbeck.recipes.word_kd import word_kd
 
 __all__ = [
     "Build",
+    "CutStudent",
     "Domains",
     "EnsembleTeacher",
     "Evaluate",
+    "FreshStudent",
     "Generate",
     "Layers",
     "Learnt",
     "Load",
+    "ModelStudent",
     "ModelTeacher",
+    "PrunedStudent",
     "Recipe",
     "Selection",
     "StoredTeacher",

@@ -22,7 +22,7 @@ from limbeck.recipes.inputs import START, Columns, Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import FreshStudent, ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
@@ -46,8 +46,8 @@ HUB = {
 }
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2}
 STUDENTS = {
-    "tiny": Student(fresh=SHAPE, sizes={**TEACHERS["tiny"]["teacher_1"], **HEADS}),
-    "paper": Student(model="EleutherAI/pythia-410m"),
+    "tiny": FreshStudent(fresh=SHAPE, sizes={**TEACHERS["tiny"]["teacher_1"], **HEADS}),
+    "paper": ModelStudent(model="EleutherAI/pythia-410m"),
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "tiny": {"learning_rate": 1e-3, "warmup_ratio": 0.2, "per_device_train_batch_size": 1, "max_length": 256},
@@ -118,11 +118,11 @@ def capacity_gap(
             max_positions=MEASURED if size == "tiny" else None,
         )
 
-    plain, start = (Term(name="cross_entropy"),), Student(model=START)
+    plain, start = (Term(name="cross_entropy"),), ModelStudent(model=START)
     teachers = {name: name if size == "tiny" else HUB[name] for name in names}
     steps: list[Step] = [rows]
     if size == "tiny":
-        fresh = {name: Student(fresh=SHAPE, sizes={**TEACHERS["tiny"][name], **HEADS}) for name in names}
+        fresh = {name: FreshStudent(fresh=SHAPE, sizes={**TEACHERS["tiny"][name], **HEADS}) for name in names}
         steps += [train(name, fresh[name], plain) for name in names]
     steps += [Build(out=START, student=STUDENTS[size], seed=seed), train("baseline", start, plain)]
     objective = tuple(term for term in (hard, soft) if term.weight)

@@ -11,7 +11,7 @@ from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.terms import Term
 
 COMPARED: tuple[MetricName, ...] = ("perplexity", "fidelity", "calibration", "generation", "speed")

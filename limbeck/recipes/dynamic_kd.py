@@ -24,7 +24,7 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.pkd import matched
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Build
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import CutStudent
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
@@ -79,7 +79,7 @@ def dynamic_kd(
             for out, word in untuned.items()
             if not teacher_is_tuned
         ),
-        Build(out=START, student=Student(cut=words[0], layers=tuple(range(layers))), seed=usual.seed),
+        Build(out=START, student=CutStudent(cut=words[0], layers=tuple(range(layers))), seed=usual.seed),
         *((usual.train("baseline", START, LABELS, warmup_ratio=_WARMUP),) if usual.baseline else ()),
         usual.train(
             "student",

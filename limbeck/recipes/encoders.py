@@ -9,7 +9,7 @@ from limbeck.recipes.comparison import BASELINE
 from limbeck.recipes.inputs import ROWS, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher, Teacher
 from limbeck.recipes.terms import Term
 
@@ -117,7 +117,7 @@ class Encoders:
         }
         return Train(
             out=out,
-            student=Student(model=student) if isinstance(student, str) else student,
+            student=ModelStudent(model=student) if isinstance(student, str) else student,
             teacher=ModelTeacher(model=teacher) if isinstance(teacher, str) else teacher,
             rows=ROWS,
             objective=tuple(term for term in objective if term.weight),

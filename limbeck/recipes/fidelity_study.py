@@ -27,7 +27,7 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, Figure, HypothesisTest
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import FreshStudent, ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
@@ -86,7 +86,7 @@ def fidelity_study(
         raise ConfigError(Problem("data", message))
     settings = {**SETTINGS[size], "seed": seed} | ({} if max_steps is None else {"max_steps": max_steps})
     teacher = "tuned" if is_paper else TEACHER
-    plain, start = (Term(name="cross_entropy"),), Student(model=START)
+    plain, start = (Term(name="cross_entropy"),), ModelStudent(model=START)
 
     def train(out: str, student: Student, objective: tuple[Term, ...], **fields: Any) -> Train:
         return Train(
@@ -122,10 +122,10 @@ def fidelity_study(
     cells = [(method, one, 0.0) for method in METHODS for one in temperatures]
     cells += [(method, 1.0, noise) for method in METHODS for noise in noises]
     cells = list(dict.fromkeys(cells))
-    made = Student(model=HUB_STUDENT) if is_paper else Student(fresh=TEACHER, sizes=SIZES)
+    made = ModelStudent(model=HUB_STUDENT) if is_paper else FreshStudent(fresh=TEACHER, sizes=SIZES)
     steps: list[Step] = [
         Load(out="rows", path=data or "standard_library", columns=dict(columns or {}), heldout=heldout),
-        *((train("tuned", Student(model=HUB_TEACHER), plain),) if is_paper else ()),
+        *((train("tuned", ModelStudent(model=HUB_TEACHER), plain),) if is_paper else ()),
         Build(out=START, student=made, seed=seed),
         train("baseline", start, plain),
         *(distil(*one) for one in cells),

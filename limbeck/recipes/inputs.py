@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from limbeck.recipes.steps import Build, Step
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import ModelStudent, Student
 from limbeck.recipes.teachers import Teacher
 
 StudentLike = Student | str
@@ -60,9 +60,9 @@ def common_start(student: StudentLike, *, seed: int) -> tuple[tuple[Step, ...], 
     recipes call the rows they learn from.
     """
     wanted = student if isinstance(student, Student) else Student.model_validate(student)
-    if wanted.model is not None:
+    if isinstance(wanted, ModelStudent):
         return (), wanted
-    rows = ROWS if wanted.prune is not None else None
+    rows = ROWS if wanted.reads_rows else None
     return (Build(out=START, student=wanted, rows=rows, seed=seed),), wanted.at(START)
 
 

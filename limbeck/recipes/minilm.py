@@ -15,7 +15,7 @@ from limbeck.recipes.comparison import compared
 from limbeck.recipes.encoders import Encoders
 from limbeck.recipes.inputs import START, StudentLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import CutStudent
 from limbeck.recipes.terms import Layers, Term
 
 
@@ -40,7 +40,7 @@ def minilm(
         relation_heads: heads that queries, keys and values are split into; must divide both widths.
         teacher_layer: layer of the teacher that is matched, from 0; -1 is the last.
     """
-    wanted = student or Student(cut=usual.teacher, layers=layers)
+    wanted = student or CutStudent(cut=usual.teacher, layers=layers)
     made, start = common_start(wanted, seed=usual.seed)
     term = Term(
         name="relation_kl",

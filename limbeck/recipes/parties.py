@@ -10,7 +10,7 @@ from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.seeds import derived_seed
 from limbeck.core.training import Rate
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.teaching import taught_problems
 from limbeck.recipes.terms import Term
@@ -67,7 +67,7 @@ class TrainedParty(Config):
             )
         if beside.reads_other_tokens:
             yield Problem("", "needs a teacher with the student's tokenizer: leave it out.")
-        if self.model.prune is not None or self.model.tokenizer is not None:
+        if self.model.reads_rows or self.model.tokenizer is not None:
             yield Problem(
                 "model", "must be taken as it is, cut or fresh, with its own tokenizer. Build another before."
             )

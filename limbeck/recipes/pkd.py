@@ -21,7 +21,7 @@ from limbeck.recipes.encoders import LABELS, TUNED, Encoders
 from limbeck.recipes.inputs import START, Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import CutStudent
 from limbeck.recipes.terms import Layers, Term
 
 _WARMUP = 0.1
@@ -67,7 +67,7 @@ def pkd(
     )
     steps = (
         *(() if teacher_is_tuned else (usual.train(TUNED, usual.teacher, LABELS, warmup_ratio=_WARMUP),)),
-        Build(out=START, student=Student(cut=teacher, layers=tuple(range(layers))), seed=usual.seed),
+        Build(out=START, student=CutStudent(cut=teacher, layers=tuple(range(layers))), seed=usual.seed),
         *((usual.train("baseline", START, LABELS, warmup_ratio=_WARMUP),) if usual.baseline else ()),
         usual.train("student", START, (hard, soft, inner), teacher, warmup_ratio=_WARMUP),
     )

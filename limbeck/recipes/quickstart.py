@@ -8,7 +8,7 @@ weights in the teacher's shape; the baseline starts from the same ones.
 from limbeck.recipes.inputs import START
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import FreshStudent, ModelStudent
 from limbeck.recipes.teachers import ModelTeacher, Teacher
 from limbeck.recipes.terms import Term
 
@@ -38,7 +38,7 @@ def quickstart(
     def train(out: str, objective: Term, teacher: Teacher | None = None) -> Step:
         return Train(
             out=out,
-            student=Student(model=START),
+            student=ModelStudent(model=START),
             teacher=teacher,
             rows="rows.train",
             objective=(objective,),
@@ -55,7 +55,7 @@ def quickstart(
         name="quickstart",
         steps=(
             Load(out="rows", path="standard_library"),
-            Build(out=START, student=Student(fresh=TEACHER, sizes=SIZES), seed=seed),
+            Build(out=START, student=FreshStudent(fresh=TEACHER, sizes=SIZES), seed=seed),
             *((train("baseline", Term(name="cross_entropy")),) if baseline else ()),
             train("student", Term(name="forward_kl"), teacher),
             Evaluate(

@@ -24,7 +24,7 @@ from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import ModelStudent, Student
 from limbeck.recipes.terms import Term
 
 
@@ -96,7 +96,7 @@ def redi(
     }
     right = Term(name="cross_entropy", on="chosen", mean="sequence")
     wrong = Term(name="cross_entropy", on="rejected", mean="sequence", weight=-alpha)
-    first = Student(model="right")
+    first = ModelStudent(model="right")
     return Recipe(
         name="redi",
         steps=(

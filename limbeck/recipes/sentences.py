@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.core.model_words import model_word
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.terms import Term
 from limbeck.report.words import listed
 

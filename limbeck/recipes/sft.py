@@ -9,7 +9,7 @@ from limbeck.core.training import Rate
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.terms import Term
 
 

@@ -28,7 +28,7 @@ from limbeck.recipes.quickstart import SIZES
 from limbeck.recipes.quickstart import TEACHER as SHAPE
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
 from limbeck.recipes.steps.compare import Compare, HypothesisTest
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import FreshStudent, ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 from limbeck.recipes.watch import Watch
@@ -37,12 +37,12 @@ SourceWord = Literal["offline", "online_teacher", "online_student"]
 SOURCES: tuple[SourceWord, ...] = ("offline", "online_teacher", "online_student")
 ORACLE = {"tiny": SHAPE, "paper": "Qwen/Qwen2.5-3B-Instruct"}
 TEACHER = {
-    "tiny": Student(fresh=SHAPE, sizes={**SIZES, "hidden_size": 192, "intermediate_size": 528}),
-    "paper": Student(model="Qwen/Qwen2.5-1.5B"),
+    "tiny": FreshStudent(fresh=SHAPE, sizes={**SIZES, "hidden_size": 192, "intermediate_size": 528}),
+    "paper": ModelStudent(model="Qwen/Qwen2.5-1.5B"),
 }
 STUDENT = {
-    "tiny": Student(fresh=SHAPE, sizes={**SIZES, "hidden_size": 96, "intermediate_size": 264}),
-    "paper": Student(model="Qwen/Qwen2.5-0.5B"),
+    "tiny": FreshStudent(fresh=SHAPE, sizes={**SIZES, "hidden_size": 96, "intermediate_size": 264}),
+    "paper": ModelStudent(model="Qwen/Qwen2.5-0.5B"),
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "tiny": {"learning_rate": 1e-3, "per_device_train_batch_size": 16, "max_length": 64, "packing": False},
@@ -138,7 +138,7 @@ def teacher_hacking(
         fields["warmup_ratio"] = min(WARMUP / distilling, 0.2)
         return Train(
             out=f"student_{source}",
-            student=Student(model=START),
+            student=ModelStudent(model=START),
             objective=soft,
             teacher=ModelTeacher(model="teacher"),
             rows="by_teacher" if rollouts is None else "rows.train",

@@ -15,7 +15,7 @@ from limbeck.evaluation.generation import check_prompts
 from limbeck.evaluation.prompts import fitting_prompts, prompt_room
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.recipes.steps import Evaluate, Generate
-from limbeck.recipes.student import BYTES
+from limbeck.recipes.students import BYTES
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.rendering import Rendering

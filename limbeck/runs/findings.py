@@ -7,11 +7,12 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.load import load_rows
 from limbeck.runs.collect import Problems
-from limbeck.runs.models import Shape, made_shape, read_shape, tokenizer_of
+from limbeck.runs.models import Shape, read_shape, tokenizer_of
+from limbeck.runs.students import made_shape
 from limbeck.teachers.vocabulary import same_ids
 
 _COUNTED = 4096  # rows whose tokens are counted

@@ -11,7 +11,7 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.references import What
 from limbeck.recipes.steps import Step
 from limbeck.recipes.steps.step import maker
-from limbeck.recipes.student import BYTES
+from limbeck.recipes.students import BYTES
 from limbeck.rows.patterns import is_pattern
 from limbeck.rows.read import STANDARD_LIBRARY, files_of, hub_commit
 from limbeck.rows.standard_library import standard_library_files

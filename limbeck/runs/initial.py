@@ -11,7 +11,7 @@ from limbeck.core.kinds import kind_named
 from limbeck.core.training import AUTO
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.rows.kinds import Kind
 from limbeck.runs.findings import Findings
 from limbeck.runs.models import loaded_dtype, trained_dtype

@@ -9,11 +9,10 @@ from transformers import PreTrainedConfig
 
 from limbeck.assets import asset_names, asset_path
 from limbeck.core.class_names import own_class_names
-from limbeck.core.errors import ModelError, Problem
-from limbeck.core.kinds import HEADLESS, KindName, kind_named
+from limbeck.core.errors import ModelError
+from limbeck.core.kinds import HEADLESS, KindName
 from limbeck.core.model_words import model_word
 from limbeck.core.models import (
-    count_parameters,
     dtype_of,
     estimate_parameters,
     kind_of,
@@ -24,23 +23,16 @@ from limbeck.core.models import (
 )
 from limbeck.core.positions import positions_of
 from limbeck.core.training import TrainingSettings
-from limbeck.recipes.student import BYTES, Student
+from limbeck.recipes.students import BYTES, Student
 from limbeck.students import (
-    PrunedSizes,
     add_lora,
     byte_tokenizer,
-    evenly_spaced,
-    fresh,
-    pruned_config,
-    sizes_from_ratio,
-    sizes_from_words,
-    with_tokenizer,
 )
 
 _ASSETS = "assets/"
 _LENGTH = 1024  # as the steps have it
-_DEPTH, _ENCODER_DEPTH = "num_hidden_layers", "encoder_layers"
-_DECODER_DEPTHS = ("num_decoder_layers", "decoder_layers")
+DEPTH, ENCODER_DEPTH = "num_hidden_layers", "encoder_layers"
+DECODER_DEPTHS = ("num_decoder_layers", "decoder_layers")
 
 
 @dataclass(frozen=True)
@@ -175,113 +167,15 @@ def said_of_dtypes(student: Student, shape: Shape, verb: str) -> list[str]:
     return [f"The student is {verb} in {said_dtype(worked)} and saved in {said_dtype(saved)}."]
 
 
-def made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
-    """The shape of the student that `student` describes, made from `origin`.
-
-    Raises:
-        ModelError: layers that are not there, sizes that do not go together, or a model that cannot be
-            pruned.
-    """
-    made = _made_shape(student, origin, kind or origin.kind)
-    shape = replace(made, saved=exported_dtype(student, origin.saved))
-    return shape if student.tokenizer is None else _retokenised_shape(student, shape)
-
-
-def _made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
-    if student.prune is not None:
-        return _pruned_shape(student, origin, kind)
-    if student.model is not None:
-        return replace(origin, kind=kind)
-    if student.cut is not None:
-        keep, decoder_keep = kept_layers(student, origin.config)
-        sizes = {name: len(keep) for name in (_DEPTH, _ENCODER_DEPTH) if hasattr(origin.config, name)}
-        sizes |= {name: len(decoder_keep or keep) for name in _DECODER_DEPTHS if hasattr(origin.config, name)}
-    else:
-        sizes = dict(student.sizes)
-    with torch.device("meta"):
-        made = fresh(origin.config, sizes, seed=0, kind=kind or HEADLESS)
-    return replace(origin, config=made.config, kind=kind, parameters=count_parameters(made))
-
-
-def _retokenised_shape(student: Student, shape: Shape) -> Shape:
-    if student.fresh is None and not kind_named(shape.kind).decoder_only:
-        raise ModelError(
-            Problem(
-                "tokenizer",
-                "must go with a causal model, whose embedding and head are carried over, got "
-                f"{shape.kind or 'another'}. Start from new weights with {{fresh: DIR, tokenizer: ...}}.",
-            )
-        )
-    assert student.tokenizer is not None
-    tokenizer = tokenizer_of(student)
-    if kind_named(shape.kind).decoder_only and tokenizer.eos_token_id is None:
-        raise ModelError(
-            Problem(
-                "tokenizer",
-                f"must have an end token, got none in {student.tokenizer}; a student could not learn to "
-                "stop. Set eos_token in its tokenizer_config.json.",
-            )
-        )
-    config = with_tokenizer(shape.config, tokenizer)
-    word = student.tokenizer if student.tokenizer == BYTES else located(student.tokenizer)
-    parameters = estimate_parameters(config, shape.kind or HEADLESS)
-    return replace(shape, config=config, tokenizer=word, parameters=parameters)
-
-
-def pruned_sizes(student: Student, config: PreTrainedConfig) -> PrunedSizes:
-    """What pruning leaves of the model that `config` describes.
-
-    Raises:
-        ModelError: sizes above the model's, heads that do not make whole groups, or an architecture that
-            cannot be cut this way.
-    """
-    if student.ratio is not None:
-        return sizes_from_ratio(config, student.ratio)
-    return sizes_from_words(config, student.sizes)
-
-
-def _pruned_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
-    if kind is None or not kind_named(kind).decoder_only:
-        raise ModelError(
-            Problem(
-                "prune",
-                f"must be a causal model, whose loss says what matters, got {kind or 'another'}. "
-                "Take some of its layers with {cut: DIR, layers: ...}.",
-            )
-        )
-    config = pruned_config(origin.config, pruned_sizes(student, origin.config))
-    return replace(origin, config=config, kind=kind, parameters=estimate_parameters(config, kind), classes=())
-
-
-def kept_layers(student: Student, config: PreTrainedConfig) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Layers that a cut keeps, and of a seq2seq model's decoder the ones it keeps there.
-
-    Raises:
-        ModelError: a layer that the model does not have.
-    """
-    assert student.layers is not None
-    depth = encoder_depth(config)
-    if isinstance(student.layers, int):
-        keep = evenly_spaced(depth, student.layers)
-        decoder = evenly_spaced(decoder_depth(config), student.layers) if config.is_encoder_decoder else None
-        return keep, decoder
-    outside = [layer for layer in student.layers if not 0 <= layer < depth]
-    if outside:
-        raise ModelError(
-            Problem("layers", f"must lie between 0 and {depth - 1}, got {', '.join(map(str, outside))}.")
-        )
-    return student.layers, None
-
-
 def encoder_depth(config: PreTrainedConfig) -> int:
     """Number of layers; of a seq2seq model, of its encoder."""
     text = config.get_text_config()
-    return int(getattr(text, _ENCODER_DEPTH, None) or getattr(text, _DEPTH))
+    return int(getattr(text, ENCODER_DEPTH, None) or getattr(text, DEPTH))
 
 
 def decoder_depth(config: PreTrainedConfig) -> int:
     """Number of layers of a seq2seq model's decoder."""
-    found = [getattr(config, name) for name in _DECODER_DEPTHS if getattr(config, name, None)]
+    found = [getattr(config, name) for name in DECODER_DEPTHS if getattr(config, name, None)]
     return int(found[0]) if found else encoder_depth(config)
 
 

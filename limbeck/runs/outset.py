@@ -13,7 +13,7 @@ from limbeck.assets import asset_names
 from limbeck.core.errors import ConfigError, ModelError, Problem, UserError
 from limbeck.core.model_words import model_word, place_of, with_options
 from limbeck.recipes.named_models import FORMS
-from limbeck.recipes.student import BYTES
+from limbeck.recipes.students import BYTES
 from limbeck.rows.problems import missing_data
 from limbeck.runs.folder import RunFolder
 

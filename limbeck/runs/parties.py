@@ -21,8 +21,9 @@ from limbeck.recipes.steps import Train
 from limbeck.runs.learning_rates import peak_rate
 from limbeck.runs.models import exported_dtype, with_adapters
 from limbeck.runs.routers import router_term
-from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import Work
+from limbeck.runs.students import make_student
+from limbeck.runs.students.making import Making
 from limbeck.runs.terms import build_terms
 from limbeck.runs.transforms.training import Training, read_at_rest
 from limbeck.runs.views import answered_only, views_in
@@ -62,7 +63,7 @@ def load_party_models(
     found = []
     for name, party in step.parties.items():
         own, place = party.step(name, step), work.model_place(party.model.origin)
-        model = make_student(party.model, place, kind, seed=own.seed, label_names=names)
+        model = make_student(party.model, Making(place, kind, own.seed, names))
         if kind_named(kind).has_classes:
             pad_with(model, pad)
         size = count_parameters(model.to(work.device))

@@ -23,7 +23,7 @@ from limbeck.recipes.check import check
 from limbeck.recipes.inputs import StudentLike, TeacherLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Load, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.collect import Problems

@@ -11,7 +11,6 @@ from limbeck.core.errors import UserError
 from limbeck.recipes import Recipe, Teacher
 from limbeck.recipes.check import check
 from limbeck.recipes.references import references
-from limbeck.recipes.teachers import FORMS
 from limbeck.recipes.teachers.capabilities import (
     BESIDE,
     CAPABILITIES,
@@ -69,7 +68,7 @@ ASKERS = {
 
 
 def every_form() -> list[str]:
-    return list(FORMS)
+    return list(Teacher.forms)
 
 
 @pytest.mark.parametrize("form", every_form())
@@ -81,7 +80,7 @@ def test_every_form_has_an_example_here_and_in_the_guide(form):
 @pytest.mark.parametrize("form", every_form())
 def test_plain_data_comes_back_as_it_was_given(form):
     teacher = Teacher.model_validate(EXAMPLES[form])
-    assert type(teacher) is FORMS[form]
+    assert type(teacher) is Teacher.forms[form]
     assert teacher.model_dump(mode="json") == EXAMPLES[form]
     assert Teacher.model_validate(json.loads(json.dumps(teacher.model_dump(mode="json")))) == teacher
 
@@ -100,9 +99,9 @@ def test_what_it_names_lies_where_its_paths_say(form):
 
 @pytest.mark.parametrize("form", every_form())
 def test_a_key_of_another_form_is_answered_with_the_form_it_goes_with(form):
-    kind = FORMS[form]
-    for other, theirs in FORMS.items():
-        for key in set(theirs.model_fields) - set(kind.model_fields) - set(FORMS):
+    kind = Teacher.forms[form]
+    for other, theirs in Teacher.forms.items():
+        for key in set(theirs.model_fields) - set(kind.model_fields) - set(Teacher.forms):
             with pytest.raises(ValueError, match=f"{key} goes with .*{other}.*, got it with {form}"):
                 Teacher.model_validate({form: EXAMPLES[form][form], key: 1})
 

@@ -44,7 +44,7 @@ steps:
         "steps.0.load.heldot: unknown key 'heldot'. Did you mean 'heldout'?",
         "steps.1.lode: unknown step 'lode'. Did you mean 'load'?",
         "steps.2.train.learning_rate: must be auto or a number above 0, got 'fast'.",
-        "steps.2.train.student: cut and layers go together, for example {cut: DIR, layers: 3}.",
+        "steps.2.train.student.layers: is required and has no default.",
         "steps.2.train.objective.0: unknown objective 'forward_kll'. Did you mean 'forward_kl'?",
         "steps.2.train.objective.1: jsd: hyperparameter 'beta' is required and has no default.",
         "steps.2.train.objective.2: taid: unknown hyperparameter 'tau'. "
@@ -182,7 +182,7 @@ PRUNE = "{prune: T, ratio: 0.6}"
         ),
         (
             train(student=PRUNE),
-            "steps.1.train.student: must be model, cut or fresh in a train step, got prune: T. Prune in a step "
+            "steps.1.train.student: must be made without rows in a train step, got prune: T. Make it in a step "
             "`build` before it, and name that step's out here.",
         ),
         (
@@ -205,11 +205,11 @@ PRUNE = "{prune: T, ratio: 0.6}"
         ),
         (
             build("{cut: T, layers: 2, ratio: 0.5}"),
-            "steps.1.build.student: ratio goes with prune, for example {prune: DIR, ratio: 0.6}.",
+            "steps.1.build.student: ratio goes with prune, for example {prune: DIR, ratio: 0.6}, got it with cut.",
         ),
         (
             build("{prune: T, cut: T, layers: 1, ratio: 0.5}"),
-            "steps.1.build.student: must have exactly one of model, cut, prune, fresh, got ['cut', 'prune'].",
+            "steps.1.build.student: must be one of {model: DIR_OR_ID}, {cut: DIR, layers: 3}, {fresh: DIR, sizes: {hidden_size: 128}}, {prune: DIR, ratio: 0.6}, got cut and prune.",
         ),
     ],
 )

@@ -10,7 +10,7 @@ import limbeck
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Capture, Evaluate, Load, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import FreshStudent, ModelStudent
 from limbeck.recipes.teachers import ModelTeacher, StoredTeacher
 from limbeck.recipes.terms import Term
 from limbeck.signals.payload import HiddenPayload, Payload, TopKPayload
@@ -31,7 +31,7 @@ def _recipe(seed: int) -> Recipe:
         name="store_study",
         steps=(
             Load(out="rows", path="standard_library", limit=FILES),
-            Build(out="start", student=Student(fresh=TEACHER, sizes=SIZES), seed=seed),
+            Build(out="start", student=FreshStudent(fresh=TEACHER, sizes=SIZES), seed=seed),
             *(
                 Capture(
                     out=f"{name}_store", teacher=live, rows="rows.train", payload=one, max_length=ROW_TOKENS
@@ -41,7 +41,7 @@ def _recipe(seed: int) -> Recipe:
             *(
                 Train(
                     out=name,
-                    student=Student(model="start"),
+                    student=ModelStudent(model="start"),
                     teacher=teacher,
                     rows="rows.train",
                     objective=(Term(name="forward_kl"),),

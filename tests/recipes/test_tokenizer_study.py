@@ -17,7 +17,7 @@ from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Train
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import FreshStudent, ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Learnt, Term
 from limbeck.rows.standard_library import standard_library_files
@@ -88,7 +88,7 @@ def recipe(student: Student, names: Iterable[str], seed: int, **settings: object
             *(
                 Train(
                     out=name,
-                    student=Student(model="start"),
+                    student=ModelStudent(model="start"),
                     teacher=None if name == "sft" else teacher,
                     rows="rows.train",
                     objective=METHODS[name][0],
@@ -134,7 +134,7 @@ def measured(
 
 @pytest.mark.study
 def test_a_new_student_with_another_tokenizer_learns_from_the_teacher(tmp_path: Path) -> None:
-    student = Student(fresh=TEACHER, sizes=SIZES, tokenizer=str(sentencepiece(tmp_path / "tokenizer")))
+    student = FreshStudent(fresh=TEACHER, sizes=SIZES, tokenizer=str(sentencepiece(tmp_path / "tokenizer")))
     found = measured(
         tmp_path,
         student,
@@ -150,7 +150,7 @@ def test_a_new_student_with_another_tokenizer_learns_from_the_teacher(tmp_path: 
 
 @pytest.mark.study
 def test_the_teacher_moves_to_another_tokenizer(tmp_path: Path) -> None:
-    student = Student(model=TEACHER, tokenizer=str(sentencepiece(tmp_path / "tokenizer")))
+    student = ModelStudent(model=TEACHER, tokenizer=str(sentencepiece(tmp_path / "tokenizer")))
     found = measured(
         tmp_path,
         student,
@@ -168,7 +168,7 @@ def test_the_teacher_moves_to_another_tokenizer(tmp_path: Path) -> None:
 def test_the_teacher_moves_to_bytes(tmp_path: Path) -> None:
     found = measured(
         tmp_path,
-        Student(model=TEACHER, tokenizer="bytes"),
+        ModelStudent(model=TEACHER, tokenizer="bytes"),
         ("sft", "alm", "alm_sft"),
         max_steps=200,
         learning_rate=1e-3,

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.steps import Generate
-from limbeck.recipes.teachers import FORMS, Teacher
+from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import TEXT
 from limbeck.runs.planned import PlannedStep
 from limbeck.runs.rates import Rates
@@ -85,5 +85,5 @@ class ScriptedWriter:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The form is known in this test."""
-    monkeypatch.setitem(FORMS, ScriptedTeacher.form, ScriptedTeacher)
+    monkeypatch.setitem(Teacher.forms, ScriptedTeacher.form, ScriptedTeacher)
     monkeypatch.setitem(WRITING_TEACHERS, ScriptedTeacher, ScriptedWriting())

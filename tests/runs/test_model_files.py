@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from limbeck.core.errors import UserError
 from limbeck.core.models import load_model, save_model
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
 from limbeck.runs.plan import make_plan
 from limbeck.runs.resolve import resolve

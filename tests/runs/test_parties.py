@@ -14,7 +14,7 @@ from limbeck.core.errors import Interrupted, LimbeckError
 from limbeck.recipes.check import check
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parties import TrainedParty
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import CutStudent
 from limbeck.runs import plan
 from limbeck.runs.plan import make_plan
 from limbeck.runs.progress import Silent
@@ -60,7 +60,7 @@ def test_student_and_critic_are_trained_as_if_each_were_alone(world, tmp_path):
     both = run(with_critic(world), tmp_path / "both")
     student = run(trained_alone(world), tmp_path / "student")
     terms = TrainedParty(**CRITIC, model="m").objective
-    made = Student(cut=str(world / "teacher"), layers=1)
+    made = CutStudent(cut=str(world / "teacher"), layers=1)
     fields = {"student": made, "objective": terms, "learning_rate": 2e-3, "max_grad_norm": 1.0}
     critic = run(trained_alone(world, **fields), tmp_path / "critic")
     assert same(weights(both / "model"), weights(student / "model"))

@@ -10,12 +10,13 @@ import limbeck
 from limbeck.core.errors import UserError
 from limbeck.core.models import read_config
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.report.build import build_report
 from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.models import made_shape, read_shape, tokenizer_of
+from limbeck.runs.models import read_shape, tokenizer_of
 from limbeck.runs.plan import make_plan
-from limbeck.runs.steps.build import make_student
+from limbeck.runs.students import made_shape, make_student
+from limbeck.runs.students.making import Making
 from tests import tiny
 
 
@@ -67,9 +68,9 @@ def test_a_byte_student_is_trained_and_evaluated_beside_its_teacher(world, tmp_p
 )
 def test_what_is_planned_is_what_is_made(world, student):
     form = next(iter(student))
-    given = Student(**{**student, form: str(world / "teacher"), "tokenizer": "bytes"})
+    given = Student.model_validate({**student, form: str(world / "teacher"), "tokenizer": "bytes"})
     shape = made_shape(given, read_shape(str(world / "teacher")), None)
-    made = make_student(given, str(world / "teacher"), "causal", seed=0)
+    made = make_student(given, Making(str(world / "teacher"), "causal", 0))
     assert sum(weight.numel() for weight in made.parameters()) == shape.parameters
     assert made.config.vocab_size == shape.vocabulary == 259
     for config in (made.config, made.generation_config, shape.config):

@@ -9,7 +9,7 @@ from limbeck.core.errors import Problem
 from limbeck.recipes.references import Names
 from limbeck.recipes.sentences import origin_said, part_said
 from limbeck.recipes.steps.step import Makes, Step
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 
 
 class Build(Step):
@@ -34,7 +34,7 @@ class Build(Step):
     def _short(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
         read = {"rows", "calibration_rows", "max_length"}
-        if self.student.prune is None and self.rows is None:
+        if not self.student.reads_rows and self.rows is None:
             return {name: value for name, value in values.items() if name not in read}
         return values
 
@@ -54,7 +54,7 @@ class Build(Step):
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """Rows are read to prune, and only then."""
-        prunes = self.student.prune is not None
+        prunes = self.student.reads_rows
         if prunes and self.rows is None:
             yield Problem("rows", "must name rows to prune by, got none. For example rows: rows.train.")
         elif not prunes and self.rows is not None:

@@ -20,7 +20,7 @@ from limbeck.recipes.selection import UNCERTAIN, Selection
 from limbeck.recipes.sentences import origin_said, part_said, terms_said, writers_said
 from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.step import Makes, Step
-from limbeck.recipes.student import Student
+from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import StoredTeacher, Teacher
 from limbeck.recipes.teaching import taught_problems
 from limbeck.recipes.terms import Term
@@ -146,11 +146,11 @@ class Train(Step, TrainingSettings):
 
     def problems(self, earlier: Sequence[Step]) -> Iterator[Problem]:
         """What does not go together in it, and with the steps before it."""
-        if self.student.prune is not None:
+        if self.student.reads_rows:
             yield Problem(
                 "student",
-                f"must be model, cut or fresh in a train step, got prune: {self.student.prune}. Prune in a "
-                "step `build` before it, and name that step's out here.",
+                f"must be made without rows in a train step, got {self.student.form}: {self.student.origin}. "
+                "Make it in a step `build` before it, and name that step's out here.",
             )
         for word in self.teacher.stores.values() if self.teacher is not None else ():
             captured = Capture.that_made(word, earlier)

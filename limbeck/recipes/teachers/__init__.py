@@ -3,8 +3,8 @@
 from limbeck.recipes.teachers.ensemble import EnsembleTeacher, Member, Route
 from limbeck.recipes.teachers.local import ModelTeacher
 from limbeck.recipes.teachers.stored import StoredTeacher
-from limbeck.recipes.teachers.teacher import FORMS, Teacher
+from limbeck.recipes.teachers.teacher import Teacher
 
-FORMS |= {form.form: form for form in (ModelTeacher, StoredTeacher, EnsembleTeacher)}
+Teacher.forms |= {form.form: form for form in (ModelTeacher, StoredTeacher, EnsembleTeacher)}
 
-__all__ = ["FORMS", "EnsembleTeacher", "Member", "ModelTeacher", "Route", "StoredTeacher", "Teacher"]
+__all__ = ["EnsembleTeacher", "Member", "ModelTeacher", "Route", "StoredTeacher", "Teacher"]

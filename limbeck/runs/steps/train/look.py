@@ -14,13 +14,14 @@ from limbeck.runs.answers import said_of_ends
 from limbeck.runs.ensembles import check_route
 from limbeck.runs.foreign import teacher_length
 from limbeck.runs.known import check_positions, kind_used
-from limbeck.runs.models import Shape, made_shape, said_of_dtypes, with_adapters
+from limbeck.runs.models import Shape, said_of_dtypes, with_adapters
 from limbeck.runs.rollouts import check_rollouts, check_watched_answers
 from limbeck.runs.routers import FIELD as ROUTERS
 from limbeck.runs.routers import check_routers
 from limbeck.runs.sources import rendering_of, size_of, training_source
 from limbeck.runs.steps.look import Look
 from limbeck.runs.steps.train.stores import look_at_stores, topk_stores
+from limbeck.runs.students import made_shape
 from limbeck.runs.terms import build_terms, check_layers, try_term
 from limbeck.runs.trackers import check_trackers
 from limbeck.runs.transforms.domains import domain_problems

@@ -33,8 +33,9 @@ from limbeck.runs.parties import (
 from limbeck.runs.record import RunMetrics
 from limbeck.runs.routers import said_of_routers
 from limbeck.runs.sources import rendering_of, training_source
-from limbeck.runs.steps.build import make_student
 from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.students import make_student
+from limbeck.runs.students.making import Making
 from limbeck.runs.teachers import make_teacher
 from limbeck.runs.teachers.opened import Taught
 from limbeck.runs.transforms import make_transforms
@@ -65,7 +66,7 @@ def run(step: Train, work: Work) -> Made:
     notes = list(notes_of(rendered))
     saved = saved_dtype(read_config(work.model_place(origin)))
     dtype = exported_dtype(step.student, saved)
-    student = make_student(step.student, work.model_place(origin), kind, seed=step.seed, label_names=names)
+    student = make_student(step.student, Making(work.model_place(origin), kind, step.seed, names))
     if kind_named(kind).has_classes:
         pad_with(student, int(tokenizer.pad_token_id))
     student.to(work.device)

@@ -1,0 +1,78 @@
+"""Parts of recipes that come in forms, a class each: impossible combinations cannot be written."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import ModelWrapValidatorHandler, model_serializer, model_validator
+
+from limbeck.core.config import Config
+
+
+class Formed(Config):
+    """Something that plain data names by one of several keys; a word alone stands for `{model: WORD}`.
+
+    A base has `forms`, the classes by their keys; each of these has its key as `form`, is a field of that
+    name, and has an `example`.
+    """
+
+    what: ClassVar[str] = ""
+    forms: ClassVar[dict[str, Any]] = {}
+    form: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_form(cls, value: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        if cls.form or isinstance(value, Formed):
+            return build(value)
+        given = {"model": value} if isinstance(value, str) else value
+        made: Self = cls._form_of(given).model_validate(given)
+        return made
+
+    @classmethod
+    def _form_of(cls, value: Any) -> Any:
+        """The class that plain data describes; refuses none, several, and a key of another one."""
+        examples = ", ".join(one.example for one in cls.forms.values())
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be {cls.what} or one of {examples}, got {value!r}.")
+        given = [form for form in cls.forms if value.get(form)]
+        if len(given) != 1:
+            raise ValueError(f"must be one of {examples}, got {' and '.join(given) or 'none of these'}.")
+        kind = cls.forms[given[0]]
+        for key in value:
+            others = [form for form, one in cls.forms.items() if key in one.model_fields]
+            if key not in kind.model_fields and key not in cls.forms and others:
+                example = cls.forms[others[0]].example
+                if f"{key}:" not in example:
+                    example = f"{example.rstrip('}')}, {key}: ...}}"
+                raise ValueError(
+                    f"{key} goes with {' or '.join(others)}, for example {example}, got it with {given[0]}."
+                )
+        return kind
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with its own fields, one with another."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        found = list(self.problems())
+        if found:
+            raise ValueError(" ".join(found))
+        return self
+
+    def values(self) -> dict[str, Any]:
+        """Its fields as plain data names them, the one that says its form first."""
+        return {name: getattr(self, name) for name in dict.fromkeys((self.form, *type(self).model_fields))}
+
+    @model_serializer
+    def _short(self) -> dict[str, Any]:
+        fields = type(self).model_fields
+        given = {name: value for name, value in self.values().items() if value != fields[name].default}
+        return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.model_dump(mode="json") if isinstance(value, Config) else value
