@@ -35,7 +35,8 @@ from prompts import CASES, NEW_TOKENS, Prompts, models, stops, words_tokenizer
 
 from limbeck import objectives
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.term import Term
@@ -88,7 +89,7 @@ def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argpars
     term = Term(arguments.objective, objective, ("student_logits", "teacher_logits"), hyperparameters=options)
     criterion = Criterion([term])
     reader = Reader(student).probe()
-    local, distribution = LocalTeacher(teacher, None), Needs(distribution=True)
+    local, distribution = LocalTeacher(teacher, None), DISTRIBUTION
     clock, written = Clock(arguments.device), []
 
     def answer(batch: Batch) -> Outputs:

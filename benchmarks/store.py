@@ -28,7 +28,7 @@ from measure import machine, write_result
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from limbeck.assets import asset_path
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.reader import Reader, project
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
@@ -48,7 +48,6 @@ from limbeck.signals.rehearse import kept_kl
 from limbeck.signals.support import Draws, Top, support_of, top_of, topk_of
 from limbeck.teachers import LocalTeacher, StoredTeacher
 
-NEEDS = Needs(distribution=True)
 LENGTH = 256
 # README of arcee-ai/DistillKit at a61c2e7, "Recommended configuration" and "budget pick".
 DISTILLKIT: dict[str, dict[str, Any]] = {
@@ -211,7 +210,7 @@ def capture_overhead(
 
     def forward() -> None:
         for batch in batches:
-            answer = teacher.answer(batch, NEEDS)
+            answer = teacher.answer(batch, DISTRIBUTION)
             assert answer.hidden is not None and answer.head is not None
             for part in answer.hidden[batch.learnt].split(max(1, 2**24 // vocabulary)):
                 project(part, answer.head)
@@ -222,7 +221,7 @@ def capture_overhead(
             identity,
             tokens=source.lengths,
             batch_of=source.batch,
-            answer=lambda batch: teacher.answer(batch, NEEDS),
+            answer=lambda batch: teacher.answer(batch, DISTRIBUTION),
             batch_tokens=32 * LENGTH,
         )
 
@@ -248,13 +247,13 @@ def step_overhead(vocabulary: int, source: PackedSource, folder: Path) -> dict[s
     teacher = StoredTeacher(Signals(folder / "store"), vocabulary)
     times: dict[str, list[float]] = {"alone": [], "store": []}
     batches = [source.batch(range(start, start + 4)) for start in range(0, min(len(source), 32) - 3, 4)]
-    answering = _best(lambda: [teacher.answer(batch, NEEDS) for batch in batches]) / len(batches)
+    answering = _best(lambda: [teacher.answer(batch, DISTRIBUTION) for batch in batches]) / len(batches)
     for round_ in range(ROUNDS):
         for name in times:
             criterion = Criterion([Term("loss", *LOSSES[name])])
             student = _student(vocabulary)
             settings = TrainingSettings(max_steps=STEPS, per_device_train_batch_size=4, save_steps=None)
-            answer = None if name == "alone" else lambda batch: teacher.answer(batch, NEEDS)
+            answer = None if name == "alone" else lambda batch: teacher.answer(batch, DISTRIBUTION)
             reader = Reader(student, vocabulary).probe()
             party = Party("student", student, reader, criterion, settings, answer)
             moments: list[float] = []
@@ -302,7 +301,7 @@ def _top(teacher: LocalTeacher, source: PaddedSource, kept: TopKPayload) -> Top:
 def _top_of(teacher: LocalTeacher, batch: Any, kept: TopKPayload) -> Top:
     uniforms = np.random.default_rng(0).random(int(batch.learnt.sum()))
     draws = Draws(kept.mass, kept.most_draws, uniforms)
-    return top_of(teacher.answer(batch, NEEDS), batch.learnt, most=kept.max, draws=draws)
+    return top_of(teacher.answer(batch, DISTRIBUTION), batch.learnt, most=kept.max, draws=draws)
 
 
 def _rows(support: codec_topk.Support, positions: range) -> codec_topk.Support:

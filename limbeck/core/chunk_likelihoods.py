@@ -8,7 +8,8 @@ from limbeck.core.head_likelihoods import linear_likelihoods
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.precision import wide
-from limbeck.core.signals import Chunks, Head
+from limbeck.core.signals import Head
+from limbeck.core.signals.chunks import Chunks
 
 
 def likelihoods_at(answer: Outputs, places: Tensor, labels: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,52 +1,13 @@
-"""What a model is asked for, and what it answers."""
+"""What a model answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
-from limbeck.core.errors import ConfigError
-from limbeck.core.masks import IGNORE
-from limbeck.core.signals import QKV, Chunks, Head, MixedHead, Routing, Space, TopK
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from limbeck.core.batch import Batch
-
-
-@dataclass(frozen=True)
-class Needs:
-    """The least a set of terms asks of one model.
-
-    Attributes:
-        distribution: what the vocabulary (or class) scores are made of.
-        states: layers whose output is wanted, counted from 0; -1 is the last.
-        qkv: attention layers whose queries, keys and values are wanted.
-        chunks: the likelihoods of chunks of text, from a teacher with another tokenizer.
-        space: what its head reads and writes, with the embeddings of its tokens.
-        routing: which experts its routers choose.
-    """
-
-    distribution: bool = False
-    states: tuple[int, ...] = ()
-    qkv: tuple[int, ...] = ()
-    chunks: bool = False
-    space: bool = False
-    routing: bool = False
-
-    def __or__(self, other: "Needs") -> "Needs":
-        return Needs(
-            self.distribution or other.distribution,
-            tuple(sorted({*self.states, *other.states})),
-            tuple(sorted({*self.qkv, *other.qkv})),
-            self.chunks or other.chunks,
-            self.space or other.space,
-            self.routing or other.routing,
-        )
-
-    def __bool__(self) -> bool:
-        flags = (self.distribution, self.chunks, self.space, self.routing)
-        return any(flags) or bool(self.states or self.qkv)
+from limbeck.core.needs import Site
+from limbeck.core.signals import Head, MixedHead, TopK
 
 
 @dataclass(frozen=True)
@@ -61,50 +22,35 @@ class Outputs:
         head: the vocabulary head; a mixture's only of teachers.
         logits: [B, T, V] or [B, C].
         topk: the K most likely outcomes of each position and the mass of the rest.
-        states: layer -> [B, T, D].
-        qkv: layer -> queries, keys and values.
-        chunks: of a teacher with another tokenizer.
-        embed: input embeddings [..., D] of token ids [...], constants; with `hidden` and `head`, what
-            `space_of` needs.
-        space: made already, by whoever reads another batch than the student's.
-        routing: of a model with experts.
+        taps: (tap, site) -> what was tapped there (`limbeck.core.taps`).
         members: teachers whose losses are averaged, each with its weight; then nothing else is here.
     """
 
-    hidden: "Tensor | None" = None
+    hidden: Tensor | None = None
     head: Head | MixedHead | None = None
-    logits: "Tensor | None" = None
+    logits: Tensor | None = None
     topk: TopK | None = None
-    states: Mapping[int, "Tensor"] = field(default_factory=dict)
-    qkv: Mapping[int, QKV] = field(default_factory=dict)
-    chunks: Chunks | None = None
-    embed: "Callable[[Tensor], Tensor] | None" = None
-    space: Space | None = None
-    routing: Routing | None = None
+    taps: Mapping[tuple[str, Site], Any] = field(default_factory=dict)
     members: "tuple[tuple[Tensor | float, Outputs], ...]" = ()
 
+    def tensors(self) -> Iterator[Tensor]:
+        """All that a gradient may flow through, heads left out."""
+        for value in (self.hidden, self.logits, *self.taps.values()):
+            yield from _tensors(value)
 
-def space_of(outputs: Outputs, batch: "Batch") -> Space:
-    """The space of a model that answered a batch to `Needs(space=True)`; the one it made already, if any.
 
-    Args:
-        outputs: of that model.
-        batch: that it read, in its own tokens, with targets.
+def of_each(change: Callable[[Sequence[Tensor]], Tensor], values: Sequence[Any]) -> Any:
+    """One value from several of the same make: tensors, or tuples of them, changed place by place."""
+    first = values[0]
+    if not isinstance(first, tuple):
+        return change(values)
+    parts = [of_each(change, parts) for parts in zip(*values, strict=True)]
+    return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
 
-    Raises:
-        ConfigError: the answer holds no hidden states (a store, noise on its logits), or the batch has no
-            targets.
-    """
-    if outputs.space is not None:
-        return outputs.space
-    if outputs.hidden is None or not isinstance(outputs.head, Head) or outputs.embed is None:
-        raise ConfigError(
-            "a space must be made of hidden states, a head and embeddings, got an answer without. "
-            "Train with a model as the teacher, without noise."
-        )
-    if batch.targets is None or batch.targets.dim() != 2:
-        raise ConfigError("a space must have a token to predict at each position, got rows without targets.")
-    learnt = batch.targets != IGNORE
-    read = batch.inputs.get("decoder_input_ids", batch.inputs["input_ids"])
-    targets = outputs.embed(batch.targets.masked_fill(~learnt, 0)) * learnt[..., None]
-    return Space(outputs.hidden, outputs.embed(read), targets, batch.targets, outputs.head)
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, Tensor):
+        yield value

@@ -1,4 +1,4 @@
-"""Reads hidden states, heads, logits and attention inputs out of any transformers model.
+"""Reads distributions and taps (hidden states, attention inputs, routers) out of any transformers model.
 
 The vocabulary is not projected here: `hidden` and `head` go to the objective, which
 projects only the positions that are learnt from, a chunk at a time. That this is the
@@ -7,7 +7,8 @@ model's own distribution is checked once, on the model itself (`projects_exactly
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,16 +17,12 @@ from transformers import PreTrainedModel
 
 from limbeck.core.errors import ModelError
 from limbeck.core.mixture import mixed
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs, Site
+from limbeck.core.outputs import Outputs
 from limbeck.core.rope import keep_rows_alone, own_positions
-from limbeck.core.signals import QKV, Head, MixedHead, Routing
+from limbeck.core.signals import Head, MixedHead
+from limbeck.core.taps import Forward, tap
 
-_QKV_NAMES = (
-    ("query", "key", "value"),
-    ("q_proj", "k_proj", "v_proj"),
-    ("q_lin", "k_lin", "v_lin"),
-    ("q", "k", "v"),
-)
 _PROBE_TOKENS = 5
 _PROBE_TOLERANCE = 1e-3  # relative to the largest logit; a wrong head is off by its own size
 _ROUNDED_TOLERANCE = 2e-2  # in half precision
@@ -72,72 +69,49 @@ class Reader:
         """Run the model once and return what `needs` asks for.
 
         Raises:
-            ModelError: a layer, a head, a space or a router is asked for that the model does not have.
+            ModelError: a head, a tap or a site is asked for that the model does not have.
         """
-        if needs.space and not self.projects:
-            raise ModelError(
-                f"model must have a linear head to give its space, got {type(self.plain).__name__}. "
-                "Use an objective on logits."
-            )
         if self._lengths_count and "attention_mask" in inputs and "position_ids" not in inputs:
             inputs = {**inputs, "position_ids": own_positions(inputs["attention_mask"])}
-        asked = {"output_hidden_states": bool(needs.states)}
-        if needs.routing:
-            asked["output_router_logits"] = True
-        with _captured(self._attention_layers(needs.qkv)) as caught:
-            if needs.distribution and not self.projects:
-                answer = self.model(**inputs, **asked, **self._no_cache())
-                if not hasattr(answer, "logits"):
-                    raise ModelError(
-                        f"model must have a head to give a distribution, got {type(self.plain).__name__}. "
-                        "Load it as another kind."
-                    )
-                logits, hidden = self._cut(answer.logits), None
-            else:
-                answer = self._backbone(inputs, asked)
-                logits, hidden = None, answer.last_hidden_state
-        states = {layer: _state(answer, layer) for layer in needs.states}
-        qkv = {layer: QKV(*(caught[layer][place] for place in range(3))) for layer in needs.qkv}
-        projected = (needs.distribution or needs.space) and self.projects
-        if projected and getattr(self.plain.config, "scale_decoder_outputs", False):
+        sites: dict[str, list[Site]] = {}
+        for name, site in needs - DISTRIBUTION:
+            sites.setdefault(name, []).append(site)
+        taps = {name: tap(name) for name in sites}
+        options = {name: value for one in taps.values() for name, value in one.options.items()}
+        with ExitStack() as hooks:
+            caught = {name: hooks.enter_context(one.around(self, sites[name])) for name, one in taps.items()}
+            answer, distribution = self._forward(inputs, options, needs)
+        passes = {name: Forward(self, inputs, answer, caught[name]) for name in taps}
+        found = {(name, site): taps[name].take(passes[name], site) for name, site in needs - DISTRIBUTION}
+        return replace(distribution, taps=found)
+
+    def hidden_of(self, answer: Any) -> Tensor:
+        """[B, T, H] what the head reads, of an answer of the body."""
+        hidden: Tensor = answer.last_hidden_state
+        if getattr(self.plain.config, "scale_decoder_outputs", False):
             hidden = hidden * self.plain.config.d_model**-0.5  # T5 scales before its tied head
-        return Outputs(
-            hidden=hidden if projected else None,
-            head=self.head() if projected else None,
-            logits=logits,
-            states=states,
-            qkv=qkv,
-            embed=self._embed if needs.space else None,
-            routing=self._routing(answer, inputs["input_ids"]) if needs.routing else None,
-        )
+        return hidden
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        # The module, not its weight: some scale what they look up (Gemma).
-        with torch.no_grad():
-            embeddings: Tensor = self.plain.get_input_embeddings()(ids)
-        return embeddings.detach()
-
-    @property
-    def experts(self) -> int:
-        """Number of experts that each router chooses from; 0 without."""
-        return int(getattr(self.plain, "num_experts", 0))
-
-    def _routing(self, answer: Any, input_ids: Tensor) -> Routing:
-        found = getattr(answer, "router_logits", None)
-        if not found or not self.experts:
+    def _forward(
+        self, inputs: Mapping[str, Tensor], options: Mapping[str, Any], needs: Needs
+    ) -> tuple[Any, Outputs]:
+        """The answer of the body, or of the whole model where that must give logits, and the distribution."""
+        if not needs >= DISTRIBUTION:
+            return self._backbone(inputs, options), Outputs()
+        if self.projects:
+            answer = self._backbone(inputs, options)
+            return answer, Outputs(hidden=self.hidden_of(answer), head=self.head())
+        answer = self.model(**inputs, **options, **self._no_cache())
+        if not hasattr(answer, "logits"):
             raise ModelError(
-                f"model must have routers to say which experts it chooses, got {type(self.plain).__name__}. "
-                "Set router_aux_loss_coef to 0."
+                f"model must have a head to give a distribution, got {type(self.plain).__name__}. "
+                "Load it as another kind."
             )
-        # One a layer, [B * T, E] or [B, T, E].
-        logits = torch.stack([one.reshape(*input_ids.shape, -1) for one in found], dim=2)
-        # Of the probabilities, as transformers counts them: equal ones may be ordered otherwise.
-        probabilities = logits.float().softmax(-1)
-        return Routing(logits, probabilities.topk(self.plain.num_experts_per_tok, dim=-1).indices)
+        return answer, Outputs(logits=self._cut(answer.logits))
 
-    def _backbone(self, inputs: Mapping[str, Tensor], asked: Mapping[str, bool]) -> Any:
+    def _backbone(self, inputs: Mapping[str, Tensor], options: Mapping[str, Any]) -> Any:
         if not self.is_seq2seq:
-            return self._body(**inputs, **asked, **self._no_cache())
+            return self._body(**inputs, **options, **self._no_cache())
         mask = inputs.get("attention_mask")
         encoded = self.plain.get_encoder()(input_ids=inputs["input_ids"], attention_mask=mask)
         return self.plain.get_decoder()(
@@ -145,7 +119,7 @@ class Reader:
             encoder_hidden_states=encoded.last_hidden_state,
             encoder_attention_mask=mask,
             use_cache=False,
-            **asked,
+            **options,
         )
 
     @property
@@ -167,25 +141,6 @@ class Reader:
     def _cut(self, logits: Tensor) -> Tensor:
         # Class scores have no padding columns.
         return logits[..., : self.vocabulary] if logits.dim() == 3 else logits
-
-    def _attention_layers(self, layers: tuple[int, ...]) -> dict[int, tuple[nn.Module, ...]]:
-        if not layers:
-            return {}
-        found = list(_qkv_modules(self.plain.get_decoder() if self.is_seq2seq else self.plain))
-        if self.is_seq2seq:
-            found = found[::2]  # each decoder block: self-attention, then cross-attention
-        if not found:
-            raise ModelError(
-                f"model must have separate q, k and v projections, got {type(self.plain).__name__}. "
-                "Use an objective on states."
-            )
-        for layer in layers:
-            if not -len(found) <= layer < len(found):
-                raise ModelError(
-                    f"attention layer must lie between {-len(found)} and {len(found) - 1}, got {layer}; "
-                    f"{type(self.plain).__name__} has {len(found)} layers with separate q, k and v."
-                )
-        return {layer: found[layer] for layer in layers}
 
 
 def projects_exactly(reader: Reader) -> bool:
@@ -221,9 +176,9 @@ def _same_logits(reader: Reader, inputs: Mapping[str, Tensor], factor: float) ->
     """Whether the head gives the model's own logits of its hidden states times `factor`; the largest one."""
     reader.projects = False
     with _enlarged(reader, factor) as calls:
-        direct = reader.read(inputs, Needs(distribution=True)).logits
+        direct = reader.read(inputs, DISTRIBUTION).logits
     reader.projects = True
-    parts = reader.read(inputs, Needs(distribution=True))
+    parts = reader.read(inputs, DISTRIBUTION)
     if direct is None or parts.hidden is None or parts.head is None or not calls:
         return False, 0.0
     # Enlarged in the dtype of the model, before a scale of its own (T5), which is part of the head.
@@ -266,38 +221,3 @@ def _number(config: Any, field: str) -> float | None:
     """A field that scales or caps logits; what is no number (MPT's `inv_sqrt_d_model`) does neither here."""
     value = getattr(config, field, None)
     return float(value) if isinstance(value, int | float) else None
-
-
-def _state(answer: Any, layer: int) -> Tensor:
-    # Entry 0 of transformers' list is the embedding output: layer i is entry i + 1.
-    states = answer.get("decoder_hidden_states") or answer["hidden_states"]
-    layers = len(states) - 1
-    if not -layers <= layer < layers:
-        raise ModelError(f"layer must lie between {-layers} and {layers - 1}, got {layer}.")
-    state: Tensor = states[1:][layer]
-    return state
-
-
-def _qkv_modules(model: nn.Module) -> Iterator[tuple[nn.Module, ...]]:
-    for module in model.modules():
-        children = dict(module.named_children())
-        for names in _QKV_NAMES:
-            if all(name in children for name in names):
-                yield tuple(children[name] for name in names)
-
-
-@contextmanager
-def _captured(layers: Mapping[int, tuple[nn.Module, ...]]) -> Iterator[dict[int, dict[int, Tensor]]]:
-    caught: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
-    hooks = [
-        module.register_forward_hook(
-            lambda _m, _i, output, layer=layer, place=place: caught[layer].update({place: output})
-        )
-        for layer, modules in layers.items()
-        for place, module in enumerate(modules)
-    ]
-    try:
-        yield caught
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from limbeck.core.signals import POINTWISE
-from limbeck.core.units import Unit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,7 +63,7 @@ class Term:
         weight: factor in the total.
         hyperparameters: its keyword-only arguments.
         on: learns only from the units of this group of the batch; None: from all.
-        mean: TOKEN weighs all tokens of a step alike; SEQUENCE takes the mean of each sequence
+        mean: "token" weighs all tokens of a step alike; "sequence" takes the mean of each sequence
             first, then the mean of the sequences.
         learnt: gives the hyperparameters that are not in `hyperparameters`; None: all are there.
         weighted_by: multiplies each unit by this signal of the batch, a constant, before the mean.
@@ -81,7 +80,7 @@ class Term:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     on: str | None = None
     layers: LayerMap | None = None
-    mean: Unit = Unit.TOKEN
+    mean: Literal["token", "sequence"] = "token"
     learnt: Learnt | None = None
     weighted_by: str | None = None
     regularises: bool = False

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 
 Ask = Callable[[Batch, Needs], Outputs]
 """Asks a teacher about a micro-batch."""

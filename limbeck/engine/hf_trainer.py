@@ -24,7 +24,7 @@ from limbeck.core.term import Learnt, value_at
 from limbeck.engine.checkpoint import load_schedule_states, schedule_states
 from limbeck.engine.order import Shuffles
 from limbeck.engine.party import Learner, Party
-from limbeck.engine.routing import routed_in_step
+from limbeck.engine.summed import summed_in_step
 
 _SCHEDULES, _LEARNT = "schedules.json", "learnt.pt"
 
@@ -65,7 +65,7 @@ class DistilTrainer(Trainer):
         self._terms = party.criterion.terms
         self._sums = torch.zeros(1 + len(self._terms))
         self._means: dict[str, float] = {}
-        self._routed: Tensor | None = None
+        self._of_step: Mapping[str, Tensor] | None = None
         self._step_entries = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         self._epoch_steps = max(1, -(-len(source) // self._step_entries))
         super().__init__(
@@ -120,7 +120,7 @@ class DistilTrainer(Trainer):
         self._sums = torch.zeros(1 + len(self._terms), device=device)
         batches = [sample["batch"] for sample in window]
         self._learner.train()  # as it is when the window is learnt from
-        self._routed = self._routed_in(batches)
+        self._of_step = self._summed_in(batches)
         return window, self._counts(batches, device)
 
     def compute_loss(
@@ -131,10 +131,10 @@ class DistilTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This batch's part of the loss of its window."""
-        batch, routed = inputs["batch"].to(self.args.device), self._routed
+        batch, sums = inputs["batch"].to(self.args.device), self._of_step
         if num_items_in_batch is None:  # outside of training: the batch is its own window
-            num_items_in_batch, routed = self._counts([batch], self.args.device), None
-        loss, means = self._parts(model, batch, num_items_in_batch, routed)
+            num_items_in_batch, sums = self._counts([batch], self.args.device), None
+        loss, means = self._parts(model, batch, num_items_in_batch, sums)
         self._sums = self._sums.to(loss.device) + torch.cat([loss.detach()[None], means])
         # Ranks average their gradients; the parts of the loss add up.
         loss = loss * self.accelerator.num_processes
@@ -155,9 +155,9 @@ class DistilTrainer(Trainer):
         was_training = self._learner.training
         self._learner.eval()
         with torch.no_grad():
-            routed = self._routed_in(batches)
+            of_step = self._summed_in(batches)
             for batch in batches:
-                loss, means = self._parts(self._learner, batch.to(self.args.device), counts, routed)
+                loss, means = self._parts(self._learner, batch.to(self.args.device), counts, of_step)
                 sums += torch.cat([loss[None], means])
         self._learner.train(was_training)
         rows = torch.tensor(sum(batch.rows for batch in batches), device=self.args.device)
@@ -224,7 +224,7 @@ class DistilTrainer(Trainer):
     # One batch, and one step.
 
     def _parts(
-        self, model: nn.Module, batch: Batch, counts: Any, routed: Tensor | None
+        self, model: nn.Module, batch: Batch, counts: Any, sums: Mapping[str, Tensor] | None
     ) -> tuple[Tensor, Tensor]:
         answer = None
         with self.accelerator.autocast():
@@ -232,7 +232,7 @@ class DistilTrainer(Trainer):
                 with torch.no_grad():
                     answer = self._answer(batch)
             moment = {"step": self.state.global_step, "total_steps": max(1, self.state.max_steps)}
-            loss, means = model(batch, answer, counts=counts, routed=routed, **moment)
+            loss, means = model(batch, answer, counts=counts, sums=sums, **moment)
         return loss, means
 
     def _observe(self) -> None:
@@ -267,9 +267,9 @@ class DistilTrainer(Trainer):
             counts += self._learner.criterion.counts(batch).to(device)
         return self._sum(counts)
 
-    def _routed_in(self, window: Sequence[Batch]) -> Tensor | None:
+    def _summed_in(self, window: Sequence[Batch]) -> Mapping[str, Tensor] | None:
         ranks = self.accelerator.num_processes
-        return routed_in_step(self._learner, window, self.accelerator.autocast, self._sum, ranks=ranks)
+        return summed_in_step(self._learner, window, self.accelerator.autocast, self._sum, ranks=ranks)
 
     def _named(self, values: Tensor) -> dict[str, float]:
         return dict(zip(["loss", *(term.name for term in self._terms)], values.tolist(), strict=True))
@@ -322,15 +322,14 @@ class _Stream(Sampler[int]):
 
 
 def _check(party: Party, args: TrainingArguments) -> None:
-    needs = party.criterion.teacher_needs
-    if needs and party.answer is None:
+    if party.criterion.teacher_needs and party.answer is None:
         raise ConfigError("the party's answer must be given, got None; a term reads the teacher.")
     if party.balance is not None:
         raise ConfigError(
             f"balance must be None in a transformers.Trainer, which sees one micro-batch at a time, got "
             f"'{party.balance}'. Train with limbeck.engine.train."
         )
-    if needs.chunks:
+    if party.criterion.counts_answers:
         raise ConfigError(
             "terms must not read chunks of text here, got one that does: how many there are is known "
             "when the teacher has answered. Use engine.train."

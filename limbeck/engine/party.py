@@ -1,6 +1,6 @@
 """A party: a trainable role with its model, its terms and its optimizer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
@@ -31,10 +32,18 @@ class Criterion(Protocol):
         """What the terms ask of the teacher."""
 
     def counts(self, batch: Batch, teacher: Outputs | None = None) -> Tensor:
-        """[terms, 4] tokens, sequences, batches and chunks that each term learns from."""
+        """[terms, 4] tokens, sequences, batches and units of its own that each term learns from."""
 
-    def routed(self, student: Outputs, batch: Batch) -> Tensor:
-        """[E] tokens of the micro-batch that each expert of the party is chosen for."""
+    @property
+    def counts_answers(self) -> bool:
+        """Whether a count is known only when the teacher has answered."""
+
+    @property
+    def summed_needs(self) -> Needs:
+        """What is asked of the party to know `summed`; empty when no term needs it."""
+
+    def summed(self, student: Outputs, batch: Batch) -> Mapping[str, Tensor]:
+        """What a micro-batch adds to the sums over the whole step that signals read, by signal."""
 
     def __call__(
         self,
@@ -46,7 +55,7 @@ class Criterion(Protocol):
         step: int,
         total_steps: int,
         weights: Sequence[float] | None = None,
-        routed: Tensor | None = None,
+        sums: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """[] the micro-batch's part of the loss, [terms] its part of each term's mean."""
 
@@ -87,7 +96,7 @@ class Party:
     @property
     def answers_first(self) -> bool:
         """Whether the whole window's answers are read before the first backward pass."""
-        return self.balance is not None or self.criterion.teacher_needs.chunks
+        return self.balance is not None or self.criterion.counts_answers
 
 
 class Learner(nn.Module):

@@ -20,7 +20,7 @@ from limbeck.engine.checkpoint import load_schedule_states, schedule_states
 from limbeck.engine.optimizer import make_optimizer, make_scheduler
 from limbeck.engine.party import Learner, Party
 from limbeck.engine.reached import Reached
-from limbeck.engine.routing import routed_in_step
+from limbeck.engine.summed import summed_in_step
 
 _NAMED_ROWS = 8
 
@@ -168,8 +168,8 @@ class PartyState:
         if self.party.balance is not None:
             weights = gradient_magnitude(learner, step.window, answers, *around, **moment)
         ranks = self._accelerator.num_processes
-        routed = routed_in_step(learner, step.window, *around, ranks=ranks)
-        return {**moment, "weights": weights, "routed": routed}
+        sums = summed_in_step(learner, step.window, *around, ranks=ranks)
+        return {**moment, "weights": weights, "sums": sums}
 
     def _backward(
         self, batch: Batch, answer: Outputs | None, moment: dict[str, Any], *, is_last: bool

@@ -16,7 +16,7 @@ from limbeck.core.errors import ConfigError, VocabularyError
 from limbeck.core.examples import data_row
 from limbeck.core.kinds import ModelKind, kind_named
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.reader import project
 from limbeck.core.seeds import generator
 from limbeck.evaluation.divergence import divergence, entropy
@@ -280,7 +280,7 @@ def _answer(subject: Subject, batch: Batch, kept: Array) -> Callable[[slice], Te
     if subject.answer is not None:
         outputs = subject.answer(batch)
     else:
-        outputs = subject.reader.read(batch.inputs, Needs(distribution=True))
+        outputs = subject.reader.read(batch.inputs, DISTRIBUTION)
     places = torch.from_numpy(kept).to(device)
     if outputs.hidden is not None and outputs.head is not None:
         head = outputs.head

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import at
 from limbeck.core.seeds import generator
 from limbeck.evaluation.evidence import Evidence, device_of, reading
 from limbeck.evaluation.settings import Subject
@@ -83,7 +83,7 @@ def similarity(evidence: Evidence) -> dict[str, Any]:
 
 def embed(subject: Subject, inputs: dict[str, torch.Tensor]) -> Array:
     """[B, D] mean of the last layer over the tokens of each sentence."""
-    last = subject.reader.read(inputs, Needs(states=(-1,))).states[-1].float()
+    last = subject.reader.read(inputs, at("states", -1)).taps["states", -1].float()
     mask = inputs.get("attention_mask")
     if mask is None:
         pooled = last.mean(1)

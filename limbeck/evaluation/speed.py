@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import at
 from limbeck.evaluation.evidence import Evidence, device_of, reading
 from limbeck.evaluation.settings import Subject
 from limbeck.inference.generate import generate
@@ -116,7 +116,7 @@ def _forward_seconds(subject: Subject, batch: Batch, *, scores: bool) -> float:
     if scores:
         subject.model(**inputs, **cache)
     else:
-        subject.reader.read(inputs, Needs(states=(-1,)))
+        subject.reader.read(inputs, at("states", -1))
     _wait(subject)
     return perf_counter() - start
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from math import log
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from limbeck.core.checks import check_choice, check_positive, check_same_shape
 from limbeck.core.precision import wide
+from limbeck.objectives.units.chunk import CHUNK
 
 Distance = Literal[
     "binary_kl", "reverse_binary_kl", "jensen_shannon", "total_variation", "log_ratio", "limit"
@@ -23,7 +24,7 @@ def alm(
     *,
     temperature: float = 100.0,
     distance: Distance = "binary_kl",
-) -> Tensor:
+) -> Annotated[Tensor, CHUNK]:
     """Distance between the two likelihoods of each chunk of text, over {this chunk, any other}.
 
     With P = exp(teacher / temperature) and Q = exp(student / temperature), each minus 1e-6 in log

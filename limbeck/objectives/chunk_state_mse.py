@@ -1,6 +1,6 @@
 """Squared error of hidden states at the last tokens of chunks, in units of the teacher's channels."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor
 from torch.nn.functional import linear
@@ -8,6 +8,7 @@ from torch.nn.functional import linear
 from limbeck.core.checks import check_choice, check_same_shape
 from limbeck.core.errors import ObjectiveError
 from limbeck.core.precision import wide
+from limbeck.objectives.units.chunk import UNMERGED_CHUNK
 
 _GUARD = 1e-8  # for channels that the teacher leaves at 0; the official epsilon
 
@@ -18,7 +19,7 @@ def chunk_state_mse(
     *,
     normalise: Literal["channel", "layer"] = "channel",
     projection: Tensor | None = None,
-) -> Tensor:
+) -> Annotated[Tensor, UNMERGED_CHUNK]:
     """(s - t)^2 over the mean of t^2, mean over matched layers and width, one value a chunk.
 
     Args:

@@ -13,7 +13,8 @@ from limbeck.core.errors import ObjectiveError
 from limbeck.core.masks import IGNORE
 from limbeck.core.precision import wide
 from limbeck.core.reader import project
-from limbeck.core.signals import Head, Space
+from limbeck.core.signals import Head
+from limbeck.core.signals.space import Space
 from limbeck.objectives.adaptive_kl import adaptive_kl
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.jsd import jsd

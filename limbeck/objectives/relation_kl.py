@@ -7,7 +7,7 @@ from torch import Tensor
 
 from limbeck.core.checks import check_attention_mask
 from limbeck.core.errors import ObjectiveError
-from limbeck.core.signals import QKV
+from limbeck.core.signals.qkv import QKV
 from limbeck.objectives.outcomes import kl
 
 

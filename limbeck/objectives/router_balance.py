@@ -1,9 +1,8 @@
 """Balance of experts: routers are kept from sending most tokens to few experts."""
 
-import torch
 from torch import Tensor
 
-from limbeck.core.signals import Routing
+from limbeck.core.signals.routing import Routing
 
 
 def router_balance(student_routing: Routing, routed_shares: Tensor) -> Tensor:
@@ -29,15 +28,3 @@ def router_balance(student_routing: Routing, routed_shares: Tensor) -> Tensor:
     probabilities = student_routing.logits.float().softmax(-1).mean(-2)
     # Not a matrix product, which mixed precision would round.
     return probabilities.shape[-1] * (probabilities * routed_shares).sum(-1)
-
-
-def routed_tokens(routing: Routing, read: Tensor) -> Tensor:
-    """How many tokens each expert is chosen for, a mean over layers: [E], in double precision.
-
-    Args:
-        routing: of a batch.
-        read: [B, T] true at tokens, false at padding.
-    """
-    layers, experts = routing.logits.shape[-2:]
-    chosen = routing.chosen[read].flatten()
-    return torch.bincount(chosen, minlength=experts).double() / layers

@@ -8,17 +8,12 @@ from pydantic import Field
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.kinds import AUTO_KIND, kind_named
+from limbeck.core.signals import SIGNALS
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
 if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
-
-FOREIGN = frozenset({"teacher_own_logits", "teacher_chunks", "teacher_chunk_states", "teacher_space"})
-"""Signals of a teacher that reads the rows in tokens of its own."""
-
-_BY_POSITION = frozenset({"teacher_logits", "teacher_own_logits"})
-_SAME_TOKENS = frozenset({"teacher_topk", "teacher_states", "teacher_qkv", "spans"})
 
 
 class Alignment(Config):
@@ -59,20 +54,21 @@ def alignment_problems(step: "Train") -> Iterator[Problem]:
 
 
 def _term_problems(term: Term, is_mapped: bool) -> Iterator[Problem]:
-    read = set(term.signals)
-    same = read & _SAME_TOKENS
+    read = [SIGNALS[name] for name in term.signals]
+    same = sorted(one.name for one in read if one.side != "student" and one.tokens == "same")
     if same:
         yield Problem(
             "",
-            f"{term.name} reads {' and '.join(sorted(same))}, which needs the teacher's tokens to be the "
+            f"{term.name} reads {' and '.join(same)}, which needs the teacher's tokens to be the "
             "student's. Take alm, uld, dual_space, or a teacher with the student's tokenizer.",
         )
-    if "teacher_logits" in read and not is_mapped:
+    at_positions = {one.tokens for one in read if one.side == "teacher" and one.pointwise} - {"same"}
+    if "any" in at_positions and not is_mapped:
         yield Problem(
             "",
             f"{term.name} compares scores of the same ids: add alignment: {{map: min_edit}}, or take alm.",
         )
-    if "teacher_own_logits" in read and is_mapped:
+    if "own" in at_positions and is_mapped:
         yield Problem("", f"{term.name} reads the teacher's own ids: leave out alignment.map.")
-    if read & _BY_POSITION and term.on != "aligned":
+    if at_positions and term.on != "aligned":
         yield Problem("on", f"must be aligned: only there the teacher answers, got {term.on}.")

@@ -22,8 +22,6 @@ IMPORTANCE = "importance"
 UNCERTAINTIES = ("uncertainty", "certainty")
 """Weights of units that follow from the student's own class scores."""
 
-_INNER = ("teacher_states", "teacher_qkv")
-
 
 class Layers(Config):
     """Matched layers, pairwise; counted from 0, negative numbers from the end."""
@@ -130,12 +128,17 @@ class Term(Config):
     @property
     def of_teacher(self) -> tuple[str, ...]:
         """The signals among them that a teacher gives."""
-        return tuple(name for name in self.signals if name.startswith("teacher_"))
+        return tuple(name for name in self.signals if SIGNALS[name].side == "teacher")
 
     @property
     def inner(self) -> str:
         """The inner layers of a teacher that it reads, in words; empty if none."""
-        return " and ".join(name for name in self.signals if name in _INNER)
+        return " and ".join(name for name in self.of_teacher if SIGNALS[name].reads_inside)
+
+    @property
+    def reads_foreign(self) -> bool:
+        """Whether it reads a teacher that reads the rows in tokens of its own."""
+        return any(SIGNALS[name].tokens == "own" for name in self.of_teacher)
 
     @property
     def of_batch(self) -> tuple[str, ...]:
@@ -159,7 +162,8 @@ class Term(Config):
                 "",
                 f"{self.name} reads {' and '.join(self.of_batch)}: give the step rollouts with advantages.",
             )
-        if "student_space" in self.signals and step.packing:
+        read = [SIGNALS[name] for name in self.signals]
+        if step.packing and any(one.tokens == "own" and not one.in_packs for one in read):
             yield Problem("", f"{self.name} aligns the tokens of single rows: give the step packing: false.")
         if self.weighted_by == IMPORTANCE and step.rollouts is None:
             yield Problem("weighted_by", "importance compares with who wrote: give the step rollouts.")
@@ -186,7 +190,7 @@ class Term(Config):
         ]
         for key, value in {"weight": self.weight, **self.options}.items():
             found += [f"{key}: {problem}" for problem in schedule_problems(value)]
-        inner = any(name.endswith(("_states", "_qkv")) for name in entry.positional)
+        inner = any(SIGNALS[name].reads_layers for name in entry.positional)
         if inner != (self.layers is not None):
             found.append(
                 f"{self.name} reads inner layers: say which, as in layers: {{student: [-1], teacher: [-1]}}."

@@ -8,7 +8,7 @@ from limbeck.core.decoder_start import decoder_start
 from limbeck.core.errors import ModelError
 from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Capture, Load
 from limbeck.rows.render import render
@@ -29,7 +29,6 @@ _LOADED = (
     "chat", "special_tokens", "template_date",
 )  # fmt: skip
 _SET_HERE = ("out", "teacher", "rows", "folder")
-_NEEDS = Needs(distribution=True)
 
 
 def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) -> Recipe:
@@ -90,6 +89,6 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
             batch = source.batch([number * stride % len(source)]).to(device)
             learnt = learnt_of(batch)
             held += int(learnt.sum())
-            yield teacher.answer(batch, _NEEDS), learnt
+            yield teacher.answer(batch, DISTRIBUTION), learnt
 
     return rehearse(sample_of(answers(), choices), choices, vocabulary=vocabulary)

@@ -12,13 +12,12 @@ from limbeck.core.batch import Source
 from limbeck.core.class_names import listed
 from limbeck.core.errors import ModelError
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.teachers import EnsembleTeacher, LocalTeacher
 from limbeck.teachers.protocol import Teacher
 
 _SAMPLE, _BATCH = 256, 16  # rows; a thousandth of the cost of a training of any length
 _SURE = 1e-3  # by chance alone, one tuned teacher in a thousand would be called worse than chance
-_NEEDS = Needs(distribution=True)
 
 
 def is_below_chance(right: float, total: int, classes: int) -> bool:
@@ -65,7 +64,7 @@ def _confusion(
     places = list(range(0, len(source), max(1, len(source) // _SAMPLE)))[:_SAMPLE]
     for start in range(0, len(places), _BATCH):
         batch = source.batch(places[start : start + _BATCH]).to(device)
-        logits = teacher.answer(batch, _NEEDS).logits
+        logits = teacher.answer(batch, DISTRIBUTION).logits
         assert logits is not None and batch.targets is not None
         truth, said = batch.targets.cpu().numpy(), logits.argmax(-1).cpu().numpy()
         known = truth != IGNORE

@@ -10,7 +10,8 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.models import count_parameters, pad_with, read_config, save_model, saved_dtype
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.seeds import derived_seed
 from limbeck.core.training import TrainingSettings

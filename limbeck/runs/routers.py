@@ -14,9 +14,9 @@ from transformers import PreTrainedConfig
 from limbeck.core.errors import ConfigError
 from limbeck.core.kinds import KindName
 from limbeck.core.models.config import skeleton
-from limbeck.core.signals import Routing
+from limbeck.core.signals.routing import Routing, routed_tokens
 from limbeck.core.term import Term
-from limbeck.objectives.router_balance import routed_tokens, router_balance
+from limbeck.objectives.router_balance import router_balance
 from limbeck.runs.models import Shape
 
 FIELD = "router_aux_loss_coef"

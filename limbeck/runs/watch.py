@@ -11,6 +11,7 @@ import torch
 from limbeck.core.batch import Batch, Source
 from limbeck.core.catalogue import catalogue
 from limbeck.core.decoder_start import decoder_start
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.signals import BATCH_SIGNALS
@@ -23,7 +24,7 @@ from limbeck.rollouts.written import put_together, taken_apart
 from limbeck.rows.source import PaddedSource
 from limbeck.runs.rollouts import PROMPT_TOKENS
 from limbeck.runs.transforms.domains import domains_of
-from limbeck.runs.transforms.training import DISTRIBUTION, Training, read_at_rest
+from limbeck.runs.transforms.training import Training, read_at_rest
 
 Answer = Callable[[Batch], Outputs]
 _READ = 16  # rows of a batch

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limbeck.core.chunk_likelihoods import likelihoods_at
 from limbeck.core.outputs import Outputs
-from limbeck.core.signals import Chunks
+from limbeck.core.signals.chunks import Chunks
 from limbeck.teachers.frames import Frame
 
 
@@ -79,7 +79,11 @@ def chunks_of(answer: Outputs, student: Frame, teacher: Frame, rules: ChunkRules
         ends=ends[closes],
         starts=rules.student_starts,
         lasts=student_lasts + 1,
-        states={layer: state.flatten(0, 1)[lasts + 1] for layer, state in answer.states.items()},
+        states={
+            layer: state.flatten(0, 1)[lasts + 1]
+            for (tap, layer), state in answer.taps.items()
+            if tap == "states"
+        },
     )
 
 

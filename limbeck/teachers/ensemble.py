@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.mixture import side_by_side
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.signals import Head, MixedHead
 from limbeck.teachers.local import LocalTeacher
 from limbeck.teachers.mean import mixed_logits, mixed_topk, normalised, softened
@@ -82,12 +83,12 @@ class EnsembleTeacher:
         Raises:
             ConfigError: something else than a distribution is needed, or the answers cannot be mixed.
         """
-        if needs.states or needs.qkv or needs.chunks or needs.space:
+        if needs - DISTRIBUTION:
             raise ConfigError(
                 "an ensemble must be asked for its distribution alone, got inner layers or chunks of text. "
                 "Train with a single teacher."
             )
-        if not needs.distribution:
+        if not needs:
             return Outputs()
         if isinstance(self.route, ByLikelihood):
             found = [member.teacher.answer(batch, needs) for member in self.members]

@@ -1,16 +1,18 @@
 """A teacher with another tokenizer: it reads the text in its own tokens, and answers at the student's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch, Source
-from limbeck.core.outputs import Needs, Outputs, space_of
+from limbeck.core.needs import DISTRIBUTION, NOTHING, Needs, Site, at
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.signals import ANSWERED, Head
+from limbeck.core.signals.space import space_of
 from limbeck.signals.rows import rows_of
 from limbeck.teachers.chunks import ChunkRules, chunks_of
 from limbeck.teachers.frames import Frame
@@ -80,19 +82,20 @@ class ForeignTeacher:
         """
         self.model.eval()
         own = self.rows.like(batch)
-        asked = replace(needs, distribution=needs.distribution or needs.chunks, chunks=False)
+        of_chunks = needs & at("chunks")
+        asked = needs - of_chunks | (DISTRIBUTION if of_chunks else NOTHING)
         with torch.no_grad():
             answer = self.reader.read(own.inputs, asked)
             student, teacher = Frame.of(batch), Frame.of(own)
             outputs = Outputs()
-            if needs.distribution:
+            if needs & DISTRIBUTION:
                 partner = partners(student, teacher, self.pairing).clamp_min(0)
                 outputs = self._at(answer, partner)
-            return replace(
-                outputs,
-                chunks=chunks_of(answer, student, teacher, self.rules) if needs.chunks else None,
-                space=space_of(answer, own) if needs.space else None,
-            )
+            across: dict[tuple[str, Site], Callable[[], Any]] = {
+                ("chunks", None): lambda: chunks_of(answer, student, teacher, self.rules),
+                ("space", None): lambda: space_of(answer, own),
+            }
+            return replace(outputs, taps={key: read() for key, read in across.items() if key in needs})
 
     def to(self, device: torch.device | str) -> Self:
         """Move the model to a device; returns itself."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import VocabularyError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader, project
 from limbeck.core.seeds import derived_seed
 from limbeck.teachers.routing import rows_by_unit

@@ -12,7 +12,8 @@ from torch import Tensor
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError
 from limbeck.core.masks import next_token_targets
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.signals import Head, MixedHead, TopK
 from limbeck.signals.rows import rows_of
 from limbeck.teachers.frames import Frame, places_of
@@ -137,7 +138,7 @@ class OwnViewTeacher:
         Raises:
             ConfigError: something else than a distribution is needed.
         """
-        if needs.states or needs.qkv or needs.space or needs.chunks:
+        if needs - DISTRIBUTION:
             raise ConfigError(
                 "a teacher that reads its own chat format must be asked for its distribution alone, got "
                 "inner layers. Set teacher.view: student, so that it reads the student's format."

@@ -5,7 +5,8 @@ from typing import Protocol, Self
 import torch
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 
 
 class Teacher(Protocol):

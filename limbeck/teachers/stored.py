@@ -7,7 +7,8 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import StoreError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.signals import Head
 from limbeck.signals.reader import Signals
 
@@ -31,12 +32,12 @@ class StoredTeacher:
         Raises:
             StoreError: something else than a distribution is needed, or rows are not in the store.
         """
-        if needs.states or needs.qkv or needs.space:
+        if needs - DISTRIBUTION:
             raise StoreError(
                 "a stored teacher must be asked for its distribution alone, got inner layers "
                 "or its space. Train with a model as the teacher."
             )
-        if not needs.distribution:
+        if not needs:
             return Outputs()
         device = batch.inputs["input_ids"].device
         if self.signals.payload.topk is not None:

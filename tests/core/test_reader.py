@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from limbeck.core.errors import ModelError
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION, NOTHING, at
 from limbeck.core.reader import Reader, project
 from tests.tiny import (
     BOS,
@@ -49,7 +49,6 @@ SIZES = {
     "bos_token_id": BOS,
     "eos_token_id": EOS,
 }
-DISTRIBUTION = Needs(distribution=True)
 
 
 def tiny_gemma2():
@@ -165,23 +164,24 @@ def test_class_scores_are_never_cut():
 @pytest.mark.parametrize("distribution", [False, True])
 def test_states_are_counted_from_the_first_layer_and_from_the_last(build, distribution):
     model = build(layers=3)
-    distribution = distribution and build is not tiny_bert  # a bare encoder has no distribution
+    # A bare encoder has no distribution.
+    scores = DISTRIBUTION if distribution and build is not tiny_bert else NOTHING
     inputs = inputs_for(model, random_ids(2, 7))
-    answer = Reader(model).probe().read(inputs, Needs(distribution=distribution, states=(0, 1, -1)))
+    answer = Reader(model).probe().read(inputs, scores | at("states", 0, 1, -1))
     direct = model(**inputs, output_hidden_states=True)
     states = direct.decoder_hidden_states if model.config.is_encoder_decoder else direct.hidden_states
     assert len(states) == 4  # the embeddings and three layers
-    torch.testing.assert_close(answer.states[0], states[1])
-    torch.testing.assert_close(answer.states[1], states[2])
-    torch.testing.assert_close(answer.states[-1], states[-1])
+    torch.testing.assert_close(answer.taps["states", 0], states[1])
+    torch.testing.assert_close(answer.taps["states", 1], states[2])
+    torch.testing.assert_close(answer.taps["states", -1], states[-1])
 
 
 def test_a_layer_the_model_does_not_have_is_named():
     model = tiny_llama()
     with pytest.raises(ModelError, match="between -2 and 1, got 2"):
-        Reader(model).read(inputs_for(model, random_ids(1, 4)), Needs(states=(2,)))
+        Reader(model).read(inputs_for(model, random_ids(1, 4)), at("states", 2))
     with pytest.raises(ModelError, match="between -2 and 1, got -3"):
-        Reader(model).read(inputs_for(model, random_ids(1, 4)), Needs(qkv=(-3,)))
+        Reader(model).read(inputs_for(model, random_ids(1, 4)), at("qkv", -3))
 
 
 @torch.no_grad()
@@ -189,7 +189,7 @@ def test_a_layer_the_model_does_not_have_is_named():
 def test_attention_inputs_of_llama_are_its_projections_of_the_normed_state(layer):
     model = tiny_llama()
     inputs = inputs_for(model, random_ids(2, 7))
-    qkv = Reader(model).probe().read(inputs, Needs(distribution=True, qkv=(layer,))).qkv[layer]
+    qkv = Reader(model).probe().read(inputs, DISTRIBUTION | at("qkv", layer)).taps["qkv", layer]
     block = model.model.layers[layer]
     entering = model(**inputs, output_hidden_states=True).hidden_states[range(2)[layer]]
     normed = entering * (entering.pow(2).mean(-1, keepdim=True) + model.config.rms_norm_eps).rsqrt()
@@ -206,8 +206,8 @@ def test_attention_inputs_of_llama_are_its_projections_of_the_normed_state(layer
 def test_attention_inputs_of_bert_are_its_projections_of_the_state(build):
     model = build()
     inputs = inputs_for(model, random_ids(2, 7))
-    needs = Needs(distribution=build is not tiny_bert, qkv=(1,))
-    qkv = Reader(model).probe().read(inputs, needs).qkv[1]
+    needs = (DISTRIBUTION if build is not tiny_bert else NOTHING) | at("qkv", 1)
+    qkv = Reader(model).probe().read(inputs, needs).taps["qkv", 1]
     attention = model.base_model.encoder.layer[1].attention.self
     entering = model(**inputs, output_hidden_states=True).hidden_states[1]
     for got, linear in zip(qkv, (attention.query, attention.key, attention.value), strict=True):
@@ -217,7 +217,7 @@ def test_attention_inputs_of_bert_are_its_projections_of_the_state(build):
 @torch.no_grad()
 def test_reading_attention_inputs_leaves_no_hooks_behind():
     model = tiny_bert()
-    Reader(model).read(inputs_for(model, random_ids(1, 4)), Needs(qkv=(0, 1)))
+    Reader(model).read(inputs_for(model, random_ids(1, 4)), at("qkv", 0, 1))
     assert not any(module._forward_hooks for module in model.modules())
 
 
@@ -231,14 +231,14 @@ def test_packed_rows_read_as_they_do_alone(build):
         "position_ids": torch.cat([torch.arange(row.shape[1]) for row in rows])[None],
     }
     reader = Reader(model).probe()
-    needs = Needs(distribution=True, states=(0, -1))
+    needs = DISTRIBUTION | at("states", 0, -1)
     together = reader.read(packed, needs)
     alone = [reader.read({"input_ids": row}, needs) for row in rows]
     hidden = torch.cat([answer.hidden for answer in alone], 1)
     torch.testing.assert_close(together.hidden, hidden, atol=1e-5, rtol=1e-4)
     for layer in (0, -1):
-        states = torch.cat([answer.states[layer] for answer in alone], 1)
-        torch.testing.assert_close(together.states[layer], states, atol=1e-5, rtol=1e-4)
+        states = torch.cat([answer.taps["states", layer] for answer in alone], 1)
+        torch.testing.assert_close(together.taps["states", layer], states, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -252,8 +252,10 @@ def test_padding_on_the_right_changes_nothing(build):
     if model.config.is_encoder_decoder:
         alone["decoder_input_ids"] = beside["decoder_input_ids"] = random_ids(1, 4, seed=1)
     length = 4 if model.config.is_encoder_decoder else 5
-    one, two = (Reader(model).probe().read(inputs, Needs(states=(-1,))) for inputs in (alone, beside))
-    torch.testing.assert_close(one.states[-1], two.states[-1][:, :length], atol=1e-5, rtol=1e-4)
+    one, two = (Reader(model).probe().read(inputs, at("states", -1)) for inputs in (alone, beside))
+    torch.testing.assert_close(
+        one.taps["states", -1], two.taps["states", -1][:, :length], atol=1e-5, rtol=1e-4
+    )
 
 
 def test_gradients_through_hidden_and_head_are_those_of_the_models_logits():
@@ -278,11 +280,11 @@ def test_adapters_are_read_with_their_model():
     without = plain(**inputs).logits
     model = peft.get_peft_model(plain, config).eval()
     reader = Reader(model).probe()
-    answer = reader.read(inputs, Needs(distribution=True, qkv=(0,)))
+    answer = reader.read(inputs, DISTRIBUTION | at("qkv", 0))
     logits = project(answer.hidden, answer.head)
     assert reader.projects and not torch.allclose(logits, without, atol=1e-2)
     torch.testing.assert_close(logits, model(**inputs).logits, atol=1e-5, rtol=1e-4)
-    assert answer.qkv[0].queries.shape == (2, 7, 32)
+    assert answer.taps["qkv", 0].queries.shape == (2, 7, 32)
 
 
 @torch.no_grad()
@@ -292,9 +294,9 @@ def test_attention_inputs_include_the_adapters_correction(layer):
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
     adapted = peft.get_peft_model(tiny_llama(), config).eval()
     inputs = {"input_ids": random_ids(2, 7)}
-    read = Reader(adapted).read(inputs, Needs(qkv=(layer,))).qkv[layer]
+    read = Reader(adapted).read(inputs, at("qkv", layer)).taps["qkv", layer]
     merged = adapted.merge_and_unload()
-    expected = Reader(merged).read(inputs, Needs(qkv=(layer,))).qkv[layer]
+    expected = Reader(merged).read(inputs, at("qkv", layer)).taps["qkv", layer]
     torch.testing.assert_close(read.queries, expected.queries, atol=1e-5, rtol=1e-4)
 
 
@@ -316,7 +318,7 @@ def test_a_student_without_token_types_reads_a_batch_that_has_them():
         "attention_mask": torch.ones_like(ids),
         "token_type_ids": torch.zeros_like(ids),
     }
-    answer = Reader(model).probe().read(inputs, Needs(distribution=True, states=(-1,), qkv=(0,)))
+    answer = Reader(model).probe().read(inputs, DISTRIBUTION | at("states", -1) | at("qkv", 0))
     torch.testing.assert_close(answer.logits, model(ids, torch.ones_like(ids)).logits)
 
 
@@ -337,19 +339,19 @@ def test_attention_of_a_seq2seq_model_is_that_of_the_decoder_on_itself(build):
     model = build()
     inputs = inputs_for(model, random_ids(1, 4))
     reader = Reader(model)
-    first = reader.read(inputs, Needs(qkv=(0,))).qkv[0]
-    assert torch.equal(reader.read(inputs, Needs(qkv=(-2,))).qkv[-2].queries, first.queries)
+    first = reader.read(inputs, at("qkv", 0)).taps["qkv", 0]
+    assert torch.equal(reader.read(inputs, at("qkv", -2)).taps["qkv", -2].queries, first.queries)
     # Cross-attention reads keys from the encoder: they would have its length, here made different.
     shorter = {**inputs, "decoder_input_ids": inputs["decoder_input_ids"][:, :3]}
-    assert reader.read(shorter, Needs(qkv=(-1,))).qkv[-1].keys.shape[1] == 3
+    assert reader.read(shorter, at("qkv", -1)).taps["qkv", -1].keys.shape[1] == 3
     with pytest.raises(ModelError, match="must lie between -2 and 1, got 2"):
-        reader.read(inputs, Needs(qkv=(2,)))
+        reader.read(inputs, at("qkv", 2))
 
 
 def test_says_plainly_what_a_model_cannot_give():
     ids = {"input_ids": random_ids(1, 4)}
     with pytest.raises(ModelError, match="must have separate q, k and v projections, got GPT2LMHeadModel"):
-        Reader(tiny_gpt2()).read(ids, Needs(qkv=(0,)))
+        Reader(tiny_gpt2()).read(ids, at("qkv", 0))
     with pytest.raises(ModelError, match="must have a head to give a distribution, got BertModel"):
         Reader(tiny_bert()).read(ids, DISTRIBUTION)
 

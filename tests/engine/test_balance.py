@@ -15,7 +15,8 @@ from torch import nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError, Interrupted, ModelError, NotFiniteError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.engine import Party, StepReport, train

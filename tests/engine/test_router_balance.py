@@ -10,13 +10,14 @@ from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen2MoeConfig, Qwen2Moe
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ModelError, RowError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, at
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
-from limbeck.core.signals import Routing
+from limbeck.core.signals.routing import Routing, routed_tokens
 from limbeck.engine import Party, StepReport, train
 from limbeck.engine.hf_trainer import DistilTrainer
 from limbeck.objectives.criterion import Criterion
-from limbeck.objectives.router_balance import routed_tokens, router_balance
+from limbeck.objectives.router_balance import router_balance
 from limbeck.students import add_lora
 from tests.engine.test_hf_trainer import arguments
 from tests.engine.world import VOCABULARY, Changed, Rows, experts_party, nothing_learnt
@@ -55,7 +56,7 @@ def alone() -> Criterion:
 
 def loss_on(model: Any, batch: Batch, *, probe: bool = True) -> tuple[torch.Tensor, float]:
     criterion, reader = alone(), Reader(model).probe() if probe else Reader(model)
-    answer = reader.read(batch.inputs, criterion.student_needs | Needs(distribution=True))
+    answer = reader.read(batch.inputs, criterion.student_needs | DISTRIBUTION)
     counts = criterion.counts(batch)
     loss, means = criterion(answer, None, batch, counts=counts, step=0, total_steps=1)
     return loss, float(means[0])
@@ -183,7 +184,8 @@ def test_tokens_are_counted_under_the_dropout_that_they_are_learnt_with(tmp_path
 
     class Watched(Criterion):
         def __call__(self, student: Any, teacher: Any, batch: Batch, **moment: Any) -> Any:
-            seen.append(torch.stack([moment["routed"], self.routed(student, batch)]))
+            own = self.summed(student, batch)["routed_shares"]
+            seen.append(torch.stack([moment["sums"]["routed_shares"], own]))
             return super().__call__(student, teacher, batch, **moment)
 
     party = replace(party, criterion=Watched(party.criterion.terms))
@@ -223,4 +225,4 @@ def test_alone_it_is_nothing_to_learn_from(tmp_path: Path):
 
 def test_a_model_without_routers_is_refused():
     with pytest.raises(ModelError, match="must have routers to say which experts it chooses, got Llama"):
-        Reader(tiny_llama(vocab=VOCABULARY)).read(Rows().batch([0]).inputs, Needs(routing=True))
+        Reader(tiny_llama(vocab=VOCABULARY)).read(Rows().batch([0]).inputs, at("routing"))

@@ -9,12 +9,10 @@ import torch
 from scipy.spatial.distance import jensenshannon
 
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.evaluation.evaluate import evaluate
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member
 from tests.evaluation.tiny import Examples, Texts, bert, causal, rows_of, settings, subject, texts
-
-DISTRIBUTION = Needs(distribution=True)
 
 
 def subjects(first, second, student, vocabulary):

@@ -10,9 +10,11 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError, ModelError, ObjectiveError
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs, Outputs, space_of
+from limbeck.core.needs import at
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
-from limbeck.core.signals import Head, Space
+from limbeck.core.signals import Head
+from limbeck.core.signals.space import Space, space_of
 from limbeck.core.term import Learnt, Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
@@ -226,13 +228,13 @@ def test_projectors_start_the_same_and_leave_the_random_state_alone():
 def test_a_space_is_what_the_model_reads_and_writes():
     model, batch = tiny.tiny_llama(vocab=VOCABULARY, seed=1), Rows().batch([3, 5])
     reader = Reader(model).probe()
-    found = space_of(reader.read(batch.inputs, Needs(space=True)), batch)
+    found = space_of(reader.read(batch.inputs, at("space")), batch)
     table, learnt = model.model.embed_tokens.weight, batch.targets != IGNORE
     torch.testing.assert_close(found.inputs, table[batch.inputs["input_ids"]])
     torch.testing.assert_close(found.outputs[learnt], table[batch.targets[learnt]])
     assert not found.outputs[~learnt].any() and not found.inputs.requires_grad
     torch.testing.assert_close(found.hidden @ found.head.weight.T, model(**batch.inputs).logits)
-    assert space_of(Outputs(space=found), batch) is found
+    assert space_of(Outputs(taps={("space", None): found}), batch) is found
 
 
 def test_a_space_is_refused_where_there_is_none():
@@ -241,7 +243,7 @@ def test_a_space_is_refused_where_there_is_none():
         space_of(Outputs(logits=torch.zeros(2, 3, 4)), batch)
     masked = tiny.tiny_masked_bert()
     with pytest.raises(ModelError, match="linear head to give its space, got BertForMaskedLM"):
-        Reader(masked).probe().read({"input_ids": torch.ones(1, 3, dtype=torch.long)}, Needs(space=True))
+        Reader(masked).probe().read({"input_ids": torch.ones(1, 3, dtype=torch.long)}, at("space"))
 
 
 def party(**settings: object) -> Party:
@@ -264,8 +266,8 @@ def other_tokens(batch: Batch) -> Outputs:
     targets = batch.targets[:, 1:]
     own = Batch(inputs, torch.where(targets == IGNORE, IGNORE, targets + 5), batch.row_ids)
     with torch.no_grad():
-        answer = Reader(model).probe().read(own.inputs, Needs(space=True))
-    return Outputs(space=space_of(answer, own))
+        answer = Reader(model).probe().read(own.inputs, at("space"))
+    return Outputs(taps={("space", None): space_of(answer, own)})
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -275,7 +277,7 @@ def test_the_mean_is_over_the_students_learnt_tokens(fused: bool):
     answer, teacher = one.reader.read(batch.inputs, criterion.student_needs), other_tokens(batch)
     _, means = criterion(answer, teacher, batch, counts=criterion.counts(batch), step=0, total_steps=1)
     module = one.criterion.terms[0].learnt.module
-    values = dual_space(space_of(answer, batch), teacher.space, **module())
+    values = dual_space(space_of(answer, batch), teacher.taps["space", None], **module())
     assert float(means[0]) == pytest.approx(float(values.detach().sum()) / int(batch.learnt.sum()), rel=1e-6)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limbeck.core.errors import ObjectiveError
-from limbeck.core.signals import QKV
+from limbeck.core.signals.qkv import QKV
 from limbeck.objectives import patient, relation_kl, state_mse
 from tests.objectives.worked import logits
 

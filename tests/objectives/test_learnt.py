@@ -139,7 +139,7 @@ def test_objectives_on_states_take_learnt_values_too():
     answer = one.reader.read(batch.inputs, one.criterion.student_needs)
     total, _ = one.criterion(answer, None, batch, counts=one.criterion.counts(batch), step=0, total_steps=1)
     total.backward()
-    states = answer.states[0].detach()
+    states = answer.taps["states", 0].detach()
     mean = states.sum((1, 2)).sum() * states.shape[-1] / batch.rows
     torch.testing.assert_close(learnt.module.factor.grad, mean, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(total.detach(), 2 * mean, rtol=1e-4, atol=1e-4)

@@ -11,7 +11,6 @@ from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.signals import Head
 from limbeck.core.term import LayerMap, Term
-from limbeck.core.units import Unit
 from limbeck.objectives import cross_entropy, state_mse, uld
 from limbeck.objectives.criterion import Criterion
 
@@ -66,7 +65,7 @@ def loss(term: Term, *steps: tuple[Batch, torch.Tensor], fused: bool = True) -> 
 
 
 BY_TOKEN = Term("ce", cross_entropy, ("student_logits", "labels"))
-BY_SEQUENCE = replace(BY_TOKEN, mean=Unit.SEQUENCE)
+BY_SEQUENCE = replace(BY_TOKEN, mean="sequence")
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -163,7 +162,7 @@ def states_loss(term: Term, *steps: Batch, values: torch.Tensor) -> float:
     for batch in steps:
         own = values[first : first + batch.rows].sqrt()[..., None]
         first += batch.rows
-        answers = Outputs(states={0: own}), Outputs(states={0: torch.zeros_like(own)})
+        answers = Outputs(taps={("states", 0): own}), Outputs(taps={("states", 0): torch.zeros_like(own)})
         total += float(criterion(*answers, batch, counts=counts, step=0, total_steps=1)[0])
     return total
 
@@ -184,11 +183,11 @@ TARGETS = [[N, 3, 3], [3, N, N]]
 @pytest.mark.parametrize(
     ("targets", "mean", "expected"),
     [
-        (TARGETS, Unit.TOKEN, (2 + 4 + 8) / 3),
-        (TARGETS, Unit.SEQUENCE, ((2 + 4) / 2 + 8) / 2),
-        ([N, 1], Unit.TOKEN, (8 + 16) / 2),  # one target a row: all its tokens
-        (None, Unit.TOKEN, (1 + 2 + 4 + 8 + 16) / 5),
-        (None, Unit.SEQUENCE, (7 / 3 + 24 / 2) / 2),
+        (TARGETS, "token", (2 + 4 + 8) / 3),
+        (TARGETS, "sequence", ((2 + 4) / 2 + 8) / 2),
+        ([N, 1], "token", (8 + 16) / 2),  # one target a row: all its tokens
+        (None, "token", (1 + 2 + 4 + 8 + 16) / 5),
+        (None, "sequence", (7 / 3 + 24 / 2) / 2),
     ],
 )
 def test_one_value_a_token_of_states_is_a_mean_over_the_tokens_in_the_loss(targets, mean, expected):

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from limbeck.core.signals import Head, Space
+from limbeck.core.signals import Head
+from limbeck.core.signals.space import Space
 from limbeck.objectives.dual_space import Affine
 
 STUDENT_IDS = torch.tensor([[4, 1, 3, 0, 2], [2, 2, 5, 1, 4]])

@@ -8,7 +8,6 @@ from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
 from limbeck.core.term import Term
-from limbeck.core.units import Unit
 from limbeck.objectives import cross_entropy
 from limbeck.objectives.criterion import Criterion
 from limbeck.objectives.preference import dpo, simpo
@@ -75,8 +74,8 @@ def test_redi_in_one_step_has_the_official_loss_and_slopes():
     batch = Batch(inputs, targets, [["r"]] * len(rows), groups=groups, group_names=("chosen", "rejected"))
     signals = ("student_logits", "labels")
     terms = [
-        Term("right", cross_entropy, signals, on="chosen", mean=Unit.SEQUENCE),
-        Term("wrong", cross_entropy, signals, weight=-0.8, on="rejected", mean=Unit.SEQUENCE),
+        Term("right", cross_entropy, signals, on="chosen", mean="sequence"),
+        Term("wrong", cross_entropy, signals, weight=-0.8, on="rejected", mean="sequence"),
     ]
     criterion = Criterion(terms)
     means.requires_grad_()

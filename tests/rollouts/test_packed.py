@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import Advantages, RolloutSettings
 from limbeck.core.term import Term
-from limbeck.core.units import Unit
 from limbeck.objectives import reverse_kl
 from limbeck.objectives.criterion import Criterion
 from limbeck.rollouts.returns import rewards_to_go
@@ -18,7 +17,6 @@ from limbeck.rollouts.written import Written, put_together
 from tests.tiny import PAD, tiny_llama
 
 CPU = torch.device("cpu")
-DISTRIBUTION = Needs(distribution=True)
 
 
 def written(name, prompt, answer, source="student"):
@@ -54,7 +52,7 @@ def test_long_sequences_stay_alone():
     assert put_together(long, PAD, CPU, packed=True).inputs["input_ids"].shape == (2, 600)
 
 
-@pytest.mark.parametrize("mean", [Unit.TOKEN, Unit.SEQUENCE])
+@pytest.mark.parametrize("mean", ["token", "sequence"])
 def test_loss_and_gradients_are_those_of_padded_rows(mean):
     student, teacher = tiny_llama(seed=1), tiny_llama(seed=2, width=64)
     criterion = Criterion([Term("kl", reverse_kl, ("student_logits", "teacher_logits"), mean=mean)])

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.inference.request import TokenIds

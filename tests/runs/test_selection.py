@@ -8,7 +8,8 @@ import torch
 import limbeck
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Train
 from limbeck.runs.progress import Silent
@@ -17,7 +18,6 @@ from limbeck.teachers.routing import only_rows
 
 # Entropy over log 2 of softmax(10, 0), (0, 0), (1, 0) and (3, 0).
 SCORES = torch.tensor([[10.0, 0.0], [0.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
-NEEDS = Needs(distribution=True)
 
 
 def batch() -> Batch:
@@ -46,7 +46,7 @@ def test_the_most_uncertain_share_is_asked_about_and_nobody_else():
     (marked,) = chosen([batch()], 0, 9)
     assert marked.group_names == ("uncertain", "certain")
     assert marked.groups.tolist() == [1, 0, 0, 1]
-    answered = chosen.asking(answer(1.0))(marked, NEEDS).logits
+    answered = chosen.asking(answer(1.0))(marked, DISTRIBUTION).logits
     assert chosen.asked == 2
     # Rows b and c hold ids 2, 3 and 4, 5; the others get zeros.
     assert answered.tolist() == [[0, 0], [3, 4], [5, 6], [0, 0]]
@@ -58,7 +58,7 @@ def test_the_share_is_of_the_whole_step_however_it_is_cut():
     chosen = Selector(Selection(share=0.5), lambda one: Outputs(logits=next(scores)[None]), None, seed=0)
     marked = chosen(rows, 0, 9)
     assert [one.groups.tolist() for one in marked] == [[1], [0], [0], [1]]
-    answered = [chosen.asking(answer(1.0))(one, NEEDS).logits for one in marked]
+    answered = [chosen.asking(answer(1.0))(one, DISTRIBUTION).logits for one in marked]
     assert chosen.asked == 2
     assert answered[0] is None and answered[1].tolist() == [[3, 4]]
 
@@ -76,14 +76,19 @@ def test_a_share_of_no_row_and_terms_that_nobody_answers_are_refused():
 def test_the_share_is_rounded_down():
     chosen = selector(Selection(share=0.3))
     (marked,) = chosen([batch()], 0, 9)
-    chosen.asking(answer(1.0))(marked, NEEDS)
+    chosen.asking(answer(1.0))(marked, DISTRIBUTION)
     assert chosen.asked == 1
 
 
 def test_another_teacher_answers_the_other_rows():
     chosen = selector(Selection(share=0.5), other=answer(-1.0))
     (marked,) = chosen([batch()], 0, 9)
-    assert chosen.asking(answer(1.0))(marked, NEEDS).logits.tolist() == [[-1, -2], [3, 4], [5, 6], [-7, -8]]
+    assert chosen.asking(answer(1.0))(marked, DISTRIBUTION).logits.tolist() == [
+        [-1, -2],
+        [3, 4],
+        [5, 6],
+        [-7, -8],
+    ]
     assert chosen.asked == 4
 
 

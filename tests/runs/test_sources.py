@@ -7,7 +7,6 @@ from datasets import Dataset
 from limbeck.core.errors import ConfigError
 from limbeck.core.term import LayerMap
 from limbeck.core.term import Term as EngineTerm
-from limbeck.core.units import Unit
 from limbeck.objectives import jsd, taid
 from limbeck.recipes import Layers, Term, Train
 from limbeck.rows.render import render
@@ -107,7 +106,7 @@ def test_a_unit_without_weights_is_refused_before_training():
         return (student_states - teacher_states).square().mean()
 
     signals = ("student_states", "teacher_states")
-    term = EngineTerm("whole", of_batch, signals, layers=LayerMap((0,), (0,)), mean=Unit.SEQUENCE)
+    term = EngineTerm("whole", of_batch, signals, layers=LayerMap((0,), (0,)), mean="sequence")
     with pytest.raises(ConfigError, match="neither group nor weight of its own, got mean: sequence"):
         try_term(term, student_width=8, teacher_width=8)
 

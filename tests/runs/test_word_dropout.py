@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 import limbeck
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.recipes.batches import NamedTransform, WordDropout
 from limbeck.recipes.check import check
 from limbeck.recipes.model import Recipe
@@ -66,7 +67,7 @@ def test_the_teacher_reads_the_rows_as_they_were_unless_it_is_to_read_noise(read
     transform, batch = noise(teacher_reads=reads), Rows().batch(range(6))
     (noisy,) = transform([batch], 0, 9)
     expected = (batch if clean else noisy).inputs["input_ids"]
-    assert torch.equal(transform.asking(ask)(noisy, Needs(distribution=True)).logits, expected)
+    assert torch.equal(transform.asking(ask)(noisy, DISTRIBUTION).logits, expected)
 
 
 def with_noise(recipe: Recipe, **settings) -> Recipe:

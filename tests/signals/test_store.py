@@ -9,11 +9,11 @@ import torch
 from datasets import load_dataset
 
 from limbeck.core.errors import StoreError
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION, at
 from limbeck.signals.reader import Signals
 from limbeck.teachers import StoredTeacher
 from tests import tiny
-from tests.signals.world import NEEDS, PAYLOADS, World, dense_log_probs
+from tests.signals.world import PAYLOADS, World, dense_log_probs
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,10 @@ def stored(folder) -> StoredTeacher:
 def test_hidden_states_in_float32_are_the_live_ones(stores, source):
     world, folder = stores
     batch = getattr(world, source).batch(range(len(getattr(world, source))))
-    live, answer = world.teacher.answer(batch, NEEDS), stored(folder / "hidden").answer(batch, NEEDS)
+    live, answer = (
+        world.teacher.answer(batch, DISTRIBUTION),
+        stored(folder / "hidden").answer(batch, DISTRIBUTION),
+    )
     # Rows were captured in other batches: equal to the rounding of a matrix product.
     torch.testing.assert_close(answer.hidden[batch.learnt], live.hidden[batch.learnt], atol=1e-4, rtol=1e-4)
     assert torch.equal(answer.head.weight, live.head.weight)
@@ -48,8 +51,8 @@ def test_hidden_states_in_float32_are_the_live_ones(stores, source):
 def test_the_topk_answer_holds_the_mass_and_follows_the_live_distribution(stores):
     world, folder = stores
     batch = world.padded.batch(range(len(world.padded)))
-    exact = dense_log_probs(world.teacher.answer(batch, NEEDS), batch.learnt)
-    topk = stored(folder / "topk").answer(batch, NEEDS).topk
+    exact = dense_log_probs(world.teacher.answer(batch, DISTRIBUTION), batch.learnt)
+    topk = stored(folder / "topk").answer(batch, DISTRIBUTION).topk
     ids, log_probs, log_tail, drawn, _ = (part[batch.learnt].numpy() for part in topk)
     draws = (drawn >= 0).sum(1)
     assert 0 == draws.min() < draws.max() <= 16, "some positions have drawn ids"
@@ -79,7 +82,7 @@ def test_packed_rows_get_the_answers_of_padded_ones(stores, payload):
     for source, found in ((world.padded, padded), (world.packed, packed)):
         for entry in reversed(range(len(source))):
             batch = source.batch([entry])
-            answer = teacher.answer(batch, NEEDS)
+            answer = teacher.answer(batch, DISTRIBUTION)
             parts = answer.topk if payload == "topk" else (answer.hidden,)
             start = 0
             for name in batch.row_ids[0]:
@@ -98,7 +101,7 @@ def test_draws_do_not_depend_on_what_is_asked_together(world, tmp_path):
     world.capture(tmp_path / "together")
     world.capture(tmp_path / "apart", shard_tokens=64)
     batch = world.padded.batch(range(len(world.padded)))
-    a, b = (stored(tmp_path / name).answer(batch, NEEDS).topk for name in ("together", "apart"))
+    a, b = (stored(tmp_path / name).answer(batch, DISTRIBUTION).topk for name in ("together", "apart"))
     learnt = batch.learnt
     is_drawn = (a.drawn_ids[learnt] >= 0).any(-1)
     assert is_drawn.any()
@@ -134,7 +137,7 @@ def test_a_batch_is_answered_alike_in_any_order(stores):
     teacher = stored(folder / "topk")
     forth, back = ([5, 2, 9], [9, 5, 2])
     first, second = (world.padded.batch(order) for order in (forth, back))
-    a, b = (teacher.answer(batch, NEEDS).topk for batch in (first, second))
+    a, b = (teacher.answer(batch, DISTRIBUTION).topk for batch in (first, second))
     assert torch.equal(a.ids[[2, 0, 1]], b.ids)
     assert torch.equal(a.log_probs[[2, 0, 1]], b.log_probs)
 
@@ -143,8 +146,8 @@ def test_a_batch_is_answered_alike_in_any_order(stores):
 def test_rounded_hidden_states_are_as_near_as_they_say(world, tmp_path, dtype, error):
     world.capture(tmp_path, payload={"hidden": {"dtype": dtype}})
     batch = world.padded.batch(range(8))
-    live = world.teacher.answer(batch, NEEDS).hidden[batch.learnt]
-    found = stored(tmp_path).answer(batch, NEEDS).hidden[batch.learnt].float()
+    live = world.teacher.answer(batch, DISTRIBUTION).hidden[batch.learnt]
+    found = stored(tmp_path).answer(batch, DISTRIBUTION).hidden[batch.learnt].float()
     scale = live.abs() if dtype == "bfloat16" else live.abs().amax(-1, keepdim=True)
     assert ((found - live).abs() <= error * scale + 1e-4).all()
 
@@ -152,7 +155,7 @@ def test_rounded_hidden_states_are_as_near_as_they_say(world, tmp_path, dtype, e
 def test_a_stored_head_is_cut_to_the_shared_vocabulary(stores):
     world, folder = stores
     batch = world.padded.batch([0])
-    answer = StoredTeacher(Signals(folder / "hidden"), 300).answer(batch, NEEDS)
+    answer = StoredTeacher(Signals(folder / "hidden"), 300).answer(batch, DISTRIBUTION)
     assert answer.head.weight.shape[0] == 300
 
 
@@ -173,19 +176,19 @@ def test_inner_layers_are_refused(stores):
     world, folder = stores
     batch = world.padded.batch([0])
     with pytest.raises(StoreError, match="must be asked for its distribution alone, got inner layers"):
-        stored(folder / "topk").answer(batch, Needs(distribution=True, states=(-1,)))
+        stored(folder / "topk").answer(batch, DISTRIBUTION | at("states", -1))
 
 
 def test_rows_that_were_not_captured_are_refused_by_name(stores):
     world, folder = stores
     batch = world.padded.batch([3])
     with pytest.raises(StoreError, match="got row unheard-of, which is not in it"):
-        stored(folder / "topk").answer(replace(batch, row_ids=[["unheard-of"]]), NEEDS)
+        stored(folder / "topk").answer(replace(batch, row_ids=[["unheard-of"]]), DISTRIBUTION)
     ids = batch.inputs["input_ids"].clone()
     ids[0, 0] += 1
     changed = replace(batch, inputs={**batch.inputs, "input_ids": ids})
     with pytest.raises(StoreError, match="got row 3, which has other tokens there"):
-        stored(folder / "topk").answer(changed, NEEDS)
+        stored(folder / "topk").answer(changed, DISTRIBUTION)
 
 
 def test_positions_that_were_not_kept_are_refused(tmp_path):
@@ -194,4 +197,4 @@ def test_positions_that_were_not_kept_are_refused(tmp_path):
     batch = world.padded.batch([4])
     everything = batch.inputs["input_ids"]
     with pytest.raises(StoreError, match="every position that is learnt from, got rows with others \\(4\\)"):
-        stored(tmp_path).answer(replace(batch, targets=everything), NEEDS)
+        stored(tmp_path).answer(replace(batch, targets=everything), DISTRIBUTION)

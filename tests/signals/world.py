@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION
+from limbeck.core.outputs import Outputs
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PackedSource, PaddedSource
@@ -19,7 +20,6 @@ from limbeck.signals.manifest import Identity
 from limbeck.teachers import LocalTeacher
 from tests import tiny
 
-NEEDS = Needs(distribution=True)
 MAX_LENGTH = 48
 IDENTITY = Identity(
     version=1,
@@ -65,7 +65,7 @@ class World:
     def answer(self, batch: Batch) -> Outputs:
         """The live teacher."""
         self.asked.append(batch.row_ids)
-        return self.teacher.answer(batch, NEEDS)
+        return self.teacher.answer(batch, DISTRIBUTION)
 
     def capture(self, folder: Path, *, payload: str | dict[str, Any] = "topk", **changes: Any) -> Any:
         """Make a store of all rows."""

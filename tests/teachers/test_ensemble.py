@@ -9,7 +9,8 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, at
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader, project
 from limbeck.core.signals import Head, MixedHead, TopK
 from limbeck.core.term import Term
@@ -18,7 +19,6 @@ from limbeck.objectives.criterion import Criterion
 from limbeck.teachers import ByColumn, ByLikelihood, EnsembleTeacher, LocalTeacher, Member
 from tests.tiny import VOCABULARY, random_ids, tiny_classifier, tiny_gpt2, tiny_llama
 
-DISTRIBUTION = Needs(distribution=True)
 P, Q = (0.7, 0.2, 0.1), (0.2, 0.5, 0.3)
 MEANS = ("probabilities", "logits", "losses")
 
@@ -377,4 +377,4 @@ def test_stores_and_models_go_together_for_losses_alone():
 
 def test_inner_layers_are_refused():
     with pytest.raises(ConfigError, match="an ensemble must be asked for its distribution alone"):
-        ensemble(Says(P), Says(Q)).answer(asked(), Needs(distribution=True, states=(-1,)))
+        ensemble(Says(P), Says(Q)).answer(asked(), DISTRIBUTION | at("states", -1))

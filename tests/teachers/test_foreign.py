@@ -9,7 +9,7 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.chunk_likelihoods import chunk_likelihoods
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION, at
 from limbeck.core.reader import Reader
 from limbeck.teachers.chunks import ChunkRules
 from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
@@ -101,7 +101,7 @@ def log_probs(model: torch.nn.Module, row: Sequence[int]) -> Tensor:
 
 def test_a_chunk_is_as_likely_as_its_tokens_and_the_end_of_a_word() -> None:
     teacher = foreign()
-    chunks = teacher.answer(padded(STUDENT, STUDENT_CHUNKS), Needs(chunks=True)).chunks
+    chunks = teacher.answer(padded(STUDENT, STUDENT_CHUNKS), at("chunks")).taps["chunks", None]
     assert chunks is not None
     said = log_probs(teacher.model, TEACHER[0])
     starts = rules().teacher_starts
@@ -120,7 +120,7 @@ def test_a_chunk_is_as_likely_as_its_tokens_and_the_end_of_a_word() -> None:
 
 def test_without_debiasing_a_chunk_is_as_likely_as_its_tokens() -> None:
     teacher = foreign(rule=rules(debias=False))
-    chunks = teacher.answer(padded(STUDENT, STUDENT_CHUNKS), Needs(chunks=True)).chunks
+    chunks = teacher.answer(padded(STUDENT, STUDENT_CHUNKS), at("chunks")).taps["chunks", None]
     assert chunks is not None
     said = log_probs(teacher.model, TEACHER[1])
     assert torch.allclose(chunks.log_probs[4], said[0, 41] + said[1, 43] + said[2, 45], atol=1e-5)
@@ -129,7 +129,7 @@ def test_without_debiasing_a_chunk_is_as_likely_as_its_tokens() -> None:
 
 def test_chunks_end_only_where_the_teacher_expects_a_new_word() -> None:
     one = foreign(rule=rules(threshold=0.999))
-    chunks = one.answer(padded(STUDENT, STUDENT_CHUNKS), Needs(chunks=True)).chunks
+    chunks = one.answer(padded(STUDENT, STUDENT_CHUNKS), at("chunks")).taps["chunks", None]
     assert chunks is not None
     # The word's chunks join; the end token, behind which nothing is asked, stays what it is.
     assert chunks.members.tolist() == [[0, 0, 0, 0, 0, -1], [1, 1, 1, -1, -1, -1]]
@@ -142,17 +142,17 @@ def test_chunks_end_only_where_the_teacher_expects_a_new_word() -> None:
 def test_a_student_that_is_the_teacher_finds_every_chunk_as_likely() -> None:
     teacher = foreign(same=True, rule=rules(threshold=0.3))
     for batch in (padded(STUDENT, STUDENT_CHUNKS), packed(STUDENT, STUDENT_CHUNKS)):
-        chunks = teacher.answer(batch, Needs(chunks=True)).chunks
+        chunks = teacher.answer(batch, at("chunks")).taps["chunks", None]
         assert chunks is not None
         student = Reader(tiny_llama(seed=1), VOCABULARY).probe()
-        own = chunk_likelihoods(student.read(batch.inputs, Needs(distribution=True)), chunks, batch)
+        own = chunk_likelihoods(student.read(batch.inputs, DISTRIBUTION), chunks, batch)
         assert torch.allclose(own, chunks.log_probs, atol=1e-5)
 
 
 def test_packed_rows_have_the_chunks_of_padded_ones() -> None:
     teacher = foreign(rule=rules(threshold=0.5))
     found = [
-        teacher.answer(batch, Needs(chunks=True)).chunks
+        teacher.answer(batch, at("chunks")).taps["chunks", None]
         for batch in (padded(STUDENT, STUDENT_CHUNKS), packed(STUDENT, STUDENT_CHUNKS))
     ]
     first, second = found
@@ -173,7 +173,7 @@ def test_tokens_alone_in_a_chunk_are_answered_by_each_other() -> None:
         [False, False, True, False, False, False],
     ]
     assert ((grouped.groups == IGNORE) == (grouped.targets == IGNORE)).all()
-    answer = teacher.answer(batch, Needs(distribution=True))
+    answer = teacher.answer(batch, DISTRIBUTION)
     assert answer.hidden is not None and answer.head is not None
     logits = answer.hidden @ answer.head.weight.T
     assert torch.allclose(logits[0, 2].log_softmax(-1), log_probs(teacher.model, TEACHER[0])[1], atol=1e-5)
@@ -186,7 +186,7 @@ def test_by_order_the_nth_target_answers_the_nth() -> None:
     grouped = teacher.prepare(batch)
     assert grouped.groups is not None
     assert (grouped.groups == 1).tolist() == [[*[True] * 5, False, True, True, True, False]]
-    answer = teacher.answer(batch, Needs(distribution=True))
+    answer = teacher.answer(batch, DISTRIBUTION)
     assert answer.hidden is not None and answer.head is not None
     logits = answer.hidden @ answer.head.weight.T
     said = torch.cat([log_probs(teacher.model, TEACHER[0])[:5], log_probs(teacher.model, TEACHER[1])[:3]])
@@ -197,14 +197,15 @@ def test_by_order_the_nth_target_answers_the_nth() -> None:
 def test_a_map_gives_the_students_ids_the_scores_of_the_teachers() -> None:
     ids = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(0))[:100]
     batch = padded(STUDENT, STUDENT_CHUNKS)
-    plain, mapped = (foreign(ids=one).answer(batch, Needs(distribution=True)) for one in (None, ids))
+    plain, mapped = (foreign(ids=one).answer(batch, DISTRIBUTION) for one in (None, ids))
     assert plain.hidden is not None and plain.head is not None and mapped.head is not None
     assert torch.equal(mapped.head.weight, plain.head.weight[ids])
 
 
 def test_states_are_those_of_the_last_token_of_a_chunk() -> None:
     teacher = foreign()
-    chunks = teacher.answer(padded(STUDENT, STUDENT_CHUNKS), Needs(states=(-1,), chunks=True)).chunks
+    answer = teacher.answer(padded(STUDENT, STUDENT_CHUNKS), at("states", -1) | at("chunks"))
+    chunks = answer.taps["chunks", None]
     assert chunks is not None
     with torch.no_grad():
         out = teacher.model(torch.tensor([TEACHER[0]]), output_hidden_states=True)
@@ -217,8 +218,8 @@ def test_a_batch_without_chunks_gives_none() -> None:
     batch = padded(STUDENT, STUDENT_CHUNKS)
     batch = replace(batch, signals={"chunks": torch.full_like(batch.signals["chunks"], -1)})
     teacher = foreign()
-    chunks = teacher.answer(batch, Needs(chunks=True)).chunks
+    chunks = teacher.answer(batch, at("chunks")).taps["chunks", None]
     assert chunks is not None
     assert len(chunks.log_probs) == 0 and len(chunks.lasts) == 0
-    student = Reader(tiny_llama(seed=1), VOCABULARY).probe().read(batch.inputs, Needs(distribution=True))
+    student = Reader(tiny_llama(seed=1), VOCABULARY).probe().read(batch.inputs, DISTRIBUTION)
     assert len(chunk_likelihoods(student, chunks, batch)) == 0

@@ -5,12 +5,10 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import VocabularyError
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION, at
 from limbeck.core.reader import project
 from limbeck.teachers import LocalTeacher, Teacher
 from tests.tiny import VOCABULARY, random_ids, tiny_classifier, tiny_llama, tiny_masked_bert, tiny_t5
-
-DISTRIBUTION = Needs(distribution=True)
 
 
 def batch(ids=None, **more):
@@ -28,9 +26,9 @@ def test_the_answer_is_the_models_own_and_carries_no_gradient(build):
     asked = batch(**({"decoder_input_ids": random_ids(2, 4)} if build is tiny_t5 else {}))
     expected = model(**asked.inputs).logits.detach()
     teacher: Teacher = LocalTeacher(model, None)
-    answer = teacher.answer(asked, Needs(distribution=True, states=(-1,)))
+    answer = teacher.answer(asked, DISTRIBUTION | at("states", -1))
     torch.testing.assert_close(logits(answer), expected, atol=1e-5, rtol=1e-4)
-    given = [answer.hidden, answer.logits, answer.states[-1], answer.head and answer.head.weight]
+    given = [answer.hidden, answer.logits, answer.taps["states", -1], answer.head and answer.head.weight]
     assert not any(tensor.requires_grad for tensor in given if tensor is not None)
     assert not any(parameter.requires_grad for parameter in model.parameters())
 

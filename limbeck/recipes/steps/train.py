@@ -10,7 +10,7 @@ from limbeck.core.kinds import AUTO_KIND, KindChoice
 from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.signals import ANSWERED
 from limbeck.core.training import AUTO, Rate, TrainingSettings
-from limbeck.recipes.alignment import FOREIGN, Alignment, alignment_problems
+from limbeck.recipes.alignment import Alignment, alignment_problems
 from limbeck.recipes.batches import NamedTransform
 from limbeck.recipes.domains import Domains
 from limbeck.recipes.parties import TrainedParty
@@ -88,7 +88,7 @@ class Train(Step, TrainingSettings):
     @property
     def reads_other_tokens(self) -> bool:
         """Whether the teacher reads the rows in tokens of its own."""
-        return self.alignment is not None or any(FOREIGN & set(term.signals) for term in self.objective)
+        return self.alignment is not None or any(term.reads_foreign for term in self.objective)
 
     @property
     def reads_teacher(self) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from limbeck.core.files import write_folder
 from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.core.model_words import model_word
 from limbeck.core.models import model_fingerprint, quiet_transformers, read_config
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION
+from limbeck.core.outputs import Outputs
 from limbeck.recipes.steps import Capture
 from limbeck.rows.render import notes_of
 from limbeck.rows.source import PaddedSource
@@ -33,7 +34,6 @@ from limbeck.teachers import LocalTeacher
 
 VERSION = 3
 """Raised when the same step makes other stores: what an earlier limbeck made is then made anew."""
-_NEEDS = Needs(distribution=True)
 
 
 def run(step: Capture, work: Work) -> Made:
@@ -64,7 +64,7 @@ def run(step: Capture, work: Work) -> Made:
 
     def answer(batch: Batch) -> Outputs:
         with torch.autocast(work.device.type, torch.bfloat16, enabled=step.bf16):
-            return teacher.answer(batch, _NEEDS)
+            return teacher.answer(batch, DISTRIBUTION)
 
     def save_tokenizer() -> None:
         with quiet_transformers():

@@ -1,11 +1,12 @@
 """Rollouts of a train step: who writes, from which prompts, and what terms need of it."""
 
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.rollouts import Replay
 from limbeck.core.signals import POINTWISE
 from limbeck.inference.request import TokenIds
 from limbeck.rollouts import LocalWriter, Rollouts, Writers
 from limbeck.runs import ranks
-from limbeck.runs.transforms.training import DISTRIBUTION, Training
+from limbeck.runs.transforms.training import Training
 from limbeck.schedules.scheduled import scheduled
 from limbeck.teachers import LocalTeacher
 

@@ -9,7 +9,8 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from limbeck.core.batch import Batch
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs, of_each
 from limbeck.core.seeds import generator
 from limbeck.core.transform import Ask, Transform
 from limbeck.objectives.uncertainty import least_confidence, margin, normalised_entropy
@@ -143,21 +144,17 @@ def _rows_of(batch: Batch, rows: Tensor) -> Batch:
 
 
 def _put_together(parts: Sequence[tuple[Tensor, Outputs]], count: int) -> Outputs:
-    def spread(read: Callable[[Outputs], Tensor]) -> Tensor:
-        first = read(parts[0][1])
-        whole = first.new_zeros(count, *first.shape[1:])
-        for rows, outputs in parts:
-            whole[rows] = read(outputs)
+    """Answers about some rows each as one about all of them."""
+
+    def spread(each: Sequence[Tensor]) -> Tensor:
+        whole = each[0].new_zeros(count, *each[0].shape[1:])
+        for (rows, _), values in zip(parts, each, strict=True):
+            whole[rows] = values
         return whole
 
-    def logits(outputs: Outputs) -> Tensor:
-        assert outputs.logits is not None
-        return outputs.logits
-
-    def state(layer: int) -> Callable[[Outputs], Tensor]:
-        return lambda outputs: outputs.states[layer]
-
+    answers = [answer for _, answer in parts]
+    logits = [answer.logits for answer in answers if answer.logits is not None]
     return Outputs(
-        logits=None if parts[0][1].logits is None else spread(logits),
-        states={layer: spread(state(layer)) for layer in parts[0][1].states},
+        logits=spread(logits) if logits else None,
+        taps={key: of_each(spread, [answer.taps[key] for answer in answers]) for key in answers[0].taps},
     )

@@ -8,15 +8,14 @@ from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.kinds import kind_named
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.reader import Reader
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.steps.work import Work
 from limbeck.teachers import LocalTeacher, OwnViewTeacher
 from limbeck.teachers.protocol import Teacher
-
-DISTRIBUTION = Needs(distribution=True)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.seeds import generator
 from limbeck.core.transform import Ask, Transform
 from limbeck.recipes.batches import WordDropout

@@ -13,7 +13,8 @@ from limbeck.core.batch import Batch, Source
 from limbeck.core.files import write_json
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word, place_of
-from limbeck.core.outputs import Needs, Outputs
+from limbeck.core.needs import DISTRIBUTION, Needs
+from limbeck.core.outputs import Outputs
 from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
@@ -223,7 +224,7 @@ def _viewed(subject: Subject, view: OwnView | None, tokenizer: Any) -> Subject:
     assert vocabulary is not None, "only causal models read formats"
     model = LocalTeacher(subject.model, vocabulary)
     teacher = OwnViewTeacher(model, view.viewed, ends=view.ends, vocabulary=vocabulary)
-    answer = partial(teacher.answer, needs=Needs(distribution=True))
+    answer = partial(teacher.answer, needs=DISTRIBUTION)
     return replace(subject, tokenizer=tokenizer, answer=answer, prompts=source)
 
 
@@ -276,7 +277,7 @@ def _ensemble(
         tokenizer=members[0].tokenizer,
         reader=members[0].reader,
         description=f"{'one a row' if teacher.route else f'mean of the {mean}'} of {listed}",
-        answer=partial(answering.answer, needs=Needs(distribution=True)),
+        answer=partial(answering.answer, needs=DISTRIBUTION),
         is_mean=True,
     )
 

@@ -1,0 +1,44 @@
+"""What the head of a model reads, the head, its embeddings: of these `core.signals.space.Space` is made."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from limbeck.core.errors import ModelError
+from limbeck.core.needs import Site
+from limbeck.core.reader import Reader
+from limbeck.core.signals import Head
+from limbeck.core.taps import Forward, Tap
+
+
+class HeadSides(NamedTuple):
+    """Hidden states [B, T, H] that a head reads, the head, and constant embeddings [..., D] of ids [...]."""
+
+    hidden: Tensor
+    head: Head
+    embed: Callable[[Tensor], Tensor]
+
+
+def _refuse_bent_heads(reader: Reader, sites: Sequence[Site]) -> AbstractContextManager[None]:
+    if not reader.projects:
+        raise ModelError(
+            f"model must have a linear head to give its space, got {type(reader.plain).__name__}. "
+            "Use an objective on logits."
+        )
+    return nullcontext()
+
+
+def _sides(forward: Forward, site: Site) -> HeadSides:
+    def embed(ids: Tensor) -> Tensor:
+        # The module, not its weight: some scale what they look up (Gemma).
+        with torch.no_grad():
+            embeddings: Tensor = forward.reader.plain.get_input_embeddings()(ids)
+        return embeddings.detach()
+
+    return HeadSides(forward.reader.hidden_of(forward.answer), forward.reader.head(), embed)
+
+
+TAP = Tap(_sides, around=_refuse_bent_heads)
