@@ -2,7 +2,8 @@
 
 A metric is a function in a file of its own in `limbeck/evaluation`, named in its `__init__.py`. The file says
 
-- `ABILITY`, optional: what a kind of model must be able to do (an attribute of `core.kinds.ModelKind`);
+- `ABILITY`, optional: what a kind of model must be able to do: an attribute of `core.kinds.ModelKind`, or
+  one that only some kinds have;
 - `TEACHER`, optional: `needed` if it compares with a teacher, `usual` if other rows do without;
 - `MEASURES`: name -> the fields of a `Measure`, `path` below the metric's result for a subject among them
   (the name alone where it is not given).
@@ -71,7 +72,7 @@ def metrics_of(kind: KindName) -> list[str]:
     ranks = {place[0]: one.rank for one in reversed([*MEASURES.values()]) for place in one.places}
     wanted = {name: _said(name, "ABILITY") for name in sorted(ranks, key=lambda name: ranks[name])}
     found = kind_named(kind)
-    return [name for name, ability in wanted.items() if not ability or getattr(found, ability)]
+    return [name for name, ability in wanted.items() if not ability or getattr(found, ability, False)]
 
 
 def needs_teacher(metric: str) -> bool:

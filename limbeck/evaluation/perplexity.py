@@ -9,7 +9,7 @@ import numpy as np
 
 from limbeck.core.masks import IGNORE
 from limbeck.evaluation.evidence import Array, Evidence, Units
-from limbeck.evaluation.statistics import Estimate, verdict
+from limbeck.evaluation.statistics import exponential, verdict
 
 DEFINITION = (
     "Nats per token: mean of -ln p(target) over the target positions. Bits per byte: the same sum in bits, "
@@ -17,8 +17,6 @@ DEFINITION = (
     "bits and adds no byte; a first token that nothing precedes is neither predicted nor counted. "
     "Intervals: 95 %, over rows."
 )
-
-_LARGEST = 700.0  # nats whose exponential is a number
 
 _SEVERAL = (
     "Subjects with another tokenizer ({others}) read the same rows in their own tokens and windows, and have "
@@ -61,7 +59,7 @@ def perplexity(evidence: Evidence) -> dict[str, Any]:
     subjects: dict[str, dict[str, Any]] = {}
     for name, text in texts.items():
         nats = rows.ratio(text.nats, ones)
-        subjects[name] = {"nats_per_token": nats, "perplexity": _exponential(nats)}
+        subjects[name] = {"nats_per_token": nats, "perplexity": exponential(nats)}
     for other in evidence.others:
         texts |= _aligned(other, units)
     for name, text in texts.items() if size.any() else ():
@@ -126,13 +124,3 @@ def learnt_bytes(units: Units, tokenizer: Any) -> Array:
     tokens = [part[part != IGNORE].tolist() for part in np.split(units.target[order], cuts)]
     texts = tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return np.array([len(text.encode("utf-8")) for text in texts], dtype=np.float64)
-
-
-def _exponential(nats: Estimate) -> Estimate:
-    bounds = nats["interval"]
-    if bounds and max(bounds) > _LARGEST:  # of two or three rows: it says nothing
-        bounds = None
-    return nats | {
-        "value": math.exp(nats["value"]),
-        "interval": bounds and [math.exp(bound) for bound in bounds],
-    }

@@ -5,6 +5,7 @@ Tokens of one row are not independent, so rows are what is drawn, never tokens. 
 matrix product, and all subjects share the same draws.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ FEWEST_ROWS = 10
 _SAME = 1e-9  # of the largest: what rounding leaves of no difference
 _MOST_DRAWS = 20_000_000  # 160 MB; with more than 20,000 rows, fewer than 1,000 resamples are drawn
 _FEWEST_RESAMPLES = 200
+_LARGEST = 700.0  # nats whose exponential is a number
 _FEWEST_PAIRS = 3  # of a correlation; one more for its interval
 
 Array = NDArray[np.float64]
@@ -182,6 +184,17 @@ def _jackknife_error(x: Array, y: Array) -> float:
         left = (xy - mean_x * mean_y) / np.sqrt((xx - mean_x**2) * (yy - mean_y**2))
     z = np.arctanh(np.clip(left[np.isfinite(left)], -1 + _SAME, 1 - _SAME))
     return float(np.sqrt((n - 1) / n * ((z - z.mean()) ** 2).sum()))
+
+
+def exponential(nats: Estimate) -> Estimate:
+    """The exponential of an estimate in nats; without an interval where that would be no number."""
+    bounds = nats["interval"]
+    if bounds and max(bounds) > _LARGEST:  # of two or three rows: it says nothing
+        bounds = None
+    return nats | {
+        "value": math.exp(nats["value"]),
+        "interval": bounds and [math.exp(bound) for bound in bounds],
+    }
 
 
 def bucket(values: ArrayLike, edges: Sequence[float]) -> NDArray[np.int64]:

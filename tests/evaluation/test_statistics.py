@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from limbeck.evaluation.calibration import reliability
-from limbeck.evaluation.perplexity import _exponential
-from limbeck.evaluation.statistics import Rows, bucket, correlation, verdict
+from limbeck.evaluation.statistics import Rows, bucket, correlation, exponential, verdict
 
 RESAMPLES = 400
 
@@ -187,4 +186,4 @@ def test_a_value_on_an_edge_belongs_to_the_upper_bucket():
 
 def test_an_interval_whose_exponential_is_no_number_is_none():
     wide = {"value": 2.0, "interval": [-800.0, 804.0], "n": 2}
-    assert _exponential(wide) == {"value": pytest.approx(math.exp(2.0)), "interval": None, "n": 2}
+    assert exponential(wide) == {"value": pytest.approx(math.exp(2.0)), "interval": None, "n": 2}
