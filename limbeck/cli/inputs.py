@@ -22,7 +22,7 @@ _KINDS = {
     "MetricName": "metric",
 }
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_OF_STEPS = ("model_kind", "loss_on")
+_OF_STEPS = ("model_kind", "loss_on", "mlm_probability")
 _WORDS = {None: "null", True: "true", False: "false"}
 
 

@@ -7,6 +7,7 @@ from limbeck.evaluation.calibration import calibration
 from limbeck.evaluation.classification import classification
 from limbeck.evaluation.fidelity import fidelity
 from limbeck.evaluation.generation import generation
+from limbeck.evaluation.masked_tokens import masked_tokens
 from limbeck.evaluation.perplexity import perplexity
 from limbeck.evaluation.similarity import similarity
 from limbeck.evaluation.speed import speed
@@ -16,6 +17,7 @@ __all__ = [
     "classification",
     "fidelity",
     "generation",
+    "masked_tokens",
     "perplexity",
     "similarity",
     "speed",

@@ -23,6 +23,7 @@ METRICS = {
     "classification",
     "fidelity",
     "generation",
+    "masked_tokens",
     "perplexity",
     "similarity",
     "speed",

@@ -131,9 +131,7 @@ def test_a_model_of_another_kind_is_refused_instead_of_half_random(tmp_path):
     save_model(tiny_llama(), None, tmp_path / "causal")
     with pytest.raises(ModelError, match="as a seq2seq model"):
         load_model(tmp_path / "causal", "seq2seq")
-    with pytest.raises(
-        ModelError, match="kind must be one of causal, classifier, encoder, seq2seq, got 'gpt'"
-    ):
+    with pytest.raises(ModelError, match=r"kind must be one of causal, classifier, .*, got 'gpt'"):
         load_model(tmp_path / "causal", "gpt")
 
 

@@ -35,7 +35,12 @@ class Train(Step, TrainingSettings):
 
     kind: ClassVar[str] = "train"
     makes: ClassVar[Makes] = "model"
-    settings: ClassVar[tuple[str, ...]] = (*TrainingSettings.model_fields, "model_kind", "loss_on")
+    settings: ClassVar[tuple[str, ...]] = (
+        *TrainingSettings.model_fields,
+        "model_kind",
+        "loss_on",
+        "mlm_probability",
+    )
     student: Student
     teacher: Teacher | None = None
     rows: Annotated[str, Names("rows")]
@@ -53,6 +58,9 @@ class Train(Step, TrainingSettings):
     )
     loss_on: Literal["last_assistant", "all_assistant", "all"] = Field(
         default="all_assistant", description="turns of a conversation that are in the loss"
+    )
+    mlm_probability: float = Field(
+        default=0.15, gt=0, lt=1, description="share of the tokens of a row that a masked_lm must fill in"
     )
     rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
     corpus: Annotated[str | None, Names("rows")] = Field(
