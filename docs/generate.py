@@ -1,5 +1,5 @@
 """Writes `docs/methods/*.md`, one page a recipe, from its docstrings, its data and its last measured table;
-and `docs/steps.md` from the kinds of step.
+`docs/steps.md` from the kinds of step; and the table of recipes in the README.
 
     python docs/generate.py            write the pages
     python docs/generate.py --check    fail if a page is out of date
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from limbeck.cli.families import FAMILIES, MODELS
 from limbeck.cli.inputs import inputs_of
 from limbeck.core.catalogue import REQUIRED, Entry, catalogue
 from limbeck.core.config import Config
@@ -22,6 +23,7 @@ from limbeck.core.docstrings import without_arguments
 from limbeck.recipes.steps import STEPS
 
 DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
 EXAMPLES = {"teacher": "TEACHER_DIR", "student": "STUDENT_DIR", "data": "rows.jsonl", "layers": "3"}
 NOT_MEASURED = "Not measured yet.\n"
 
@@ -68,6 +70,19 @@ def steps_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def readme() -> str:
+    """The README with the recipes in the order of their families."""
+    head = "| recipe | what it does | models |\n|---|---|---|\n"
+    before, after = README.read_text(encoding="utf-8").split(head)
+    rows = [
+        f"| [{name}](docs/methods/{name}.md) | {text} | {MODELS.get(family, 'causal')} |\n"
+        for family, recipes in FAMILIES.items()
+        for name, text in recipes.items()
+        if name != "quickstart"
+    ]
+    return "".join([before, head, *rows, after[after.index("\n\n") + 1 :]])
+
+
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return REQUIRED
@@ -109,7 +124,7 @@ def main() -> None:
     folder = DOCS / "methods"
     folder.mkdir(exist_ok=True)
     pages = {folder / f"{entry.name}.md": page(entry) for entry in catalogue("recipes").values()}
-    pages[DOCS / "steps.md"] = steps_page()
+    pages |= {DOCS / "steps.md": steps_page(), README: readme()}
     stale = []
     for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -46,3 +46,11 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "teacher_hacking": "does the student leave the truth for its teacher?",
     },
 }
+
+MODELS: Mapping[str, str] = {
+    "no teacher": "causal, seq2seq",
+    "teacher and student with different tokenizers": "causal, [any two tokenizers](docs/tokenizers.md)",
+    "rationales and reasoning traces": "causal, seq2seq",
+    "encoders and classifiers": "encoders",
+}
+"""Models that the recipes of a family are for, as the README says it; causal ones if not named."""

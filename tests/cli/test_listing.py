@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -59,13 +58,6 @@ def test_nothing_is_broken_inside_a_word_at_80_columns(limbeck, monkeypatch):
         for line in limbeck("list", kind).out.splitlines():
             assert len(line) <= 80
             assert not re.search(r"\w=$", line), line
-
-
-def test_the_readme_says_of_each_recipe_what_the_list_says():
-    table = Path(__file__).parents[2] / "README.md"
-    rows = dict(re.findall(r"^\| \[(\w+)\]\(docs/methods/\1\.md\) \| (.*?) \|", table.read_text(), re.M))
-    listed = {name: text for family in FAMILIES.values() for name, text in family.items()}
-    assert rows == {name: text for name, text in listed.items() if name != "quickstart"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
