@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from limbeck.core.errors import ModelError
 from limbeck.core.masks import IGNORE
-from limbeck.core.outputs import Needs
+from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.kinds.masked_lm import KIND
@@ -91,7 +91,7 @@ def test_the_loss_is_that_of_transformers_on_the_same_hidden_tokens(tokenizer):
     reader = Reader(model).probe()
     term = Term("cross_entropy", cross_entropy, ("student_logits", "labels"))
     criterion = Criterion([term])
-    outputs = reader.read(batch.inputs, Needs(distribution=True))
+    outputs = reader.read(batch.inputs, DISTRIBUTION)
     loss, _ = criterion(outputs, None, batch, counts=criterion.counts(batch), step=0, total_steps=1)
     torch.testing.assert_close(loss, expected)
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
-from limbeck.core.kinds import AUTO_KIND, KindChoice
+from limbeck.core.kinds import KindChoice
 from limbeck.recipes.references import Names
 from limbeck.recipes.sentences import part_said
 from limbeck.recipes.steps.step import READ_BY, Makes, Step
@@ -26,7 +26,7 @@ class Capture(Step):
     rows: Annotated[str, Names("rows")]
     payload: Payload = Payload(topk=TopKPayload())
     folder: str | None = Field(default=None, description="of the store; none: in the run folder")
-    model_kind: KindChoice = AUTO_KIND
+    model_kind: KindChoice = "auto"
     task: Literal["default", "two_task"] = "default"
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)

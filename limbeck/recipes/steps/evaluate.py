@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
-from limbeck.core.kinds import AUTO_KIND, KindChoice
+from limbeck.core.kinds import KindChoice
 from limbeck.core.measures import MetricName, needs_teacher
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
@@ -33,7 +33,7 @@ class Evaluate(Step):
     baseline: Annotated[Word | None, Names("model")] = None
     rows: Annotated[str, Names("rows", heldout=True)]
     metrics: tuple[MetricName, ...] = Field(min_length=1)
-    model_kind: KindChoice = AUTO_KIND
+    model_kind: KindChoice = "auto"
     task: Literal["python_syntax", "exact_match", "final_answer"] | None = None
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)

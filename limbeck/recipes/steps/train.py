@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from limbeck.core.errors import Problem
-from limbeck.core.kinds import AUTO_KIND, KindChoice
+from limbeck.core.kinds import KindChoice
 from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.signals import ANSWERED
 from limbeck.core.training import AUTO, Rate, TrainingSettings
@@ -50,7 +50,7 @@ class Train(Step, TrainingSettings):
         default="auto", description="peak learning rate of AdamW; auto: by the student's size"
     )
     model_kind: KindChoice = Field(
-        default=AUTO_KIND, description="what the models are read as; auto: by the student's configuration"
+        default="auto", description="what the models are read as; auto: by the student's configuration"
     )
     task: Literal["default", "two_task", "preference"] = Field(
         default="default",
