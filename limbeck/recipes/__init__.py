@@ -2,6 +2,10 @@
 
 from limbeck.recipes.akl import akl
 from limbeck.recipes.alm import alm
+from limbeck.recipes.batches.domains import Domains
+from limbeck.recipes.batches.rollouts import Rollouts
+from limbeck.recipes.batches.selection import Selection
+from limbeck.recipes.batches.word_dropout import WordDropout
 from limbeck.recipes.capacity_gap import capacity_gap
 from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
@@ -9,7 +13,6 @@ from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
-from limbeck.recipes.domains import Domains
 from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.fidelity_study import fidelity_study
@@ -19,10 +22,10 @@ from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.on_policy import on_policy
+from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
-from limbeck.recipes.selection import Selection
 from limbeck.recipes.semantic_revision import semantic_revision
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
@@ -63,13 +66,16 @@ __all__ = [
     "ModelTeacher",
     "PrunedStudent",
     "Recipe",
+    "Rollouts",
     "Selection",
     "StoredTeacher",
     "Student",
     "Teacher",
     "Term",
     "Train",
+    "TrainedParty",
     "Watch",
+    "WordDropout",
     "akl",
     "alm",
     "capacity_gap",

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from limbeck.recipes.batches import Domains
 from limbeck.recipes.comparison import Comparison, compared
-from limbeck.recipes.domains import Domains
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.terms import Term

@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from limbeck.core.rollouts import Replay, RolloutSettings
+from limbeck.core.rollouts import Replay
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
@@ -43,7 +44,7 @@ def distillm(
         skew: forward is skewed KL(teacher || student), reverse is skewed KL(student || teacher).
         alpha: how far the second distribution is mixed with the first: 0 is plain KL.
     """
-    rollouts = RolloutSettings(
+    rollouts = Rollouts(
         student={"schedule": "adaptive_share", "tolerance": tolerance},
         draw="step",
         replay=Replay(capacity=capacity),

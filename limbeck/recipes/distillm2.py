@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from limbeck.core.rollouts import RolloutSettings
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
@@ -57,7 +57,7 @@ def distillm2(
         ),
         before=(common.written(max_new_tokens=max_new_tokens, sampling_temperature=sampling_temperature),),
         rows="written",
-        rollouts=RolloutSettings(
+        rollouts=Rollouts(
             beside=True, max_new_tokens=max_new_tokens, sampling_temperature=sampling_temperature
         ),
         sft_steps=sft_steps,

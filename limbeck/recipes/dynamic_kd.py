@@ -17,12 +17,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.recipes.batches import Selection
 from limbeck.recipes.comparison import compared
 from limbeck.recipes.encoders import LABELS, TUNED, Encoders
 from limbeck.recipes.inputs import START
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.pkd import matched
-from limbeck.recipes.selection import Selection
 from limbeck.recipes.steps import Build
 from limbeck.recipes.students import CutStudent
 from limbeck.recipes.teachers import ModelTeacher

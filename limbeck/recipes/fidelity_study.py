@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.rollouts import RolloutSettings
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import SIZES, TEACHER
@@ -99,7 +99,7 @@ def fidelity_study(
 
     def distil(method: str, temperature: float, noise: float) -> Train:
         options = {**METHODS[method], "temperature": temperature, "temperature_squared": True}
-        rollouts = RolloutSettings(student=0.5) if is_paper and method == "jsd" else None
+        rollouts = Rollouts(student=0.5) if is_paper and method == "jsd" else None
         return train(
             f"student_{cell(method, temperature, noise)}",
             start,

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from limbeck.core.rollouts import RolloutSettings
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
@@ -43,7 +43,7 @@ def gkd(
     options = {"temperature": temperature} | ({"beta": beta} if divergence == "jsd" else {})
     rollouts = None
     if on_policy:
-        rollouts = RolloutSettings(
+        rollouts = Rollouts(
             student=on_policy, max_new_tokens=max_new_tokens, sampling_temperature=sampling_temperature
         )
     return common.recipe(

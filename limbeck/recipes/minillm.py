@@ -17,7 +17,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from limbeck.core.rollouts import Advantages, RolloutSettings, Round
+from limbeck.core.rollouts import Advantages, Round
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
@@ -57,7 +58,7 @@ def minillm(
         reward_scale=0.5 if released else 1.0,
         reward_limit=100.0 if released else 0.0,
     )
-    rollouts = RolloutSettings(
+    rollouts = Rollouts(
         guide_share=teacher_share,
         beside=corpus is None,
         round=Round(prompts=round_prompts, epochs=round_epochs),

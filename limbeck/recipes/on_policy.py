@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from limbeck.core.rollouts import Advantages, RolloutSettings
+from limbeck.core.rollouts import Advantages
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
@@ -42,7 +43,7 @@ def on_policy(
     term = Term(name="reverse_kl", on="student")
     if signal == "sampled":
         term = Term(name="policy_gradient", on="student")
-    rollouts = RolloutSettings(
+    rollouts = Rollouts(
         max_new_tokens=max_new_tokens,
         sampling_temperature=sampling_temperature,
         advantages=Advantages(discount=discount) if signal == "sampled" else None,

@@ -17,7 +17,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from limbeck.core.rollouts import Replay, RolloutSettings
+from limbeck.core.rollouts import Replay
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.terms import Learnt, Term
@@ -45,7 +46,7 @@ def semantic_revision(
             paper.
         window_learning_rate: learning rate of the window of the teacher's distribution.
     """
-    rollouts = RolloutSettings(
+    rollouts = Rollouts(
         student={"schedule": "adaptive_share", "tolerance": tolerance},
         draw="step",
         replay=Replay(capacity=capacity),

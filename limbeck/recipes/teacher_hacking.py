@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.rollouts import RolloutSettings
+from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import SIZES
@@ -118,7 +118,7 @@ def teacher_hacking(
     def distil(source: str) -> Train:
         rollouts = None
         if source != "offline":
-            rollouts = RolloutSettings(
+            rollouts = Rollouts(
                 student=float(source == "online_student"),
                 teacher=float(source == "online_teacher"),
                 max_new_tokens=NEW[size],

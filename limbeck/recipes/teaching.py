@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import Problem
 from limbeck.recipes.references import references
-from limbeck.recipes.rollouts import teacher_writes
 from limbeck.recipes.teachers import Teacher
-from limbeck.recipes.teachers.capabilities import BESIDE, DISTRIBUTION, INNER, NEW_ROWS, TEXT, Ask, listed
+from limbeck.recipes.teachers.capabilities import BESIDE, DISTRIBUTION, INNER, Ask, listed
 
 if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
@@ -58,14 +57,10 @@ def _asks(step: "Train") -> Iterator[Ask]:
             yield Ask(path, INNER, reads)
         elif term.of_teacher:
             yield Ask(path, DISTRIBUTION, reads)
-    if step.rollouts is not None:
-        yield Ask("rollouts", NEW_ROWS, "asks about rows that are written while training")
-        if teacher_writes(step.rollouts):
-            yield Ask("rollouts", TEXT, "lets the teacher write")
-        elif step.is_judged:
-            yield Ask("rollouts", BESIDE, "lets the teacher judge what is written")
-    for field in step.asks_beside:
-        yield Ask(field, BESIDE, "asks the teacher beside the training")
+    for where, transform in step.transforms.items():
+        yield from transform.asks(step, where)
+    if step.watch is not None and step.watch.perplexities_by is not None:
+        yield Ask("watch.perplexities_by", BESIDE, "asks the teacher beside the training")
 
 
 def _group_problems(teacher: Teacher, step: "Train") -> Iterator[Problem]:

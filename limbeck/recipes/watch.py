@@ -10,7 +10,6 @@ from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
-from limbeck.recipes.rollouts import shares
 
 if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
@@ -67,6 +66,6 @@ def _schedules(step: "Train") -> Iterator[tuple[str, dict[str, Any], bool]]:
         if term.learnt is not None:
             named["learnt.gradient_scale"] = term.learnt.gradient_scale
         values += [(f"objective.{place}.{name}", value, True) for name, value in named.items()]
-    written = {} if step.rollouts is None else shares(step.rollouts)
+    written = {} if step.rollouts is None else step.rollouts.shares
     values += [(f"rollouts.{name}", value, False) for name, value in written.items()]
     yield from ((where, value, own) for where, value, own in values if isinstance(value, dict))

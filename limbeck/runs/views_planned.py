@@ -6,7 +6,6 @@ from typing import Any
 
 from limbeck.core.errors import ConfigError
 from limbeck.core.rollouts import RolloutSettings
-from limbeck.recipes.rollouts import teacher_writes
 from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.runs.known import KnownModels
 from limbeck.runs.stores import captured_length, open_store, tokenizer_of_store
@@ -59,7 +58,7 @@ def _check(step: Train, view: OwnView, positions: int | None) -> None:
     Raises:
         ConfigError: with the field that lets the teacher read the student's format.
     """
-    writes = step.rollouts is not None and teacher_writes(step.rollouts)
+    writes = step.rollouts is not None and step.rollouts.teacher_writes
     apart = {
         "what it writes itself (rollouts.teacher, guide_share, corrections)": writes,
         "selection": step.selection is not None,

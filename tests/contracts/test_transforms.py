@@ -22,9 +22,7 @@ from limbeck.core.signals import ANSWERED
 from limbeck.core.transform import Transform
 from limbeck.engine import StepReport, train
 from limbeck.objectives.criterion import Criterion
-from limbeck.recipes.batches import NamedTransform, WordDropout
-from limbeck.recipes.domains import Domains
-from limbeck.recipes.selection import Selection
+from limbeck.recipes.batches import Domains, NamedTransform, Selection, WordDropout
 from limbeck.rows.text_kind import TextKind
 from limbeck.runs import transforms
 from limbeck.runs.transforms.alignment import AnsweredMarker

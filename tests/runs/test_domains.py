@@ -9,7 +9,7 @@ from datasets import Dataset
 from scipy.stats import chisquare
 
 import limbeck
-from limbeck.recipes.domains import Domains
+from limbeck.recipes.batches import Domains
 from limbeck.runs.progress import Silent
 from limbeck.runs.sources import TaskPairs, entries_of
 from limbeck.runs.transforms.domains import DomainRows, domains_of, domains_of_entries

@@ -10,7 +10,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.needs import DISTRIBUTION, Needs
 from limbeck.core.outputs import Outputs
-from limbeck.recipes.selection import Selection
+from limbeck.recipes.batches import Selection
 from limbeck.recipes.steps import Train
 from limbeck.runs.progress import Silent
 from limbeck.runs.transforms.selection import Selector

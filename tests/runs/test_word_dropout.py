@@ -94,7 +94,7 @@ def test_it_refuses_rollouts_and_stores_of_what_they_cannot_know(world):
     assert problem.where.endswith("train.batches.0.word_dropout") and "rollouts" in problem.message
     taught = changed(tiny_recipe("taid", world), "student", teacher=StoredTeacher(signals="store"))
     (problem,) = check(with_noise(taught, teacher_reads="noisy"))
-    assert "a store knows only the rows as they were" in problem.message
+    assert "lets the teacher read noise, and the store 'store' gives" in problem.message
     assert not check(with_noise(taught))
 
 

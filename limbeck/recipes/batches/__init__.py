@@ -1,4 +1,4 @@
-"""What a recipe can let happen to the batches of a train step. This file is the list."""
+"""What a recipe can let happen to the batches of a train step; those of `NamedTransform` in its `batches`."""
 
 from typing import Any
 
@@ -6,9 +6,20 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 
 from limbeck.core.config import Config
 from limbeck.recipes.batches.batch_transform import BatchTransform
+from limbeck.recipes.batches.domains import Domains
+from limbeck.recipes.batches.rollouts import Rollouts
+from limbeck.recipes.batches.selection import UNCERTAIN, Selection
 from limbeck.recipes.batches.word_dropout import WordDropout
 
-__all__ = ["BatchTransform", "NamedTransform", "WordDropout"]
+__all__ = [
+    "UNCERTAIN",
+    "BatchTransform",
+    "Domains",
+    "NamedTransform",
+    "Rollouts",
+    "Selection",
+    "WordDropout",
+]
 
 
 class NamedTransform(Config):

@@ -1,11 +1,15 @@
 """Noise on what a model reads: some input tokens are replaced, and all targets stay."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from limbeck.recipes.batches.batch_transform import BatchTransform
+from limbeck.recipes.teachers.capabilities import NEW_ROWS, Ask
+
+if TYPE_CHECKING:
+    from limbeck.recipes.steps.train import Train
 
 
 class WordDropout(BatchTransform):
@@ -29,8 +33,10 @@ class WordDropout(BatchTransform):
     )
 
     def invalidates(self) -> Mapping[str, str]:
-        """Rollouts; stores, of a teacher that is to read noise."""
-        found = {"rollouts": "what is written is judged by what was read"}
-        if self.teacher_reads == "noisy":
-            found["teacher.signals"] = "a store knows only the rows as they were"
-        return found
+        """Rollouts."""
+        return {"rollouts": "what is written is judged by what was read"}
+
+    def asks(self, step: "Train", where: str) -> Iterator[Ask]:
+        """An answer to noise, where the teacher is to read it."""
+        if self.teacher_reads == "noisy" and step.reads_teacher:
+            yield Ask(f"{where}.teacher_reads", NEW_ROWS, "lets the teacher read noise")

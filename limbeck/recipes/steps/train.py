@@ -7,16 +7,12 @@ from pydantic import Field
 
 from limbeck.core.errors import Problem
 from limbeck.core.kinds import KindChoice
-from limbeck.core.rollouts import SOURCES, RolloutSettings
 from limbeck.core.signals import ANSWERED
 from limbeck.core.training import AUTO, Rate, TrainingSettings
 from limbeck.recipes.alignment import Alignment, alignment_problems
-from limbeck.recipes.batches import NamedTransform
-from limbeck.recipes.domains import Domains
+from limbeck.recipes.batches import BatchTransform, Domains, NamedTransform, Rollouts, Selection
 from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.references import Names
-from limbeck.recipes.rollouts import rollout_problems, teacher_writes
-from limbeck.recipes.selection import UNCERTAIN, Selection
 from limbeck.recipes.sentences import origin_said, part_said, terms_said, writers_said
 from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.step import Makes, Step
@@ -62,7 +58,7 @@ class Train(Step, TrainingSettings):
     mlm_probability: float = Field(
         default=0.15, gt=0, lt=1, description="share of the tokens of a row that a masked_lm must fill in"
     )
-    rollouts: RolloutSettings | None = Field(default=None, description="sequences written while training")
+    rollouts: Rollouts | None = Field(default=None, description="sequences written while training")
     corpus: Annotated[str | None, Names("rows")] = Field(
         default=None, description="rows each step also learns from, group corpus"
     )
@@ -84,14 +80,18 @@ class Train(Step, TrainingSettings):
     @property
     def groups(self) -> tuple[str, ...]:
         """Words that `on` may say."""
-        made = [named.settings.groups for named in self.batches if named.settings.groups]
+        made = [one.groups for one in self.transforms.values() if one.groups]
         if made:
             return made[-1]
-        if self.selection is not None:
-            return UNCERTAIN
-        if self.reads_other_tokens:
-            return ANSWERED
-        return SOURCES if self.rollouts is not None else GROUPS[self.task]
+        return ANSWERED if self.reads_other_tokens else GROUPS[self.task]
+
+    @property
+    def transforms(self) -> dict[str, BatchTransform]:
+        """What happens to the batches, in order, by the paths of its settings."""
+        fields = {"domains": self.domains, "rollouts": self.rollouts, "selection": self.selection}
+        found = {path: one for path, one in fields.items() if one is not None}
+        named = {f"batches.{place}.{one.name}": one.settings for place, one in enumerate(self.batches)}
+        return found | named
 
     @property
     def reads_other_tokens(self) -> bool:
@@ -106,24 +106,8 @@ class Train(Step, TrainingSettings):
     @property
     def needs_teacher(self) -> bool:
         """Whether a teacher is needed though no objective reads it."""
-        writes = self.rollouts is not None and teacher_writes(self.rollouts)
-        return self.is_judged or writes or "watch.perplexities_by" in self.asks_beside
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether a teacher judges what is written."""
-        judged = any(term.is_judged for term in self.objective)
-        return self.rollouts is not None and (self.rollouts.advantages is not None or judged)
-
-    @property
-    def asks_beside(self) -> tuple[str, ...]:
-        """Fields that ask the teacher beside what its terms read."""
-        is_set = {
-            "domains": self.domains is not None,
-            "selection": self.selection is not None,
-            "watch.perplexities_by": self.watch is not None and self.watch.perplexities_by is not None,
-        }
-        return tuple(field for field, asks in is_set.items() if asks)
+        compares = self.watch is not None and self.watch.perplexities_by is not None
+        return compares or any(one.needs_teacher(self) for one in self.transforms.values())
 
     @property
     def origin(self) -> str:
@@ -181,24 +165,17 @@ class Train(Step, TrainingSettings):
             )
         for place, term in enumerate(self.objective):
             yield from (one.below(f"objective.{place}") for one in term.problems(self))
-        if self.rollouts is not None:
-            yield from (one.below("rollouts") for one in rollout_problems(self.rollouts, self))
+        for where, transform in self.transforms.items():
+            yield from transform.problems(self, where)
         if self.reads_other_tokens:
             yield from alignment_problems(self)
-        if self.selection is not None:
-            yield from self.selection.problems(self)
         if self.corpus is not None and self.rollouts is None:
             yield Problem("corpus", "goes with rollouts: without, load the rows together.")
         if self.balance is not None:
             yield from self._balance_problems()
-        for place, named in enumerate(self.batches):
-            where = f"batches.{place}.{named.name}"
-            yield from (one.below(where) for one in named.settings.problems(self))
         for name, party in self.parties.items():
             yield from (one.below(f"parties.{name}") for one in party.problems(name, self))
         yield from watching_problems(self)
-        if self.domains is not None:
-            yield from (one.below("domains") for one in self.domains.problems(self))
 
     def _balance_problems(self) -> Iterator[Problem]:
         if len(self.objective) < 2:

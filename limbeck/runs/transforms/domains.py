@@ -11,7 +11,7 @@ from limbeck.core.examples import data_row
 from limbeck.core.lookup import did_you_mean
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.core.transform import Transform
-from limbeck.recipes.domains import Domains
+from limbeck.recipes.batches import Domains
 from limbeck.recipes.steps import Train
 from limbeck.runs.sources import entries_of
 from limbeck.runs.transforms.training import Training

@@ -14,7 +14,7 @@ from limbeck.core.outputs import Outputs, of_each
 from limbeck.core.seeds import generator
 from limbeck.core.transform import Ask, Transform
 from limbeck.objectives.uncertainty import least_confidence, margin, normalised_entropy
-from limbeck.recipes.selection import UNCERTAIN, Selection
+from limbeck.recipes.batches import UNCERTAIN, Selection
 from limbeck.recipes.terms import UNCERTAINTIES
 from limbeck.runs import ranks
 from limbeck.runs.transforms.training import Training

@@ -1,12 +1,12 @@
 """Which rows of a train step a teacher answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from limbeck.core.config import Config
 from limbeck.core.errors import Problem
+from limbeck.recipes.batches.batch_transform import BatchTransform
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import BESIDE, Ask
 from limbeck.recipes.teaching import unanswered
@@ -18,7 +18,7 @@ UNCERTAIN = ("uncertain", "certain")
 """Groups of rows that `selection` makes."""
 
 
-class Selection(Config):
+class Selection(BatchTransform):
     """Let the student's uncertainty say which rows the teacher answers (classifiers)."""
 
     by: Literal["entropy", "margin", "least_confidence", "random"] = "entropy"
@@ -27,14 +27,28 @@ class Selection(Config):
     )
     other: Teacher | None = Field(default=None, description="answers the other rows; none: nobody does")
 
-    def problems(self, step: "Train") -> Iterator[Problem]:
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Those whom the teacher answers, and the others."""
+        return UNCERTAIN
+
+    def invalidates(self) -> Mapping[str, str]:
+        """Rollouts."""
+        return {"rollouts": "it chooses among rows of a class each"}
+
+    def asks(self, step: "Train", where: str) -> Iterator[Ask]:
+        """Answers to the rows that are chosen."""
+        yield Ask(where, BESIDE, "asks the teacher beside the training")
+
+    def problems(self, step: "Train", where: str) -> Iterator[Problem]:
         """What does not go with it in a step."""
-        if step.task != "default" or step.rollouts is not None:
-            yield Problem("selection", "goes with task: default and without rollouts.")
+        yield from super().problems(step, where)
+        if step.task != "default":
+            yield Problem(where, f"goes with task: default, got {step.task}.")
         rows = step.per_device_train_batch_size * step.gradient_accumulation_steps
         if int(self.share * rows) < 1:
             yield Problem(
-                "selection.share",
+                f"{where}.share",
                 f"must choose at least one of the {rows} rows of a step, got {self.share:g}, which rounds "
                 "down to none. Take a larger share or per_device_train_batch_size.",
             )
@@ -46,7 +60,7 @@ class Selection(Config):
                     "selection another teacher: other.",
                 )
         if self.other is not None:
-            ask = Ask("selection.other", BESIDE, "answers the other rows while training")
+            ask = Ask(f"{where}.other", BESIDE, "answers the other rows while training")
             yield from unanswered(self.other, [ask])
         if step.teacher is None:
-            yield Problem("selection", "says whom to ask: give the step a teacher.")
+            yield Problem(where, "says whom to ask: give the step a teacher.")
