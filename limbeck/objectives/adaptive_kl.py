@@ -45,6 +45,15 @@ def adaptive_kl(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> adaptive_kl(student, teacher)  # half of the gap lies in the head
+        tensor([0.1373])
+
     Source:
         Wu et al. 2024, arXiv:2404.02657; compat="released" follows wutaiqiang/LLM_KD_AKL,
         `AKL.py:get_ratio`. We differ: ties enter the head together, and 0 / 0 gives w = 1/2.

@@ -48,6 +48,14 @@ def alm(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with text to predict; a live teacher with any tokenizer.
+
+    Example:
+        >>> import torch
+        >>> alm(torch.tensor([0.5]).log(), torch.tensor([0.75]).log(), temperature=1.0)
+        tensor([0.1308])
+
     Source:
         Minixhofer et al. 2025, arXiv:2503.20083; temperature 100 as there. Parity with
         bminixhofer/tokenkit, `tokenkit/training/losses.py:compute_alm_loss`. We differ: `binary_ce`

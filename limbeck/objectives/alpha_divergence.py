@@ -37,6 +37,15 @@ def alpha_divergence(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> alpha_divergence(student, teacher, alpha=0.5)
+        tensor([0.1363])
+
     Source:
         Amari's alpha family in the sign convention in which alpha = 1 is forward KL.
     """

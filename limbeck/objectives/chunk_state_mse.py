@@ -36,6 +36,14 @@ def chunk_state_mse(
     Raises:
         ObjectiveError: shapes differ, the projection does not fit, or normalise is another word.
 
+    Takes:
+        Rows with text to predict; a live teacher with any tokenizer, and the pairs of layers.
+
+    Example:
+        >>> import torch
+        >>> chunk_state_mse(torch.zeros(1, 1, 2), torch.ones(1, 1, 2))
+        tensor([1.])
+
     Source:
         Minixhofer et al. 2025, arXiv:2503.20083; parity with bminixhofer/tokenkit,
         `tokenkit/training/losses.py:compute_alm_latents_loss` at "l2_channelwise" ("channel") and "l2"

@@ -62,6 +62,15 @@ def clipped_kl(
     Raises:
         ObjectiveError: shapes differ, the window is empty, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> clipped_kl(student, teacher, torch.tensor([0]), low=0.0, high=1.0)  # nothing is cut
+        tensor([0.1308])
+
     Source:
         Liu et al. 2024 (MGSR), arXiv:2407.10068, the loss DAC-KL; no code was released. The window, the
         label's place in it and the renormalised teacher are the paper's; we measure the window in mass, not

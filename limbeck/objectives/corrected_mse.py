@@ -36,6 +36,15 @@ def corrected_mse(
     Raises:
         ObjectiveError: shapes differ, the teacher is a TopK, or smoothing is outside its range.
 
+    Takes:
+        Labelled rows; a live classifier with the same classes as the teacher.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.zeros(1, 2)
+        >>> corrected_mse(student, teacher, torch.tensor([0]))  # corrected scores are (1, -1)
+        tensor([0.5000])
+
     Source:
         Dasgupta, Cohn & Baldwin 2023, aclanthology 2023.findings-acl.463; Sayan21/MAKD,
         `Bert_KD.ipynb:KDMSEVarRedOrthoLoss`, mean over the classes as there. We differ: the notebook

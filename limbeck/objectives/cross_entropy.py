@@ -22,6 +22,14 @@ def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ObjectiveError: labels are not one id for each position.
 
+    Takes:
+        Rows with tokens or classes to predict; no teacher.
+
+    Example:
+        >>> import torch
+        >>> cross_entropy(torch.zeros(1, 2), torch.tensor([0]))  # log 2
+        tensor([0.6931])
+
     Source:
         Maximum likelihood. We differ from `torch.nn.functional.cross_entropy` in the layout
         (classes last) and in having no ignored value: positions are chosen outside.

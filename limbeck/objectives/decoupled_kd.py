@@ -44,6 +44,15 @@ def decoupled_kd(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.tensor([[2.0, 1.0, 1.0]]).log(), torch.tensor([[4.0, 3.0, 1.0]]).log()
+        >>> decoupled_kd(student, teacher, torch.tensor([0]), alpha=1.0, beta=2.0)  # TCKD 0, NCKD 0.1308
+        tensor([0.2616])
+
     Source:
         Zhao et al. 2022, arXiv:2203.08679.
     """

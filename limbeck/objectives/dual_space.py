@@ -82,6 +82,18 @@ def dual_space(
     Raises:
         ObjectiveError: rows or widths do not fit, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens to predict, not packed; a live teacher with any tokenizer.
+
+    Example:
+        >>> import torch
+        >>> from limbeck.core.signals import Head, Space
+        >>> one, labels, head = torch.ones(1, 1, 1), torch.tensor([[0]]), Head(torch.zeros(2, 1))
+        >>> space, same = Space(one, one, one, labels, head), Affine(torch.eye(1), torch.zeros(1))
+        >>> query = Affine(torch.eye(2), torch.zeros(2))
+        >>> dual_space(space, space, query=query, to_student=same, to_teacher=same)  # all uniform: log 2
+        tensor([[0.6931]])
+
     Source:
         Zhang et al. 2024, arXiv:2406.17328; songmzhang/DSKD,
         `code/criterions/dual_space_kd_with_cross_model_attention.py:DualSpaceKDWithCMA`. We differ: sigma

@@ -36,6 +36,15 @@ def jsd(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> jsd(student, teacher, beta=0.5)
+        tensor([0.0338])
+
     Source:
         Agarwal et al. 2024 (GKD), arXiv:2306.13649. We differ: beta at 0 or 1 is refused; other
         code silently switches to forward or reverse KL there, at a scale that jumps.

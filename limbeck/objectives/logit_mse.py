@@ -23,6 +23,14 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Raises:
         ObjectiveError: shapes differ, or the teacher is a TopK.
 
+    Takes:
+        Rows with tokens or classes to predict; a live teacher with the same ids, or an ensemble of live ones.
+
+    Example:
+        >>> import torch
+        >>> logit_mse(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 3.0]]))
+        tensor([5.])
+
     Source:
         Ba & Caruana 2014, arXiv:1312.6184; the default loss of Li et al. 2021 (lancopku/DynamicKD,
         `models/student.py`) and `KDMSELoss` of Sayan21/MAKD.

@@ -32,6 +32,15 @@ def patient(
     Raises:
         ObjectiveError: shapes differ, a row has no token, or `pool` is unknown.
 
+    Takes:
+        Rows of any kind; a live teacher as wide as the student, and the pairs of layers.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.tensor([[[[2.0, 0.0]]]]), torch.tensor([[[[0.0, 5.0]]]])
+        >>> patient(student, teacher, torch.ones(1, 1))  # orthogonal: 2 / D
+        tensor([1.])
+
     Source:
         Sun et al. 2019, arXiv:1908.09355, `src/KD_loss.py`: the mean over D as there, so that the
         paper's weights (beta = 500) apply; a sum over D would be D times larger. We differ:

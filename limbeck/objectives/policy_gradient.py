@@ -36,6 +36,15 @@ def policy_gradient(
     Raises:
         ObjectiveError: shapes differ, or clip is outside its range.
 
+    Takes:
+        Sequences that the student wrote (`rollouts` with `advantages`); the teacher speaks through them.
+
+    Example:
+        >>> import torch
+        >>> labels, advantages = torch.tensor([0]), torch.tensor([2.0])
+        >>> policy_gradient(torch.zeros(1, 2), labels, advantages, torch.tensor([0.5]).log())  # ratio 1
+        tensor([-2.])
+
     Source:
         Schulman et al. 2017, arXiv:1707.06347; as used by Gu et al. 2024, arXiv:2306.08543
         (microsoft/LMOps, `minillm/losses.py:Loss._pg_loss`, clip 0.2) and by

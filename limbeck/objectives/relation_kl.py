@@ -30,6 +30,17 @@ def relation_kl(student_qkv: QKV, teacher_qkv: QKV, attention_mask: Tensor, *, r
     Raises:
         ObjectiveError: shapes differ, A does not divide a width, or a row has no token.
 
+    Takes:
+        Rows of any kind, targets unread; a live teacher with query, key and value projections.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from limbeck.core.signals import QKV
+        >>> student, teacher = torch.zeros(1, 2, 1), torch.tensor([[[math.log(3) ** 0.5], [0.0]]])
+        >>> relation_kl(QKV(*[student] * 3), QKV(*[teacher] * 3), torch.ones(1, 2), relation_heads=1)
+        tensor([0.0654])
+
     Source:
         Wang et al. 2020 (MiniLMv2), arXiv:2012.15828; training code in bloomberg/minilmv2.bb,
         `minilmv2/minilmv2.py`. We differ: unreduced over the batch.

@@ -34,6 +34,15 @@ def reverse_kl(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> reverse_kl(student, teacher)
+        tensor([0.1438])
+
     Source:
         Gu et al. 2024, arXiv:2306.08543, its exact single step. We differ: no policy gradient
         here, and the sequences may come from anywhere.

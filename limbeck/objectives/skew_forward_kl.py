@@ -35,6 +35,15 @@ def skew_forward_kl(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> skew_forward_kl(student, teacher, alpha=0.5)
+        tensor([0.0354])
+
     Source:
         Ko et al. 2024 (DistiLLM), arXiv:2402.03898, `distillm/losses.py:skewed_forward_kl`. We
         differ: the official value leaves out the teacher's entropy (gradients agree).

@@ -41,6 +41,15 @@ def skew_reverse_kl(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> skew_reverse_kl(student, teacher, alpha=0.5)
+        tensor([0.0323])
+
     Source:
         Ko et al. 2024 (DistiLLM), arXiv:2402.03898, `distillm/losses.py:skewed_reverse_kl`;
         the constant mixture from Ko et al. 2025 (DistiLLM-2), arXiv:2503.07067.

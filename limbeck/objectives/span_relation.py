@@ -40,6 +40,15 @@ def span_relation(
     Raises:
         ObjectiveError: shapes differ, or the teacher is a TopK.
 
+    Takes:
+        Rows with tokens to predict; a live teacher with the same ids.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2, 2), torch.tensor([[[3.0, 1.0], [3.0, 1.0]]]).log()
+        >>> span_relation(student, teacher, torch.tensor([[0, 0]]), relative=False)
+        tensor([0.1328])
+
     Source:
         Liu et al. 2024 (MGSR), arXiv:2407.10068; no code was released. The squared norm is from its
         description, the relative scale is ours. Dense student logits get one gradient of their shape;

@@ -20,6 +20,15 @@ def state_mse(student_states: Tensor, teacher_states: Tensor, attention_mask: Te
     Raises:
         ObjectiveError: shapes differ, or a row has no token.
 
+    Takes:
+        Rows of any kind; a live teacher as wide as the student, and the pairs of layers.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 1, 2, 1), torch.tensor([[[[1.0], [9.0]]]])
+        >>> state_mse(student, teacher, torch.tensor([[1, 0]]))  # the second token is padding
+        tensor([1.])
+
     Source:
         The hidden-state part of Jiao et al. 2019 (TinyBERT), arXiv:1909.10351. We differ: padding
         is left out (the official loss counts it), and the mean runs over layers too (there a sum).

@@ -44,6 +44,15 @@ def taid(
     Raises:
         ObjectiveError: the shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[9.0, 1.0]]).log()
+        >>> taid(student, teacher, t=0.5)  # halfway: the target is (3/4, 1/4)
+        tensor([0.1308])
+
     Source:
         Shing et al. 2025, arXiv:2501.16937; parity with SakanaAI/TAID,
         `distil_losses/taid.py:TAID.compute_loss`, up to the target's entropy: the

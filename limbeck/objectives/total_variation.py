@@ -31,6 +31,15 @@ def total_variation(
     Raises:
         ObjectiveError: shapes differ, or a hyperparameter is outside its range.
 
+    Takes:
+        Rows with tokens or classes to predict; a teacher with the same ids, live, stored or an ensemble.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()  # (1/2, 1/2), (3/4, 1/4)
+        >>> total_variation(student, teacher)
+        tensor([0.2500])
+
     Source:
         Wen et al. 2023 (f-DISTILL), arXiv:2307.15190. We differ: the sum over the vocabulary at
         every position, not a sampled sequence-level estimate.

@@ -28,6 +28,15 @@ def uld(student_logits: Tensor, teacher_own_logits: Tensor, *, temperature: floa
     Raises:
         ObjectiveError: the positions differ, the teacher is a TopK, or temperature is not positive.
 
+    Takes:
+        Rows with tokens to predict; a live teacher with any tokenizer.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[2.0, 1.0, 1.0]]).log()
+        >>> uld(student, teacher)  # (1/2, 1/2, 0) against (1/2, 1/4, 1/4)
+        tensor([0.5000])
+
     Source:
         Boizard et al. 2024, arXiv:2402.12030; parity with songmzhang/DSKD,
         `code/criterions/universal_logit_distillation.py:compute_universal_logit_distillation_loss`.
