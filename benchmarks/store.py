@@ -1,6 +1,7 @@
 """The teacher store: bytes and KL beside DistillKit's codec, decoding, capture and step, in one run.
 
     python benchmarks/store.py [--teacher DIR --text FILE.parquet] [--distillkit CHECKOUT] [--json FILE]
+    python benchmarks/store.py --large    # what a capture adds to a teacher of 152 million parameters
 
 Without `--teacher` the shipped code teacher reads held-out files of the standard library;
 `benchmarks/small_teacher.py` trains one with a larger vocabulary. `--distillkit` is a checkout of
@@ -28,6 +29,8 @@ from measure import machine, write_result
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from limbeck.assets import asset_path
+from limbeck.core.batch import Batch
+from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.reader import Reader, project
 from limbeck.core.term import Term
@@ -67,6 +70,7 @@ LOSSES: dict[str, Any] = {
     "store": (forward_kl, ("student_logits", "teacher_logits")),
 }
 ROUNDS, STEPS = 3, 8
+TURNS = 7  # of the parts of a capture
 TINY = 1e-12
 
 
@@ -77,9 +81,13 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="Parquet file with a column text that it reads")
     parser.add_argument("--distillkit", type=Path, help="a checkout of arcee-ai/DistillKit")
     parser.add_argument("--positions", type=int, default=32_768)
+    parser.add_argument("--large", action="store_true", help="only what a capture adds to a large teacher")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.large:
+        print(json.dumps(large_capture()))
+        return
     place = options.teacher or asset_path("code_teacher")
     model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(place)
@@ -100,8 +108,10 @@ def main() -> None:
     result["codecs"] = codecs(tops, vocabulary, options.distillkit)
     _table(result["codecs"])
     with tempfile.TemporaryDirectory() as folder:
-        result["capture"] = capture_overhead(teacher, source, vocabulary, Path(folder) / "store")
+        batch = source.batch(range(min(len(source), 8)))
+        result["capture"] = capture_overhead(teacher, batch, vocabulary)
         print(json.dumps(result["capture"]), flush=True)
+        _captured(teacher, source, vocabulary, Path(folder) / "store")
         result["step"] = step_overhead(vocabulary, packed, Path(folder))
         print(json.dumps(result["step"]), flush=True)
     if options.json:
@@ -199,47 +209,66 @@ def _theirs(
     }
 
 
-def capture_overhead(
-    teacher: LocalTeacher, source: PaddedSource, vocabulary: int, folder: Path
-) -> dict[str, float]:
-    """Seconds of the teacher's forward to its logits, and of a capture of the same rows."""
-    payload = Payload(topk=DEFAULT).for_store()
-    identity = Identity(1, "t", "w", "t", "c", "d", {}, payload, vocabulary, 16_384)
-    rows = sorted(range(len(source)), key=lambda row: source.lengths[row])
-    batches = [source.batch(rows[start : start + 32]) for start in range(0, len(rows), 32)]
+def capture_overhead(teacher: LocalTeacher, batch: Any, vocabulary: int) -> dict[str, float]:
+    """What a capture adds to the forward to logits, in microseconds of the processor a position.
 
-    def forward() -> None:
-        for batch in batches:
-            answer = teacher.answer(batch, DISTRIBUTION)
-            assert answer.hidden is not None and answer.head is not None
-            for part in answer.hidden[batch.learnt].split(max(1, 2**24 // vocabulary)):
-                project(part, answer.head)
+    The parts are measured in turns on one batch, so that what else the machine does falls on all of them.
+    """
+    count = int(batch.learnt.sum())
+    answer = teacher.answer(batch, DISTRIBUTION)
+    draws = Draws(DEFAULT.mass, DEFAULT.most_draws, np.random.default_rng(0).random(count))
 
-    def captured() -> None:
-        capture(
-            folder,
-            identity,
-            tokens=source.lengths,
-            batch_of=source.batch,
-            answer=lambda batch: teacher.answer(batch, DISTRIBUTION),
-            batch_tokens=32 * LENGTH,
-        )
+    def project_all() -> None:
+        assert answer.hidden is not None and answer.head is not None
+        for part in answer.hidden[batch.learnt].split(max(1, 2**24 // vocabulary)):
+            project(part, answer.head)
 
-    def chosen() -> None:
-        for batch in batches:
-            _top_of(teacher, batch, DEFAULT)
+    top = top_of(answer, batch.learnt, most=DEFAULT.max, draws=draws)
+    support = support_of(top, mass=DEFAULT.mass, vocabulary=vocabulary)
+    book = codec_topk.learn_codebook(
+        support, vocabulary=vocabulary, quantisation=DEFAULT.quantisation, most=DEFAULT.max, positions=10**6
+    )
 
-    forward()
-    cpu, wall = _times(forward)
-    cpu_top, _ = _times(chosen)
-    cpu_whole, wall_whole = _times(captured)
-    return {
-        "forward_cpu_s": cpu,
-        "topk_share": cpu_top / cpu - 1,
-        "capture_share_cpu": cpu_whole / cpu - 1,
-        "capture_share_wall": wall_whole / wall - 1,
-        "us_a_position_beyond_forward": (cpu_whole - cpu) / sum(source.lengths) * 1e6,
+    def write() -> None:
+        found = support_of(top, mass=DEFAULT.mass, vocabulary=vocabulary)
+        codec_topk.encode(book, found, [count])
+
+    works = {
+        "forward": lambda: teacher.answer(batch, DISTRIBUTION),
+        "project": project_all,
+        "choose": lambda: top_of(answer, batch.learnt, most=DEFAULT.max, draws=draws),
+        "write": write,
     }
+    rounds = [{name: 1e6 * _best(work, 1) / count for name, work in works.items()} for _ in range(TURNS)]
+    found = {f"{name}_us": float(np.median([one[name] for one in rounds])) for name in works}
+    shares = [
+        (one["choose"] - one["project"] + one["write"]) / (one["forward"] + one["project"]) for one in rounds
+    ]
+    return {**found, "share": float(np.median(shares)), "least": min(shares), "most": max(shares)}
+
+
+def large_teacher() -> LlamaForCausalLM:
+    """12 layers of 768 and GPT-2's 50,257 ids, 152 million random weights."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=50_257,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def large_capture() -> dict[str, float]:
+    """What a capture adds to a teacher of more than 100 million parameters."""
+    model = large_teacher()
+    ids = torch.randint(3, 50_257, (4, LENGTH), generator=torch.Generator().manual_seed(0))
+    targets = torch.cat([ids[:, 1:], torch.full((4, 1), IGNORE)], 1)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return capture_overhead(LocalTeacher(model, 50_257), Batch(inputs, targets, [("row",)] * 4), 50_257)
 
 
 def step_overhead(vocabulary: int, source: PackedSource, folder: Path) -> dict[str, float]:
@@ -274,6 +303,18 @@ def step_overhead(vocabulary: int, source: PackedSource, folder: Path) -> dict[s
         "answer_cpu_s": answering,
         "answer_share": answering / alone,
     }
+
+
+def _captured(teacher: LocalTeacher, source: PaddedSource, vocabulary: int, folder: Path) -> None:
+    payload = Payload(topk=DEFAULT).for_store()
+    capture(
+        folder,
+        Identity(1, "t", "w", "t", "c", "d", {}, payload, vocabulary, 16_384),
+        tokens=source.lengths,
+        batch_of=source.batch,
+        answer=lambda batch: teacher.answer(batch, DISTRIBUTION),
+        batch_tokens=32 * LENGTH,
+    )
 
 
 def _student(vocabulary: int) -> LlamaForCausalLM:

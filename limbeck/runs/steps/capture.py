@@ -32,7 +32,7 @@ from limbeck.signals.layout import TOKENIZER
 from limbeck.signals.manifest import Manifest
 from limbeck.teachers import LocalTeacher
 
-VERSION = 3
+VERSION = 4
 """Raised when the same step makes other stores: what an earlier limbeck made is then made anew."""
 
 
