@@ -77,14 +77,15 @@ def _fields_at(kind: type[Config], place: Sequence[str | int]) -> list[str]:
     for step in place:
         fields = [model.model_fields[str(step)] for model in inside if step in model.model_fields]
         if fields:
-            inside = [model for field in fields for model in _models_in(field.annotation)]
+            inside = [model for field in fields for model in models_in(field.annotation)]
     return [name for model in inside for name in model.model_fields]
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The configurations that a value of an annotated type may hold."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         for form in annotation.__subclasses__():  # a base stands for its forms
-            yield from _models_in(form)
+            yield from models_in(form)
     for part in get_args(annotation):
-        yield from _models_in(part)
+        yield from models_in(part)

@@ -4,16 +4,21 @@ Works on plain data, so that missing files are found in a recipe that is wrong e
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from limbeck.assets import asset_names
+from limbeck.core.config import Config, models_in
 from limbeck.core.errors import ConfigError, ModelError, Problem, UserError
-from limbeck.core.model_words import model_word, place_of, with_options
-from limbeck.recipes.named_models import FORMS
-from limbeck.recipes.students import BYTES
+from limbeck.core.model_words import model_word, place_of
+from limbeck.recipes.references import Names, Reference, What, references_in
+from limbeck.recipes.steps import STEPS
+from limbeck.recipes.students import BYTES, Student
+from limbeck.recipes.teachers import Teacher
 from limbeck.rows.problems import missing_data
 from limbeck.runs.folder import RunFolder
 
@@ -61,18 +66,19 @@ class Outset:
 
 def input_errors(inputs: Mapping[str, Any]) -> Iterator[UserError]:
     """Missing data and models among the inputs of a recipe that could not be made."""
-    data = inputs.get("data")
-    if isinstance(data, str) and (message := missing_data(data)):
-        yield ConfigError(Problem("data", message))
-    for path, word in _teachers(inputs.get("teacher")):
-        if message := missing_model(word):
-            yield ModelError(Problem("teacher" if path == "model" else f"teacher.{path}", message))
-    for _, word in _origins(inputs.get("student")):
-        if message := missing_model(word):
-            yield ModelError(Problem("student", message))
-    for key in ("teacher", "student"):
-        if message := missing_tokenizer(_tokenizer(inputs.get(key))):
-            yield ModelError(Problem(f"{key}.tokenizer", message))
+    for one in _named(_Inputs, inputs):
+        for error in _errors(one):
+            yield type(error)(
+                [Problem(problem.where.removesuffix(".model"), problem.message) for problem in error.problems]
+            )
+
+
+class _Inputs(Config):
+    """The usual inputs of recipes that name something."""
+
+    data: Annotated[str, Names("data")]
+    teacher: Teacher
+    student: Student
 
 
 def missing_tokenizer(word: str | None) -> str | None:
@@ -121,46 +127,39 @@ def _missing(steps: Any) -> Iterator[UserError]:
     ]
     known = {str(fields.get("out")) for _, _, fields in found}  # and then: a wrong word is said once
     for where, kind, fields in found:
-        path = fields.get("path")
-        if kind == "load" and isinstance(path, str) and (message := missing_data(path)):
-            yield ConfigError(Problem(where, message))
-        for key, word in _models(fields):
-            if place_of(word) not in known and word not in known and (message := missing_model(word)):
-                known.add(word)
-                yield ModelError(Problem(f"{where}.{key}", message))
-        if message := missing_tokenizer(_tokenizer(fields.get("student"))):
-            yield ModelError(Problem(f"{where}.student.tokenizer", message))
+        for one in _named(STEPS[kind], fields) if kind in STEPS else ():
+            if one.names.what in _LOOKS and place_of(one.word) not in known and one.word not in known:
+                for error in _errors(one):
+                    known.add(one.word)
+                    yield type(error)([problem.below(where) for problem in error.problems])
 
 
-def _models(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Model words of a step, with the field each is in, as the survey names it."""
-    yield from (("student", word) for _, word in _origins(fields.get("student")))
-    yield from ((f"teacher.{path}", word) for path, word in _teachers(fields.get("teacher")))
-    for key in ("model", "baseline"):
-        yield from ((key, word) for _, word in _origins(fields.get(key)))
+def _named(kind: type[Config], fields: Mapping[str, Any]) -> Iterator[Reference]:
+    """What plain data of a configuration names, as far as its fields are right."""
+    for name, field in kind.model_fields.items():
+        marks = [mark for mark in field.metadata if isinstance(mark, Names)]
+        if name not in fields or not (marks or any(models_in(field.annotation))):
+            continue
+        try:
+            value = TypeAdapter(field.rebuild_annotation()).validate_python(fields[name])
+        except ValidationError:
+            continue  # said with the recipe
+        yield from references_in(value, name, marks[0] if marks else None)
 
 
-def _origins(value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield "model", value
-    elif isinstance(value, dict):
-        words = ((key, value[key]) for key in FORMS if isinstance(value.get(key), str))
-        yield from ((key, with_options(word, value).joined) for key, word in words)
+def _errors(one: Reference) -> Iterator[UserError]:
+    """What is wrong with a place that is named, under the field that the survey says it under."""
+    look, kind = _LOOKS[one.names.what]
+    if message := look(one.word):
+        path = "student" if one.names.what == "model" and one.path.startswith("student.") else one.path
+        yield kind(Problem("" if path == "path" else path, message))
 
 
-def _tokenizer(value: Any) -> str | None:
-    word = value.get("tokenizer") if isinstance(value, dict) else None
-    return word if isinstance(word, str) else None
-
-
-def _teachers(value: Any) -> Iterator[tuple[str, str]]:
-    """Model words of a teacher, with the path of each inside it."""
-    members = value.get("ensemble") if isinstance(value, dict) else None
-    if not isinstance(members, list | tuple):
-        yield from _origins(value)
-        return
-    for place, member in enumerate(members):
-        yield from ((f"ensemble.{place}.{key}", word) for key, word in _origins(member))
+_LOOKS: Mapping[What, tuple[Callable[[str], str | None], type[UserError]]] = {
+    "data": (missing_data, ConfigError),
+    "model": (missing_model, ModelError),
+    "tokenizer": (missing_tokenizer, ModelError),
+}
 
 
 def _near(path: Path, place: Path) -> str:
