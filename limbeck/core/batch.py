@@ -24,6 +24,7 @@ class Batch:
         group_names: names of the tasks or sources that terms choose with `on`.
         signals: name -> one number for each entry of `targets` (`core.signals.BATCH_SIGNALS` and the
             weights that terms name with `weighted_by`).
+        main_input_name: the input that holds what is read, [B, T, ...], as models of transformers name it.
         packed_lengths: tokens of each row that are no padding, where no attention mask says so (packs).
         row_ids: for every row of the batch, the ids of the data rows in it (several when packed).
     """
@@ -35,13 +36,29 @@ class Batch:
     group_names: tuple[str, ...] = field(default=())
     packed_lengths: Sequence[int] | None = None
     signals: Mapping[str, Tensor] = field(default_factory=dict)
+    main_input_name: str = "input_ids"
+
+    @property
+    def main_input(self) -> Tensor:
+        """[B, T, ...] what is read."""
+        return self.inputs[self.main_input_name]
+
+    @property
+    def per_row(self) -> bool:
+        """Whether there is one target a row."""
+        return self.targets is not None and self.targets.dim() == 1
+
+    @property
+    def per_token(self) -> bool:
+        """Whether there is a target at each output position."""
+        return self.targets is not None and self.targets.dim() > 1
 
     @property
     def sequences(self) -> Tensor:
         """Like `targets`: the number of the sequence each unit belongs to, counted from 0 in the batch."""
         assert self.targets is not None
         rows = torch.arange(self.targets.shape[0], device=self.targets.device)
-        if self.targets.dim() == 1:
+        if self.per_row:
             return rows
         positions = self.inputs.get("position_ids")
         if positions is None or "attention_mask" in self.inputs:
@@ -60,16 +77,16 @@ class Batch:
         if "decoder_input_ids" in self.inputs:
             assert self.targets is not None
             return (self.targets != IGNORE).long()
-        mask, read = self.inputs.get("attention_mask"), self.inputs["input_ids"]
+        mask, read = self.inputs.get("attention_mask"), self.main_input
         if mask is None and self.packed_lengths is not None:
             lengths = torch.tensor(self.packed_lengths, device=read.device)
             return (torch.arange(read.shape[1], device=read.device) < lengths[:, None]).long()
-        return torch.ones_like(read) if mask is None else mask
+        return read.new_ones(read.shape[:2], dtype=torch.long) if mask is None else mask
 
     @property
     def device(self) -> torch.device:
         """Where its tensors are."""
-        return self.inputs["input_ids"].device
+        return self.main_input.device
 
     @property
     def rows(self) -> int:
@@ -82,7 +99,7 @@ class Batch:
         if self.packed_lengths is not None:
             return sum(self.packed_lengths)
         mask = self.inputs.get("attention_mask")
-        read = self.inputs["input_ids"].numel() if mask is None else int(mask.sum())
+        read = self.main_input.shape[:2].numel() if mask is None else int(mask.sum())
         decoder = self.inputs.get("decoder_input_ids")
         learnt = self.learnt
         return read + (int(learnt.sum()) if decoder is not None and learnt is not None else 0)

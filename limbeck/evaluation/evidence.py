@@ -215,7 +215,7 @@ def segments(batch: Batch) -> tuple[Array, Array]:
     if batch.targets is None:
         raise ConfigError("the held-out rows must have targets, got none. Load rows with text or labels.")
     shape = tuple(batch.targets.shape)
-    if len(shape) == 1:
+    if batch.per_row:
         return np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     positions = batch.inputs.get("position_ids")
     if positions is None or tuple(positions.shape) != shape:
@@ -264,8 +264,8 @@ def _scored(batch: Batch, evidence: Evidence, numbers: dict[str, int]) -> tuple[
     assert batch.targets is not None
     target = batch.targets.cpu().numpy()
     # A classifier's examples count without a label too: loyalty needs none.
-    kept = np.flatnonzero(target.reshape(-1) != IGNORE) if target.ndim > 1 else np.arange(target.size)
-    width = target.shape[1] if target.ndim > 1 else 1
+    kept = np.flatnonzero(target.reshape(-1) != IGNORE) if batch.per_token else np.arange(target.size)
+    width = target.shape[1] if batch.per_token else 1
     row = np.empty(len(kept), dtype=np.int64)
     for at, flat in enumerate(kept.tolist()):
         unit = batch.row_ids[flat // width][segment.reshape(-1)[flat]]

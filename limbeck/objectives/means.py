@@ -54,7 +54,7 @@ def target_weights(batch: Batch, term: Term, counts: Tensor) -> Tensor:
     """The weight of each target, [B, T] or [B], in its term's mean; 0 where nothing is learnt from it."""
     if batch.targets is None:
         raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
-    unit = TOKEN if batch.targets.dim() > 1 else SEQUENCE
+    unit = SEQUENCE if batch.per_row else TOKEN
     mask = unit.mask(batch, term, None)
     return _weighed(unit, mask, batch, term, divisor(counts, _divided_by(unit, term)))
 

@@ -82,7 +82,7 @@ class Rollouts(Transform):
         flat = [one for batch in lines for one in batch]
         made = self._round(step, len(flat)) if self._rounds else self._step(flat, shares, step)
         self._next = step + 1
-        device = window[0].inputs["input_ids"].device
+        device = window[0].device
         pad, packed = self._writers.ids.pad, self._packed
         batches = [put_together(part, pad, device, packed=packed) for part in _split(made, lines) if part]
         if self._needs_scores and not self._rounds:

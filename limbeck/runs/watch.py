@@ -125,7 +125,7 @@ class Watcher:
         )
         answers = zip(rows, prompts, drawn, strict=True)
         written = [row.answered(prompt, one.ids, "student") for row, prompt, one in answers]
-        return put_together(written, self.ids.pad, batch.inputs["input_ids"].device)
+        return put_together(written, self.ids.pad, batch.device)
 
     @torch.no_grad()
     def _mean(

@@ -151,7 +151,7 @@ class Signals:
     def _gather(self, batch: Batch) -> tuple[Tensor, dict[str, list[memoryview]]]:
         """Places in the flattened batch of all stored positions, and the streams of its rows."""
         targets, learnt = batch.targets, batch.learnt
-        if targets is None or learnt is None or targets.dim() != 2:
+        if targets is None or learnt is None or not batch.per_token:
             raise StoreError("a stored teacher answers rows with targets at every token, got others.")
         streams: dict[str, list[memoryview]] = {name: [] for name in self._columns}
         places = []

@@ -133,7 +133,7 @@ def rows_by_unit(batch: Batch) -> Tensor:
     counts = torch.tensor([len(names) for names in batch.row_ids], device=batch.device)
     first = counts.cumsum(0) - counts
     positions = batch.inputs.get("position_ids")
-    if batch.targets.dim() == 1 or positions is None or "attention_mask" in batch.inputs:
+    if batch.per_row or positions is None or "attention_mask" in batch.inputs:
         return first.view(-1, *[1] * (batch.targets.dim() - 1)).expand(batch.targets.shape)
     inside = (positions == 0).cumsum(-1) - 1
     return first[:, None] + inside.minimum(counts[:, None] - 1)

@@ -39,7 +39,7 @@ class StoredTeacher:
             )
         if not needs:
             return Outputs()
-        device = batch.inputs["input_ids"].device
+        device = batch.device
         if self.signals.payload.topk is not None:
             return Outputs(topk=self.signals.topk(batch).each(lambda part: part.to(device)))
         hidden, head = self.signals.hidden(batch)

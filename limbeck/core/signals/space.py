@@ -51,7 +51,7 @@ def space_of(answer: "Outputs", batch: "Batch") -> Space:
             "a space must be made of hidden states, a head and embeddings, got an answer without. "
             "Train with a model as the teacher, without noise."
         )
-    if batch.targets is None or batch.targets.dim() != 2:
+    if batch.targets is None or not batch.per_token:
         raise ConfigError("a space must have a token to predict at each position, got rows without targets.")
     in_loss = batch.targets != IGNORE
     read = batch.inputs.get("decoder_input_ids", batch.inputs["input_ids"])

@@ -23,7 +23,7 @@ def tokens_of(batch: Batch, term: Term) -> Tensor:
     if term.regularises:
         return batch.attention_mask.bool()
     learnt, group = batch.learnt, _group(batch, term)
-    if learnt is not None and learnt.dim() > 1:
+    if learnt is not None and batch.per_token:
         return learnt if group is None else learnt & group
     mask = batch.attention_mask.bool()
     for rows in (learnt, group):
@@ -34,7 +34,7 @@ def tokens_of(batch: Batch, term: Term) -> Tensor:
 
 def sequences_of(batch: Batch) -> Tensor:
     """[B, T] number of the sequence that each token belongs to."""
-    if batch.targets is not None and batch.targets.dim() > 1:
+    if batch.per_token:
         return batch.sequences
     shape = batch.attention_mask.shape
     return torch.arange(shape[0], device=batch.device)[:, None].expand(shape)
