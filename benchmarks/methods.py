@@ -29,7 +29,7 @@ from limbeck import recipes
 from limbeck.core.files import read_json, write_json, write_text
 from limbeck.recipes import Recipe
 from limbeck.recipes.quickstart import SIZES
-from limbeck.runs.progress import Silent, Stage
+from limbeck.runs.record.progress import Silent, Stage
 
 ROW_TOKENS, PROMPT_TOKENS, ROWS = 96, 32, 4
 NEW_TOKENS = ROW_TOKENS - PROMPT_TOKENS

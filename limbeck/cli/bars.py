@@ -12,8 +12,8 @@ from limbeck.cli.plans import plan_table
 
 if TYPE_CHECKING:
     from limbeck.engine import StepReport
-    from limbeck.runs.plan import Plan
-    from limbeck.runs.progress import Stage
+    from limbeck.runs.checking.plan import Plan
+    from limbeck.runs.record.progress import Stage
 
 _NAME, _NOTE, _TIME = 28, 25, 15
 _PERCENT, _GAPS = 5, 4
@@ -39,7 +39,7 @@ class _Times(ProgressColumn):
 
 
 class Bars:
-    """Draws what a run tells (`runs.progress.Progress`)."""
+    """Draws what a run tells (`runs.record.progress.Progress`)."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -14,14 +14,14 @@ from limbeck.cli.quiet import silence
 from limbeck.cli.rendering import preview_text
 from limbeck.cli.tables import comparison_table, result_table
 from limbeck.core.errors import RunFolderError
-from limbeck.runs.outset import Outset
-from limbeck.runs.progress import Lines, Silent
+from limbeck.runs.checking.preflight import Outset
+from limbeck.runs.record.progress import Lines, Silent
 from limbeck.runs.resolve import parse_pairs, resolve
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from limbeck.runs.plan import Plan
+    from limbeck.runs.checking.plan import Plan
 
 
 def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
@@ -32,8 +32,8 @@ def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
     console = plain_console()
     with _waiting("looking at models and data"):
         silence()
+        from limbeck.runs.checking.plan import make_plan
         from limbeck.runs.launch import finished_steps
-        from limbeck.runs.plan import make_plan
 
         made, seen = make_plan(resolved, folder.path, done=finished_steps(resolved, folder))
     console.print(plan_table(made, console))
@@ -92,8 +92,8 @@ def evaluate_command(
     inputs = parse_pairs(pairs)
     silence()
     with _waiting("looking at models and data"):
+        from limbeck.runs.commands.evaluate import measuring
         from limbeck.runs.launch import run
-        from limbeck.runs.measure import measuring
 
         recipe = measuring(model, data, teacher=teacher, baseline=baseline, inputs=inputs)
     console = plain_console()

@@ -52,7 +52,7 @@ def compare_command(
         raise ConfigError(
             Problem("--out", f"must end with {', '.join(_WRITERS)}, got {out}. Give the file another name.")
         )
-    from limbeck.runs.comparing import compare_runs
+    from limbeck.runs.commands.compare_runs import compare_runs
 
     compared = compare_runs(folders, baseline=baseline)
     if as_json:

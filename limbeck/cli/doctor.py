@@ -13,12 +13,12 @@ from limbeck.core.lookup import unknown
 from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
 from limbeck.rows.problems import missing_data
-from limbeck.runs.collect import Problems
-from limbeck.runs.outset import missing_model, missing_tokenizer
+from limbeck.runs.checking.preflight import missing_model, missing_tokenizer
+from limbeck.runs.checking.problems import Problems
 from limbeck.runs.resolve import parse_pairs
 
 if TYPE_CHECKING:
-    from limbeck.runs.models import Shape
+    from limbeck.runs.assembly.models import Shape
 
 _MODELS = ("teacher", "student")
 _KEYS = (*_MODELS, "data")
@@ -43,8 +43,8 @@ def doctor_command(pairs: Sequence[str]) -> None:
     import psutil
     import torch
 
-    from limbeck.runs.plan import gigabytes
-    from limbeck.runs.record import environment
+    from limbeck.runs.checking.plan import gigabytes
+    from limbeck.runs.record.versions import environment
 
     found = environment()
     machine = found["machine"]
@@ -98,7 +98,7 @@ def _say_data(data: str) -> None:
 def _accelerator() -> str:
     import torch
 
-    from limbeck.runs.plan import gigabytes
+    from limbeck.runs.checking.plan import gigabytes
 
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
@@ -125,8 +125,8 @@ def _as_students(given: Mapping[str, Any]) -> dict[str, Student]:
 
 
 def _shapes(students: Mapping[str, Student]) -> "dict[str, Shape]":
-    from limbeck.runs.models import read_shape
-    from limbeck.runs.students import made_shape
+    from limbeck.runs.assembly.models import read_shape
+    from limbeck.runs.assembly.students import made_shape
 
     problems, shapes = Problems(), {}
     for name, student in students.items():
@@ -142,7 +142,7 @@ def _say_model(name: str, shape: "Shape") -> None:
 
 
 def _say_vocabulary(shapes: "Mapping[str, Shape]", alone: Mapping[str, Path], data: str | None) -> None:
-    from limbeck.runs.models import tokenizer_of
+    from limbeck.runs.assembly.models import tokenizer_of
 
     problems, tokenizers = Problems(), {name: load_alone(path) for name, path in alone.items()}
     for name, shape in shapes.items():

@@ -44,9 +44,9 @@ def init_command(pairs: Sequence[str], out: Path) -> None:
         raise ConfigError(problems)
     silence()
     with Console(stderr=True).status("looking at models and data ..."):
-        from limbeck.runs.findings import look
-        from limbeck.runs.initial import initial_recipe
-        from limbeck.runs.plan import make_plan
+        from limbeck.runs.checking.plan import make_plan
+        from limbeck.runs.commands.findings import look
+        from limbeck.runs.commands.initial import initial_recipe
 
         found = look(str(words["teacher"]), str(words["data"]), words.get("student"))
         made = initial_recipe(found)

@@ -10,8 +10,8 @@ from rich.text import Text
 from limbeck.cli.amounts import count, duration, size_of
 
 if TYPE_CHECKING:
-    from limbeck.runs.plan import Plan
-    from limbeck.runs.planned import PlannedStep
+    from limbeck.runs.checking.plan import Plan
+    from limbeck.runs.checking.planned import PlannedStep
 
 _TITLES = ("parameters", "steps", "tokens", "disk", "time")
 _GAP, _INDENT = "  ", "    "

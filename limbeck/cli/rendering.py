@@ -39,7 +39,7 @@ def render_command(
     silence()
     from limbeck.rows.preview import previews, totals
     from limbeck.rows.render import notes_of
-    from limbeck.runs.rehearsing import rendered_as
+    from limbeck.runs.commands.render import rendered_as
     from limbeck.runs.resolve import parse_pairs
 
     rows, rendered, loaded = rendered_as(data, tokenizer, {**fields, **parse_pairs(pairs)})

@@ -13,7 +13,7 @@ from limbeck.cli.bars import Bars
 from limbeck.cli.consoles import plain_console
 from limbeck.cli.quiet import silence
 from limbeck.core.errors import StoreError
-from limbeck.runs.progress import Lines, Silent
+from limbeck.runs.record.progress import Lines, Silent
 from limbeck.runs.resolve import parse_pairs
 from limbeck.signals.payload import Payload
 
@@ -23,7 +23,7 @@ def capture_command(teacher: str, data: str, out: Path, pairs: Sequence[str]) ->
     inputs = parse_pairs(pairs)
     silence()
     from limbeck.runs import ranks
-    from limbeck.runs.capturing import capturing
+    from limbeck.runs.commands.capture import capturing
     from limbeck.runs.launch import run
 
     recipe = capturing(teacher, data, out, inputs)
@@ -79,7 +79,7 @@ def rehearse_command(teacher: str, data: str, pairs: Sequence[str], *, positions
     """Bytes a position against KL, for several payloads, on a sample; nothing is written."""
     inputs = parse_pairs(pairs)
     silence()
-    from limbeck.runs.capturing import capturing, rehearsal
+    from limbeck.runs.commands.capture import capturing, rehearsal
 
     recipe = capturing(teacher, data, Path("signals"), inputs)
     with plain_console(stderr=True).status("asking the teacher about a sample ..."):

@@ -12,7 +12,7 @@ TRACKERS = ("aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "tenso
 """What `report_to` may name: the trackers of accelerate."""
 
 AUTO = "auto"
-"""The learning rate that is chosen by what is trained and how large it is (`runs.learning_rates`)."""
+"""The learning rate that is chosen by what is trained and its size (`runs.assembly.learning_rates`)."""
 
 WITHOUT_EFFECT = frozenset({"save_steps", "logging_steps", "report_to"})
 """Settings that change what is told and kept, and no result: a finished training stays finished."""

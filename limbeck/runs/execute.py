@@ -17,15 +17,15 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Step
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
-from limbeck.runs.fingerprints import Mark
-from limbeck.runs.folder import Done, RunFolder
-from limbeck.runs.progress import Progress, Stage
-from limbeck.runs.record import METRICS, STUDENT, copy_student, merge_metrics, write_versions
-from limbeck.runs.sources import Renderer
+from limbeck.runs.assembly.sources import Renderer
+from limbeck.runs.record.curves import write_watched
+from limbeck.runs.record.fingerprints import Mark
+from limbeck.runs.record.folder import Done, RunFolder
+from limbeck.runs.record.progress import Progress, Stage
+from limbeck.runs.record.versions import METRICS, STUDENT, copy_student, merge_metrics, write_versions
 from limbeck.runs.steps import module_of
 from limbeck.runs.steps.compare import write_comparison
 from limbeck.runs.steps.work import EVALUATION, MODEL, Work
-from limbeck.runs.watched import write_watched
 
 _WORKING = ".working"  # there from the first step that works until the run is whole
 

@@ -11,13 +11,13 @@ from limbeck.core.storage import storage_said
 from limbeck.core.template import dated
 from limbeck.recipes.model import Recipe
 from limbeck.runs import ranks
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.checking.preflight import Outset
 from limbeck.runs.execute import execute
-from limbeck.runs.fingerprints import Mark, fingerprint_steps
-from limbeck.runs.folder import RunFolder
 from limbeck.runs.given import named
-from limbeck.runs.outset import Outset
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Lines, Progress, Silent
+from limbeck.runs.record.fingerprints import Mark, fingerprint_steps
+from limbeck.runs.record.folder import RunFolder
+from limbeck.runs.record.progress import Lines, Progress, Silent
 from limbeck.runs.resolve import resolve
 
 

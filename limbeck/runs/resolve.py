@@ -26,9 +26,9 @@ from limbeck.recipes.steps import Load, Train
 from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.text import read_yaml
-from limbeck.runs.collect import Problems
-from limbeck.runs.measured_teachers import with_measured_teachers
-from limbeck.runs.outset import Outset, input_errors
+from limbeck.runs.assembly.measured_teachers import with_measured_teachers
+from limbeck.runs.checking.preflight import Outset, input_errors
+from limbeck.runs.checking.problems import Problems
 from limbeck.runs.overrides import STEP_SETTINGS, overridden, unknown_keys
 
 SUFFIXES = (".yaml", ".yml")

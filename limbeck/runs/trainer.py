@@ -29,10 +29,10 @@ from limbeck.rows.load import load_rows
 from limbeck.rows.packable import reads_packs
 from limbeck.rows.render import notes_of, render
 from limbeck.rows.rendering import LossOn
+from limbeck.runs.assembly.routers import router_term
+from limbeck.runs.assembly.sources import rendering_of, training_source
+from limbeck.runs.assembly.terms import build_terms, try_term
 from limbeck.runs.given import kept_rows, tokenizer_of
-from limbeck.runs.routers import router_term
-from limbeck.runs.sources import rendering_of, training_source
-from limbeck.runs.terms import build_terms, try_term
 from limbeck.teachers import LocalTeacher, shared_vocabulary
 
 log = logging.getLogger("limbeck")

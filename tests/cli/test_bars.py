@@ -7,7 +7,7 @@ from rich.console import Console
 
 from limbeck.cli.bars import Bars
 from limbeck.engine import StepReport
-from limbeck.runs.progress import Lines, Stage
+from limbeck.runs.record.progress import Lines, Stage
 
 
 def report(step: int) -> StepReport:

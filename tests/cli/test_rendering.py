@@ -6,8 +6,8 @@ import pytest
 
 from limbeck.recipes.sft import sft
 from limbeck.rows.preview import previews
-from limbeck.runs.rehearsing import rendered_as
-from limbeck.runs.survey import survey
+from limbeck.runs.checking.survey import survey
+from limbeck.runs.commands.render import rendered_as
 from tests.rows.templates import QWEN3, assistant, tokenizer_with, user
 from tests.tiny import tiny_llama
 

@@ -12,9 +12,9 @@ from limbeck.core.errors import ConfigError
 from limbeck.recipes import Recipe
 from limbeck.recipes.check import check
 from limbeck.recipes.steps import STEPS
-from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.fingerprints import fingerprint_steps
+from limbeck.runs.record.progress import Silent
 from limbeck.runs.steps import module_of
 from tests.runs.world import make_world
 

@@ -13,9 +13,9 @@ from limbeck.rows.load import load_rows
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
-from limbeck.runs.models import read_shape
-from limbeck.runs.students import made_shape, make_student, said_of
-from limbeck.runs.students.making import Making
+from limbeck.runs.assembly.models import read_shape
+from limbeck.runs.assembly.students import made_shape, make_student, said_of
+from limbeck.runs.assembly.students.making import Making
 from tests.runs.world import make_world
 
 EXAMPLES = {

@@ -20,8 +20,8 @@ from limbeck.recipes.teachers.capabilities import (
     NEW_ROWS,
     TEXT,
 )
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests.runs.world import make_world
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")

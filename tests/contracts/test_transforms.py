@@ -24,14 +24,14 @@ from limbeck.engine import StepReport, train
 from limbeck.objectives.criterion import Criterion
 from limbeck.recipes.batches import Domains, NamedTransform, Selection, WordDropout
 from limbeck.rows.text_kind import TextKind
-from limbeck.runs import transforms
-from limbeck.runs.transforms.alignment import AnsweredMarker
-from limbeck.runs.transforms.corpus import Corpus
-from limbeck.runs.transforms.domains import DomainRows
-from limbeck.runs.transforms.drawn import Drawn
-from limbeck.runs.transforms.selection import Selector
-from limbeck.runs.transforms.spans import SpanMarker
-from limbeck.runs.transforms.word_dropout import TokenNoise
+from limbeck.runs.assembly import transforms
+from limbeck.runs.assembly.transforms.alignment import AnsweredMarker
+from limbeck.runs.assembly.transforms.corpus import Corpus
+from limbeck.runs.assembly.transforms.domains import DomainRows
+from limbeck.runs.assembly.transforms.drawn import Drawn
+from limbeck.runs.assembly.transforms.selection import Selector
+from limbeck.runs.assembly.transforms.spans import SpanMarker
+from limbeck.runs.assembly.transforms.word_dropout import TokenNoise
 from tests.engine.world import ROWS, VOCABULARY, Rows, student_party
 from tests.rollouts.world import make_rollouts, tiny_student
 

@@ -13,7 +13,7 @@ from limbeck.core.models import save_model
 from limbeck.recipes import Term
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Load, Train
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from tests import tiny
 
 ROWS = [

@@ -6,8 +6,8 @@ from limbeck.core.errors import ConfigError
 from limbeck.recipes.aliases import ALIASES, INSTEAD
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Train
+from limbeck.runs.checking.trackers import check_trackers
 from limbeck.runs.resolve import resolve
-from limbeck.runs.trackers import check_trackers
 
 GIVEN = {"teacher": "T", "student": "S", "data": "d.jsonl"}
 

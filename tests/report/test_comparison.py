@@ -9,7 +9,7 @@ from limbeck.evaluation.comparison import Axes, Question, compare
 from limbeck.report.build import build_report
 from limbeck.report.comparison import comparison_section, lead
 from limbeck.report.watched import watched_figures, watched_verdicts
-from limbeck.runs.watched import write_watched
+from limbeck.runs.record.curves import write_watched
 from tests.report.test_build import EVALUATION, estimate, parsed
 
 

@@ -10,7 +10,7 @@ from limbeck.core.masks import IGNORE
 from limbeck.core.rollouts import SOURCES
 from limbeck.inference.request import TokenIds
 from limbeck.rollouts.written import prompt_length
-from limbeck.runs.transforms.corpus import Corpus
+from limbeck.runs.assembly.transforms.corpus import Corpus
 from tests.engine.world import Rows
 from tests.rollouts.world import EOS, make_rollouts, window
 

@@ -15,7 +15,7 @@ from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.inference.request import TokenIds
 from limbeck.rollouts import LocalWriter, Rollouts, Writers
-from limbeck.runs.transforms.training import read_at_rest
+from limbeck.runs.assembly.transforms.training import read_at_rest
 from tests.engine.world import VOCABULARY, Rows
 from tests.tiny import tiny_llama
 

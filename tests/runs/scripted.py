@@ -14,12 +14,12 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.steps import Generate
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.teachers.capabilities import TEXT
-from limbeck.runs.planned import PlannedStep
-from limbeck.runs.rates import Rates
+from limbeck.runs.assembly.teachers import WRITING_TEACHERS
+from limbeck.runs.assembly.teachers.writing import Answer, Prompt
+from limbeck.runs.checking.planned import PlannedStep
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import Work
-from limbeck.runs.teachers import WRITING_TEACHERS
-from limbeck.runs.teachers.writing import Answer, Prompt
 
 
 class ScriptedTeacher(Teacher):

@@ -11,8 +11,8 @@ import limbeck
 from limbeck.core.errors import UserError
 from limbeck.core.models import save_model
 from limbeck.recipes import gkd, seq_kd, sft
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests.runs.on_policy import changed
 from tests.runs.world import write_rows
 from tests.tiny import EOS, tiny_chain, tiny_llama, tiny_tokenizer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import limbeck
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 
 TINY = {
     "max_steps": 3,

@@ -9,7 +9,7 @@ from transformers import AutoConfig
 import limbeck
 from limbeck.core.errors import ModelError, RowError
 from limbeck.core.models import load_model, save_model
-from limbeck.runs.measure import measuring
+from limbeck.runs.commands.evaluate import measuring
 from tests import tiny
 
 NAMES = {0: "positive", 1: "negative"}

@@ -7,8 +7,8 @@ import pytest
 
 import limbeck
 from limbeck.recipes import Recipe
-from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.fingerprints import fingerprint_steps
+from limbeck.runs.record.progress import Silent
 
 HEAD = """
 limbeck: 1

@@ -5,8 +5,8 @@ from datetime import date
 
 from limbeck.core import template
 from limbeck.recipes.model import Recipe
-from limbeck.runs import folder as folders
 from limbeck.runs.launch import run
+from limbeck.runs.record import folder as folders
 from tests.rows.templates import LLAMA31, assistant, tokenizer_with, user
 from tests.tiny import tiny_llama
 

@@ -10,9 +10,9 @@ from scipy.stats import chisquare
 
 import limbeck
 from limbeck.recipes.batches import Domains
-from limbeck.runs.progress import Silent
-from limbeck.runs.sources import TaskPairs, entries_of
-from limbeck.runs.transforms.domains import DomainRows, domains_of, domains_of_entries
+from limbeck.runs.assembly.sources import TaskPairs, entries_of
+from limbeck.runs.assembly.transforms.domains import DomainRows, domains_of, domains_of_entries
+from limbeck.runs.record.progress import Silent
 from tests.runs.world import write_rows
 
 SIZES = {"books": 5, "code": 40, "web": 200}

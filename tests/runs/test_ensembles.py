@@ -15,9 +15,9 @@ import limbeck
 from limbeck.core.errors import Interrupted, UserError
 from limbeck.core.models import save_model
 from limbeck.recipes import Recipe
-from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.fingerprints import fingerprint_steps
+from limbeck.runs.record.progress import Silent
 from tests.runs.world import write_rows
 from tests.tiny import tiny_llama, tiny_tokenizer
 

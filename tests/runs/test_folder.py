@@ -12,10 +12,11 @@ import pytest
 
 import limbeck
 from limbeck.core.errors import Interrupted, ResourceError, RunFolderError
-from limbeck.runs import execute, fingerprints
-from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.folder import RunFolder, differences
-from limbeck.runs.progress import Silent
+from limbeck.runs import execute
+from limbeck.runs.record import fingerprints
+from limbeck.runs.record.fingerprints import fingerprint_steps
+from limbeck.runs.record.folder import RunFolder, differences
+from limbeck.runs.record.progress import Silent
 from limbeck.runs.resolve import resolve
 from tests.runs.world import write_rows
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 import limbeck
 from limbeck.core.errors import Interrupted, UserError
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from tests.runs.world import write_rows
 
 TINY = {

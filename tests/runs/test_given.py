@@ -12,7 +12,7 @@ from limbeck.core.errors import ConfigError, ModelError
 from limbeck.core.models import load_tokenizer
 from limbeck.rows.load import load_rows
 from limbeck.runs.given import kept_rows, named
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from tests import tiny
 
 ROWS = [{"text": text} for text in tiny.TEXTS]

@@ -7,7 +7,7 @@ from limbeck.recipes import Train, word_kd
 from limbeck.recipes.check import check
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Load
-from limbeck.runs.learning_rates import note_of_rate, peak_rate
+from limbeck.runs.assembly.learning_rates import note_of_rate, peak_rate
 
 
 def step(rate="auto", **fields):

@@ -13,8 +13,8 @@ from limbeck.core.errors import Interrupted, UserError
 from limbeck.core.models import save_model
 from limbeck.recipes.model import Recipe
 from limbeck.report.build import build_report
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests import tiny
 
 WORDS = ("cat", "dog", "bird", "fish", "horse", "mouse")

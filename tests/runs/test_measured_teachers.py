@@ -6,10 +6,10 @@ import pytest
 
 import limbeck
 from limbeck.core.errors import ConfigError
-from limbeck.runs.capturing import capturing
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.commands.capture import capturing
 from limbeck.runs.launch import run
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from limbeck.runs.resolve import resolve
 
 SMALL = {"max_length": 48, "heldout": 4, "max_steps": 1, "per_device_train_batch_size": 2}

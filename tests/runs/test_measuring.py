@@ -5,8 +5,8 @@ import json
 import pytest
 
 from limbeck.core.errors import ConfigError
-from limbeck.runs.measure import measuring
-from limbeck.runs.plan import make_plan
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.commands.evaluate import measuring
 from tests import tiny
 
 

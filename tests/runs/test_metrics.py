@@ -4,8 +4,8 @@ import json
 
 from limbeck.recipes import sft
 from limbeck.runs.launch import run
-from limbeck.runs.progress import Silent
-from limbeck.runs.record import METRICS, merge_metrics
+from limbeck.runs.record.progress import Silent
+from limbeck.runs.record.versions import METRICS, merge_metrics
 
 
 class Watching(Silent):

@@ -13,7 +13,7 @@ from limbeck.core.models import load_model, save_model
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
-from limbeck.runs.plan import make_plan
+from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.resolve import resolve
 from tests.runs.test_runs import run
 from tests.tiny import tiny_llama, tiny_tokenizer

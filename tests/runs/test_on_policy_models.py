@@ -8,7 +8,7 @@ import torch
 import limbeck
 from limbeck.core.errors import ModelError
 from limbeck.core.models import save_model
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from tests import tiny
 from tests.runs.on_policy import tiny_recipe
 from tests.runs.world import write_rows

@@ -7,8 +7,8 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 import limbeck
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests.runs.on_policy import INPUTS, changed, tiny_recipe
 
 TERMS = {

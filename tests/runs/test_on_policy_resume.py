@@ -13,7 +13,7 @@ from limbeck.core.errors import Interrupted
 from limbeck.core.rollouts import Replay
 from limbeck.recipes import Recipe
 from limbeck.rollouts import prepare, writers
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from tests.runs.on_policy import changed, tiny_recipe
 
 RESUMED = ("gkd", "distillm", "minillm", "ddk", "taid", "ctkd")

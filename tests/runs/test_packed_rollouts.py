@@ -6,7 +6,7 @@ import pytest
 
 import limbeck
 from limbeck.rollouts import prepare
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 
 STEP = "steps.1.train"
 

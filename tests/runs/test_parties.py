@@ -15,9 +15,9 @@ from limbeck.recipes.check import check
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.students import CutStudent
-from limbeck.runs import plan
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking import plan
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests.runs.on_policy import changed, tiny_recipe
 from tests.runs.test_on_policy_resume import StopAt
 

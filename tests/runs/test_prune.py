@@ -10,9 +10,9 @@ import limbeck
 from limbeck.core.errors import UserError
 from limbeck.core.models import count_parameters, save_model
 from limbeck.recipes import Recipe
-from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.fingerprints import fingerprint_steps
+from limbeck.runs.record.progress import Silent
 from tests import tiny
 
 SMALL = {"max_steps": 2, "per_device_train_batch_size": 4, "heldout": 6, "max_length": 48}

@@ -3,8 +3,8 @@
 import pytest
 from transformers import LlamaConfig
 
-from limbeck.runs.models import Shape
-from limbeck.runs.rates import Rates
+from limbeck.runs.assembly.models import Shape
+from limbeck.runs.checking.rates import Rates
 
 RATES = Rates(operations=55e9, numbers=765e6)  # one core of the machine on which the times below were taken
 

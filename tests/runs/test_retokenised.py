@@ -12,11 +12,11 @@ from limbeck.core.models import read_config
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.students import Student
 from limbeck.report.build import build_report
-from limbeck.runs.fingerprints import fingerprint_steps
-from limbeck.runs.models import read_shape, tokenizer_of
-from limbeck.runs.plan import make_plan
-from limbeck.runs.students import made_shape, make_student
-from limbeck.runs.students.making import Making
+from limbeck.runs.assembly.models import read_shape, tokenizer_of
+from limbeck.runs.assembly.students import made_shape, make_student
+from limbeck.runs.assembly.students.making import Making
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.fingerprints import fingerprint_steps
 from tests import tiny
 
 

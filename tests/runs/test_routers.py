@@ -15,10 +15,10 @@ from transformers import (
 from limbeck.core.errors import ConfigError, UserError
 from limbeck.core.models import save_model
 from limbeck.core.models.config import skeleton
-from limbeck.runs.plan import make_plan
-from limbeck.runs.rates import Rates
+from limbeck.runs.assembly.routers import router_term
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.resolve import resolve
-from limbeck.runs.routers import router_term
 from tests.runs.test_runs import run
 from tests.runs.test_trainer import trainer
 from tests.tiny import tiny_mixtral, tiny_tokenizer
@@ -52,7 +52,7 @@ def test_a_plan_says_its_weight_and_who_sets_it(world, tmp_path, config, given, 
 
 
 def test_a_plan_counts_the_pass_that_several_micro_batches_need(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("limbeck.runs.plan.machine_rates", lambda: Rates(1e9, 1e9))
+    monkeypatch.setattr("limbeck.runs.checking.plan.machine_rates", lambda: Rates(1e9, 1e9))
 
     def training(**inputs):
         plan = planned(world, tmp_path, ASKS, per_device_train_batch_size=1, packing=False, **inputs)

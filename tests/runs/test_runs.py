@@ -14,7 +14,7 @@ from transformers import (
 )
 
 import limbeck
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 
 TINY = {
     "max_steps": 2,

@@ -8,8 +8,8 @@ from datasets import load_from_disk
 import limbeck
 from limbeck.core.errors import ConfigError
 from limbeck.recipes import Recipe
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests.runs.scripted import scripted
 from tests.runs.world import write_rows
 

@@ -12,8 +12,8 @@ from limbeck.core.needs import DISTRIBUTION, Needs
 from limbeck.core.outputs import Outputs
 from limbeck.recipes.batches import Selection
 from limbeck.recipes.steps import Train
-from limbeck.runs.progress import Silent
-from limbeck.runs.transforms.selection import Selector
+from limbeck.runs.assembly.transforms.selection import Selector
+from limbeck.runs.record.progress import Silent
 from limbeck.teachers.routing import only_rows
 
 # Entropy over log 2 of softmax(10, 0), (0, 0), (1, 0) and (3, 0).

@@ -11,8 +11,8 @@ from limbeck.objectives import jsd, taid
 from limbeck.recipes import Layers, Term, Train
 from limbeck.rows.render import render
 from limbeck.rows.source import PackedSource
-from limbeck.runs.sources import heldout_source, rendering_of, training_source
-from limbeck.runs.terms import build_terms, try_term
+from limbeck.runs.assembly.sources import heldout_source, rendering_of, training_source
+from limbeck.runs.assembly.terms import build_terms, try_term
 from tests import tiny
 
 

@@ -5,7 +5,7 @@ import torch
 from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.rows.spans import OUTSIDE, spans_of_pieces
-from limbeck.runs.transforms.spans import SpanMarker
+from limbeck.runs.assembly.transforms.spans import SpanMarker
 
 
 class Spelling:

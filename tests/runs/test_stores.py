@@ -13,8 +13,8 @@ import limbeck
 from limbeck.cli.app import app
 from limbeck.core.errors import UserError
 from limbeck.recipes import Recipe
-from limbeck.runs.plan import make_plan
-from limbeck.runs.progress import Silent
+from limbeck.runs.checking.plan import make_plan
+from limbeck.runs.record.progress import Silent
 from tests.runs.world import write_rows
 
 LENGTH = 48

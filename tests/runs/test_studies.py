@@ -6,7 +6,7 @@ import pytest
 
 import limbeck
 from limbeck.core.errors import ConfigError
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 
 TINY = {"max_steps": 2, "heldout": 4}
 

@@ -12,7 +12,7 @@ from limbeck.core.errors import ConfigError, UserError
 from limbeck.core.models import load_model, save_model
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Load, Train
-from limbeck.runs.progress import Silent
+from limbeck.runs.record.progress import Silent
 from tests import tiny
 
 ROWS = [{"text": f"{text} {n}"} for text in tiny.TEXTS for n in range(3)]

@@ -13,8 +13,8 @@ from limbeck.recipes.batches import NamedTransform, WordDropout
 from limbeck.recipes.check import check
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.teachers import StoredTeacher
-from limbeck.runs.progress import Silent
-from limbeck.runs.transforms.word_dropout import TokenNoise
+from limbeck.runs.assembly.transforms.word_dropout import TokenNoise
+from limbeck.runs.record.progress import Silent
 from tests.engine.world import ROWS, Rows
 from tests.runs.on_policy import changed, tiny_recipe
 

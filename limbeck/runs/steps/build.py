@@ -16,13 +16,16 @@ from limbeck.core.models import (
 )
 from limbeck.recipes.steps import Build
 from limbeck.runs import ranks
-from limbeck.runs.known import check_longest
-from limbeck.runs.models import (
+from limbeck.runs.assembly.models import (
     exported_dtype,
     said_of_dtypes,
     tokenizer_of,
 )
-from limbeck.runs.planned import (
+from limbeck.runs.assembly.sources import ENTRIES, calibration_source
+from limbeck.runs.assembly.students import made_shape, make_student, said_of
+from limbeck.runs.assembly.students.making import Making
+from limbeck.runs.checking.model_infos import check_longest
+from limbeck.runs.checking.planned import (
     BACKWARD,
     FLOAT,
     FORWARD,
@@ -30,12 +33,9 @@ from limbeck.runs.planned import (
     kept_bytes,
     notes_of_step,
 )
-from limbeck.runs.rates import Rates
-from limbeck.runs.sources import ENTRIES, calibration_source
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import MODEL, Made, Work
-from limbeck.runs.students import made_shape, make_student, said_of
-from limbeck.runs.students.making import Making
 
 VERSION = 2
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""

@@ -15,18 +15,18 @@ from limbeck.recipes.steps import Capture
 from limbeck.rows.render import notes_of
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
-from limbeck.runs.known import check_positions, kind_used
-from limbeck.runs.planned import (
+from limbeck.runs.assembly.sources import rendering_of
+from limbeck.runs.assembly.stores import identity_of, positions_of, predicted_bytes, row_checksums, summary
+from limbeck.runs.checking.model_infos import check_positions, kind_used
+from limbeck.runs.checking.planned import (
     PlannedStep,
     notes_of_step,
     read_bytes,
     read_seconds,
 )
-from limbeck.runs.rates import Rates
-from limbeck.runs.sources import rendering_of
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import Made, Work
-from limbeck.runs.stores import identity_of, positions_of, predicted_bytes, row_checksums, summary
 from limbeck.signals.capture import capture as run_capture
 from limbeck.signals.layout import TOKENIZER
 from limbeck.signals.manifest import Manifest

@@ -11,10 +11,10 @@ from limbeck.evaluation.comparison import compare as run_comparison
 from limbeck.recipes.steps import Step
 from limbeck.recipes.steps.compare import Compare
 from limbeck.runs import ranks
-from limbeck.runs.planned import (
+from limbeck.runs.checking.planned import (
     PlannedStep,
 )
-from limbeck.runs.rates import Rates
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
 

@@ -16,12 +16,12 @@ from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
-from limbeck.runs.planned import FLOAT, PlannedStep, notes_of_step
-from limbeck.runs.rates import Rates
+from limbeck.runs.assembly.teachers import WRITING_TEACHERS
+from limbeck.runs.assembly.teachers.writing import Answer, Prompt, TextTeacher
+from limbeck.runs.checking.planned import FLOAT, PlannedStep, notes_of_step
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import Made, Work
-from limbeck.runs.teachers import WRITING_TEACHERS
-from limbeck.runs.teachers.writing import Answer, Prompt, TextTeacher
 
 VERSION = 3
 """Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""

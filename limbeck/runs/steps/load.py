@@ -12,11 +12,11 @@ from limbeck.rows.forms import as_read
 from limbeck.rows.load import load_rows
 from limbeck.rows.split import shared_prompts, split_rows
 from limbeck.runs import ranks
-from limbeck.runs.planned import (
+from limbeck.runs.checking.planned import (
     PlannedStep,
     notes_of_step,
 )
-from limbeck.runs.rates import Rates
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Look, Survey
 from limbeck.runs.steps.work import Made, Work
 

@@ -12,13 +12,13 @@ from limbeck.recipes.steps import Evaluate, Step, Train
 from limbeck.recipes.steps.step import path_of
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
-from limbeck.runs.collect import Problems
-from limbeck.runs.heads import assumed_order, labels_of, read_heads
-from limbeck.runs.known import KnownModels
-from limbeck.runs.models import Shape
-from limbeck.runs.reading_notes import said_of_rows
-from limbeck.runs.sources import Renderer
-from limbeck.runs.views import Reading
+from limbeck.runs.assembly.heads import assumed_order, labels_of, read_heads
+from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.sources import Renderer
+from limbeck.runs.assembly.views import Reading
+from limbeck.runs.checking.model_infos import KnownModels
+from limbeck.runs.checking.problems import Problems
+from limbeck.runs.checking.reading_notes import said_of_rows
 
 
 @dataclass

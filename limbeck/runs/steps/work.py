@@ -16,11 +16,11 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.recipes.steps.step import maker
 from limbeck.runs import ranks
-from limbeck.runs.folder import RunFolder
-from limbeck.runs.heads import labels_of, read_heads
-from limbeck.runs.models import located
-from limbeck.runs.progress import Progress, Stage
-from limbeck.runs.sources import Renderer
+from limbeck.runs.assembly.heads import labels_of, read_heads
+from limbeck.runs.assembly.models import located
+from limbeck.runs.assembly.sources import Renderer
+from limbeck.runs.record.folder import RunFolder
+from limbeck.runs.record.progress import Progress, Stage
 
 MODEL, SIGNALS, EVALUATION, BY_ROW = "model", "signals", "evaluation.json", "rows.json"
 

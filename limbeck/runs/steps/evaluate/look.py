@@ -7,15 +7,15 @@ from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.measures import metrics_of
 from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.steps import Evaluate
-from limbeck.runs.answers import said_of_ends, said_of_prompts
-from limbeck.runs.ensembles import check_route
-from limbeck.runs.known import check_positions, kind_used
-from limbeck.runs.measured_teachers import said_of_store
-from limbeck.runs.models import Shape
-from limbeck.runs.reading import Readers, join, own_rendering, said_of
-from limbeck.runs.sources import heldout_source, rendering_of, size_of
+from limbeck.runs.assembly.answers import said_of_ends, said_of_prompts
+from limbeck.runs.assembly.ensembles import check_route
+from limbeck.runs.assembly.measured_teachers import said_of_store
+from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.reading import Readers, join, own_rendering, said_of
+from limbeck.runs.assembly.sources import heldout_source, rendering_of, size_of
+from limbeck.runs.checking.model_infos import check_positions, kind_used
+from limbeck.runs.checking.views_planned import views_planned
 from limbeck.runs.steps.look import Look
-from limbeck.runs.views_planned import views_planned
 
 
 def look(at: Look, step: Evaluate) -> None:

@@ -4,14 +4,14 @@ import math
 
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load
-from limbeck.runs.planned import (
+from limbeck.runs.checking.planned import (
     PlannedStep,
     notes_of_step,
     read_bytes,
     read_seconds,
     taught_by,
 )
-from limbeck.runs.rates import Rates
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Survey
 
 _BESIDE = 2.0  # seconds an evaluated model costs beside that: loading, timing, intervals

@@ -25,13 +25,13 @@ from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
 from limbeck.recipes.teachers import Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
-from limbeck.runs.chance import is_below_chance
-from limbeck.runs.reading import Readers, join, own_rendering
-from limbeck.runs.sources import heldout_source, measured_source, rendering_of
+from limbeck.runs.assembly.chance import is_below_chance
+from limbeck.runs.assembly.reading import Readers, join, own_rendering
+from limbeck.runs.assembly.sources import heldout_source, measured_source, rendering_of
+from limbeck.runs.assembly.teachers.ensemble import make_route
+from limbeck.runs.assembly.views import OwnView, Reading
 from limbeck.runs.steps.load import said_of_overlap
 from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
-from limbeck.runs.teachers.ensemble import make_route
-from limbeck.runs.views import OwnView, Reading
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member, OwnViewTeacher
 
 VERSION = 3

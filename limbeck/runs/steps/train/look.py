@@ -10,22 +10,22 @@ from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.models.config import skeleton
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
-from limbeck.runs.answers import said_of_ends
-from limbeck.runs.ensembles import check_route
-from limbeck.runs.foreign import teacher_length
-from limbeck.runs.known import check_positions, kind_used
-from limbeck.runs.models import Shape, said_of_dtypes, with_adapters
-from limbeck.runs.rollouts import check_rollouts, check_watched_answers
-from limbeck.runs.routers import FIELD as ROUTERS
-from limbeck.runs.routers import check_routers
-from limbeck.runs.sources import rendering_of, size_of, training_source
+from limbeck.runs.assembly.answers import said_of_ends
+from limbeck.runs.assembly.cross_tokenizer import teacher_length
+from limbeck.runs.assembly.ensembles import check_route
+from limbeck.runs.assembly.models import Shape, said_of_dtypes, with_adapters
+from limbeck.runs.assembly.rollouts import check_rollouts, check_watched_answers
+from limbeck.runs.assembly.routers import FIELD as ROUTERS
+from limbeck.runs.assembly.routers import check_routers
+from limbeck.runs.assembly.sources import rendering_of, size_of, training_source
+from limbeck.runs.assembly.students import made_shape
+from limbeck.runs.assembly.terms import build_terms, check_layers, try_term
+from limbeck.runs.assembly.transforms.domains import domain_problems
+from limbeck.runs.checking.model_infos import check_positions, kind_used
+from limbeck.runs.checking.trackers import check_trackers
+from limbeck.runs.checking.views_planned import views_planned
 from limbeck.runs.steps.look import Look
 from limbeck.runs.steps.train.stores import look_at_stores, topk_stores
-from limbeck.runs.students import made_shape
-from limbeck.runs.terms import build_terms, check_layers, try_term
-from limbeck.runs.trackers import check_trackers
-from limbeck.runs.transforms.domains import domain_problems
-from limbeck.runs.views_planned import views_planned
 from limbeck.students import said_of_lora
 
 _UNKNOWN_WIDTH = 5040  # divisible by any number of heads that occurs, for a trial without a model

@@ -7,9 +7,11 @@ from limbeck.engine.order import steps_of
 from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.steps import Train
 from limbeck.runs import ranks
-from limbeck.runs.learning_rates import note_of_rate
-from limbeck.runs.models import Shape, exported_dtype, trained_dtype
-from limbeck.runs.planned import (
+from limbeck.runs.assembly.learning_rates import note_of_rate
+from limbeck.runs.assembly.models import Shape, exported_dtype, trained_dtype
+from limbeck.runs.assembly.rollouts import written_by
+from limbeck.runs.assembly.routers import router_weight
+from limbeck.runs.checking.planned import (
     ADAM,
     BACKWARD,
     FLOAT,
@@ -21,9 +23,7 @@ from limbeck.runs.planned import (
     taught_by,
     training_memory,
 )
-from limbeck.runs.rates import Rates
-from limbeck.runs.rollouts import written_by
-from limbeck.runs.routers import router_weight
+from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Survey
 
 _CHECKPOINTS = 2  # the old one lies there until the new one is whole

@@ -16,11 +16,11 @@ from limbeck.rows.packable import reads_packs
 from limbeck.rows.preview import previews, totals
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
-from limbeck.runs.chance import refuse_below_chance
-from limbeck.runs.foreign import ids_of, make_foreign_teacher, read_twice
-from limbeck.runs.learning_rates import note_of_rate, peak_rate
-from limbeck.runs.models import exported_dtype, tokenizer_of
-from limbeck.runs.parties import (
+from limbeck.runs.assembly.chance import refuse_below_chance
+from limbeck.runs.assembly.cross_tokenizer import ids_of, make_foreign_teacher, read_twice
+from limbeck.runs.assembly.learning_rates import note_of_rate, peak_rate
+from limbeck.runs.assembly.models import exported_dtype, tokenizer_of
+from limbeck.runs.assembly.parties import (
     adapted,
     asking,
     criterion_of,
@@ -30,18 +30,18 @@ from limbeck.runs.parties import (
     settings_of,
     width_of,
 )
-from limbeck.runs.record import RunMetrics
-from limbeck.runs.routers import said_of_routers
-from limbeck.runs.sources import rendering_of, training_source
+from limbeck.runs.assembly.routers import said_of_routers
+from limbeck.runs.assembly.sources import rendering_of, training_source
+from limbeck.runs.assembly.students import make_student
+from limbeck.runs.assembly.students.making import Making
+from limbeck.runs.assembly.teachers import make_teacher
+from limbeck.runs.assembly.teachers.opened import Taught
+from limbeck.runs.assembly.transforms import make_transforms
+from limbeck.runs.assembly.transforms.domains import domains_of
+from limbeck.runs.assembly.transforms.training import Training
+from limbeck.runs.assembly.validation import make_watcher
+from limbeck.runs.record.versions import RunMetrics
 from limbeck.runs.steps.work import MODEL, Made, Work
-from limbeck.runs.students import make_student
-from limbeck.runs.students.making import Making
-from limbeck.runs.teachers import make_teacher
-from limbeck.runs.teachers.opened import Taught
-from limbeck.runs.transforms import make_transforms
-from limbeck.runs.transforms.domains import domains_of
-from limbeck.runs.transforms.training import Training
-from limbeck.runs.watch import make_watcher
 from limbeck.students import said_of_lora
 from limbeck.teachers import live_models
 from limbeck.teachers.protocol import Teacher

@@ -9,12 +9,10 @@ from limbeck.core.errors import ConfigError
 from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.recipes.steps import Capture, Train
 from limbeck.recipes.steps.step import path_of
-from limbeck.runs.ensembles import check_topk
-from limbeck.runs.known import kind_used
-from limbeck.runs.models import Shape
-from limbeck.runs.sources import rendering_of
-from limbeck.runs.steps.look import Look
-from limbeck.runs.stores import (
+from limbeck.runs.assembly.ensembles import check_topk
+from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.sources import rendering_of
+from limbeck.runs.assembly.stores import (
     check_rows,
     is_topk,
     open_store,
@@ -22,7 +20,9 @@ from limbeck.runs.stores import (
     shared_with_store,
     tokenizer_of_store,
 )
-from limbeck.runs.views import OwnView
+from limbeck.runs.assembly.views import OwnView
+from limbeck.runs.checking.model_infos import kind_used
+from limbeck.runs.steps.look import Look
 
 
 def topk_stores(at: Look, step: Train) -> dict[str, bool]:

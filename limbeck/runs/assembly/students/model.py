@@ -1,0 +1,25 @@
+"""A student that is a model as it is."""
+
+from dataclasses import replace
+from typing import Any
+
+from limbeck.core.kinds import KindName
+from limbeck.core.model_words import model_word
+from limbeck.recipes.students import ModelStudent
+from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.students.making import Making
+
+
+def shape(student: ModelStudent, origin: Shape, kind: KindName | None) -> Shape:
+    """That of the model."""
+    return replace(origin, kind=kind)
+
+
+def make(student: ModelStudent, making: Making) -> Any:
+    """The model, loaded."""
+    return making.load()
+
+
+def said(student: ModelStudent, rows: str | None) -> str:
+    """Its name."""
+    return model_word(student.model).said

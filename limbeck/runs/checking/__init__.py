@@ -1,0 +1,1 @@
+"""What can be seen of a recipe before anything is spent."""
