@@ -52,14 +52,14 @@ def test_an_unknown_and_a_misspelt_key(word_kd):
 
 def test_a_wrong_type(word_kd):
     assert word_kd("learning_rate=fast", "seed=1.5") == [
-        "error: learning_rate: must be a number, got 'fast'.",
+        "error: learning_rate: must be auto or a number above 0, got 'fast'.",
         "error: seed: must be a whole number, got 1.5.",
     ]
 
 
 def test_a_wrong_value_a_missing_file_and_a_missing_model_in_one_go(word_kd, world):
     assert word_kd("learning_rate=fast", data="answer.jsonl", teacher="teachr") == [
-        "error: learning_rate: must be a number, got 'fast'.",
+        "error: learning_rate: must be auto or a number above 0, got 'fast'.",
         f"error: steps.0.load: data must be a file, a folder or a hub id, got {world / 'answer.jsonl'}. "
         "Did you mean 'answers.jsonl'?",
         f"error: steps.2.train.teacher.model: model must be an existing folder with a config.json, got "
@@ -195,7 +195,7 @@ def test_relation_heads_that_do_not_divide_the_width(limbeck, world):
 
 def test_a_metric_that_the_model_does_not_have(word_kd):
     assert word_kd("steps.3.evaluate.metrics=[classification]") == [
-        "error: steps.3.evaluate.metrics.0: must be perplexity, fidelity, calibration, generation, speed for "
+        "error: steps.3.evaluate.metrics.0: must be perplexity, fidelity, generation, calibration, speed for "
         "models of kind causal, got classification. Leave it out."
     ]
 

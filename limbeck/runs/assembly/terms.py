@@ -12,14 +12,15 @@ from limbeck.core.signals import SIGNALS, Trial
 from limbeck.core.term import LayerMap, Learnt, Term
 from limbeck.objectives.gradients import learnt_values, signals_of
 from limbeck.objectives.means import unit_of
-from limbeck.recipes import terms as parts
+from limbeck.recipes.terms import Learnt as LearntPart
+from limbeck.recipes.terms import Term as TermPart
 from limbeck.schedules.scheduled import scheduled
 
 _STEPS = 10  # of the trial: schedules are tried at their first and last step
 
 
 def build_terms(
-    terms: Sequence[parts.Term],
+    terms: Sequence[TermPart],
     *,
     student_width: int | None = None,
     teacher_width: int | None = None,
@@ -57,7 +58,7 @@ def build_terms(
     return built
 
 
-def _learnt(part: parts.Learnt, widths: Mapping[str, int | None], seed: int) -> Learnt:
+def _learnt(part: LearntPart, widths: Mapping[str, int | None], seed: int) -> Learnt:
     entry = catalogue("objectives/learnt")[part.module]
     known = {name: width for name, width in widths.items() if name in entry.keywords and width is not None}
     with torch.random.fork_rng():
@@ -110,7 +111,7 @@ def try_term(
             ) from None
 
 
-def reads_whole_rows(terms: Sequence[parts.Term]) -> bool:
+def reads_whole_rows(terms: Sequence[TermPart]) -> bool:
     """Whether an objective may compare what stands in a row, so that rows cannot share packs."""
     return any(not SIGNALS[name].in_packs for term in terms for name in term.signals)
 
