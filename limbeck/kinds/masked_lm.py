@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from limbeck.core.batch import Batch
 
+HIDDEN = "texts of which mlm_probability of the marked tokens are hidden anew in each step and in the loss"
+"""A note of `rows.render.notes_of`."""
+
 _MASKED, _REPLACED = 0.8, 0.9  # shares: up to the first the mask token, up to the second any token
 
 
@@ -60,6 +63,7 @@ def masked_examples(
             f"the tokenizer must have a mask token, got {type(tokenizer).__name__} without. "
             "Take a model that was pretrained with one."
         )
+    notes[HIDDEN] += len(rows)
     found = encoder_examples(rows, kind, tokenizer, rendering, notes=notes, problems=problems)
     return [
         MaskedExample(one.row_id, one.input_ids, ~np.isin(one.input_ids, tokenizer.all_special_ids))

@@ -70,6 +70,7 @@ def test_a_student_learns_hidden_tokens_from_its_teacher_and_is_saved_as_what_it
     card = (world / "run" / "README.md").read_text(encoding="utf-8")
     assert "pipeline_tag: fill-mask" in card and "AutoModelForMaskedLM" in card
     page = (world / "run" / "report.html").read_text(encoding="utf-8")
+    assert "tokens are in the loss" not in page  # which ones are, is drawn in each step
     assert "Cross-entropy of hidden tokens, nats" in page and "Hidden tokens found" in page
 
 
@@ -103,3 +104,8 @@ def test_a_plan_says_what_does_not_go_with_hidden_tokens(world):
     said = str(caught.value)
     assert "masked_tokens" in said and "got perplexity" in said
     assert "must be causal or seq2seq to be captured, got masked_lm" in said
+
+
+def test_a_plan_says_that_tokens_are_hidden(world):
+    plan, _ = make_plan(recipe(world), world / "run")
+    assert any("hidden anew in each step" in note for step in plan.steps for note in step.notes)

@@ -17,7 +17,7 @@ def said_of_rows(
 ) -> tuple[list[str], list[Preview]]:
     """Sentences on how rows are read, and the first of them as the model reads them."""
     notes = [note[:1].upper() + note[1:] for note in notes_of(rendered)]
-    if not kind_named(kind).scores_tokens:
+    if not kind_named(kind).scores_tokens or kind_named(kind).draws:
         return notes, []
     form = said_of_form(rows, tokenizer)
     return [form, *notes] if form else notes, previews(rendered, tokenizer, _SAMPLES)

@@ -124,7 +124,8 @@ def run(step: Train, work: Work) -> Made:
         notes += save_parties(beside, tokenizer, work.folder)
     ranks.wait()
     notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
-    example = _example(rendered, tokenizer) if kind_named(kind).scores_tokens else None
+    is_fixed = kind_named(kind).scores_tokens and not kind_named(kind).draws
+    example = _example(rendered, tokenizer) if is_fixed else None
     return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds, example=example)
 
 
