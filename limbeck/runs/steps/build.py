@@ -105,7 +105,7 @@ def plan(step: Build, place: int, seen: Survey, rates: Rates) -> PlannedStep:
         )
     return PlannedStep(
         place,
-        "build",
+        step.kind,
         step.out,
         said_of(step.student, step.rows),
         parameters=size or None,

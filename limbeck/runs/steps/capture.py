@@ -121,7 +121,7 @@ def plan(step: Capture, place: int, seen: Survey, rates: Rates) -> PlannedStep:
         )
     return PlannedStep(
         place,
-        "capture",
+        step.kind,
         step.out,
         f"{model_word(step.teacher.word).said} answers {step.rows}, kept as {step.payload.name}",
         rows=rows,

@@ -153,7 +153,7 @@ def plan(step: Generate, place: int, seen: Survey, rates: Rates) -> PlannedStep:
     tokens = count * step.max_new_tokens
     planned = PlannedStep(
         place,
-        "generate",
+        step.kind,
         step.out,
         f"{model_word(step.teacher.word or step.teacher.called).said} generates completions for {step.rows}",
         rows=count,

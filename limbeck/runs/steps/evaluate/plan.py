@@ -31,7 +31,7 @@ def plan(step: Evaluate, place: int, seen: Survey, rates: Rates) -> PlannedStep:
     )
     return PlannedStep(
         place,
-        "evaluate",
+        step.kind,
         step.out,
         f"{', '.join(step.metrics)} on {rows_in_words(step, seen.recipe)}",
         rows=None if rows is None else len(rows),

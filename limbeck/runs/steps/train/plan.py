@@ -37,7 +37,7 @@ def plan(step: Train, place: int, seen: Survey, rates: Rates) -> PlannedStep:
     what = f"{objective} on {step.rows}"
     notes = notes_of_step(place, seen)
     if student is None:
-        return PlannedStep(place, "train", step.out, what, notes=notes)
+        return PlannedStep(place, step.kind, step.out, what, notes=notes)
     kind = student.kind if step.model_kind == "auto" else step.model_kind
     notes += tuple(filter(None, [kind and note_of_rate(step, kind, student.parameters)]))
     entries, tokens_once = seen.entries.get(place, (0, 0))
@@ -77,7 +77,7 @@ def plan(step: Train, place: int, seen: Survey, rates: Rates) -> PlannedStep:
         notes += (_rollout_note(written),)
     return PlannedStep(
         place,
-        "train",
+        step.kind,
         step.out,
         what,
         parameters=size,
