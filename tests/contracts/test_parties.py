@@ -60,11 +60,13 @@ def test_each_party_clips_by_its_own_norm_and_reports_its_own_step(tmp_path):
     train([alone], Rows(), folder=tmp_path / "alone")
     reports: list[StepReport] = []
     student, critic = with_norm("student", 0.0, 0.01), with_norm("critic", 0.01, 0.002)
-    train([student, critic], Rows(), folder=tmp_path / "both", on_step=reports.append)
+    unclipped = with_norm("gate", 0.0, 0.002)
+    train([student, critic, unclipped], Rows(), folder=tmp_path / "both", on_step=reports.append)
     assert torch.equal(weights(critic), weights(alone)) and not torch.equal(weights(student), weights(alone))
+    assert not torch.equal(weights(critic), weights(unclipped))
     (report,) = reports
     names = {"loss", "forward_kl", "cross_entropy", "grad_norm", "learning_rate"}
-    assert report.parties.keys() == {f"critic/{name}" for name in names}
+    assert report.parties.keys() == {f"{party}/{name}" for party in ("critic", "gate") for name in names}
     # Equal weights, equal rows: the same loss and norm before clipping.
     assert report.parties["critic/loss"] == report.loss
     assert report.parties["critic/grad_norm"] == report.grad_norm > 0.01
