@@ -121,7 +121,7 @@ def _peak_memory() -> int:
 
 
 def _complete(recipe: Recipe, run: RunFolder) -> None:
-    """The last student, the last evaluation, all evaluations compared, merged metrics, and the report."""
+    """The last model, the last evaluation, all evaluations compared, merged metrics, and the report."""
     steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
     merge_metrics(run.path, steps)
     write_watched(run.path, run.path / METRICS)

@@ -39,7 +39,7 @@ class Run:
 
     @property
     def student(self) -> Path:
-        """The last trained student: `AutoModel*.from_pretrained` takes it."""
+        """The last model that a step made, as a rule the student: `AutoModel*.from_pretrained` takes it."""
         return self.folder / "student"
 
     @property

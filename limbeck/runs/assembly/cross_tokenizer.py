@@ -7,14 +7,13 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.files import cache_folder
-from limbeck.core.models import read_config
-from limbeck.core.positions import positions_of
 from limbeck.core.token_bytes import token_bytes
 from limbeck.recipes.alignment import Alignment
 from limbeck.recipes.steps import Train
 from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
+from limbeck.runs.assembly.views import Reading
 from limbeck.runs.steps.work import Work
 from limbeck.teachers.chunks import ChunkRules
 from limbeck.teachers.edit_map import edit_map
@@ -28,25 +27,24 @@ def settings_of(step: Train) -> Alignment:
     return step.alignment or Alignment()
 
 
-def teacher_length(step: Train, positions: int | None) -> int | None:
-    """Longest row at the teacher, in its tokens; None: any.
+def read_twice(step: Train, reading: Reading, own: Any, positions: int | None) -> Pair:
+    """The rows of a step in the student's tokens and in the teacher's.
 
     Args:
         step: the training.
+        reading: the rows as the student reads them.
+        own: the teacher's tokenizer.
         positions: that the teacher was made for, if it says so.
     """
-    known = [size for size in (settings_of(step).teacher_max_length, positions) if size is not None]
-    return min(known, default=None)
-
-
-def read_twice(step: Train, work: Work, tokenizer: Any, rendering: Rendering) -> Pair:
-    """The rows of a step in the student's tokens and in the teacher's."""
-    assert step.teacher is not None, "checked with the recipe"
-    place = work.model_place(step.teacher.word)
-    positions = positions_of(read_config(place))
-    own, rows = work.load_tokenizer(step.teacher.word), work.rows(step.rows)
-    length = teacher_length(step, positions)
-    return work.renderer.render_pair(step.rows, rows, tokenizer, own, rendering, teacher_length=length)
+    limits = [size for size in (settings_of(step).teacher_max_length, positions) if size is not None]
+    return reading.renderer.render_pair(
+        reading.reference,
+        reading.rows,
+        reading.tokenizer,
+        own,
+        reading.rendering,
+        teacher_length=min(limits, default=None),
+    )
 
 
 def make_foreign_teacher(

@@ -101,7 +101,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def copy_student(run: Path, model: Path) -> None:
-    """The last trained student, as a folder of its own that can be moved."""
+    """The last model that a step made, as a folder of its own that can be moved."""
     write_folder(run / STUDENT, lambda temporary: _copy(model, temporary))
 
 

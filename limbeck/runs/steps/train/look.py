@@ -11,7 +11,7 @@ from limbeck.core.models.config import skeleton
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.answers import said_of_ends
-from limbeck.runs.assembly.cross_tokenizer import teacher_length
+from limbeck.runs.assembly.cross_tokenizer import read_twice
 from limbeck.runs.assembly.ensembles import check_route
 from limbeck.runs.assembly.models import Shape, said_of_dtypes, with_adapters
 from limbeck.runs.assembly.rollouts import check_rollouts, check_watched_answers
@@ -84,14 +84,8 @@ def _look_at_rows(
     kind, tokenizer = rendering.model_kind, at.known.tokenizer(student)
     if step.reads_other_tokens and teachers:
         teacher = next(iter(teachers.values()))
-        rendered = at.seen.renderer.render_pair(
-            step.rows,
-            at.rows[step.rows],
-            tokenizer,
-            at.known.tokenizer(teacher),
-            rendering,
-            teacher_length=teacher_length(step, teacher.positions),
-        ).student
+        reading = at.reading(step.rows, student, rendering)
+        rendered = read_twice(step, reading, at.known.tokenizer(teacher), teacher.positions).student
         readers = [student]
     else:
         rendered = at.render(step.rows, student, rendering)

@@ -6,7 +6,16 @@ from typing import Any
 from datasets import Dataset
 
 from limbeck.core.kinds import kind_named
-from limbeck.core.models import count_parameters, pad_with, read_config, said_dtype, save_model, saved_dtype
+from limbeck.core.models import (
+    count_parameters,
+    load_tokenizer,
+    pad_with,
+    read_config,
+    said_dtype,
+    save_model,
+    saved_dtype,
+)
+from limbeck.core.positions import positions_of
 from limbeck.core.reader import Reader
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
@@ -40,6 +49,7 @@ from limbeck.runs.assembly.transforms import make_transforms
 from limbeck.runs.assembly.transforms.domains import domains_of
 from limbeck.runs.assembly.transforms.training import Training
 from limbeck.runs.assembly.validation import make_watcher
+from limbeck.runs.assembly.views import Reading
 from limbeck.runs.record.versions import RunMetrics
 from limbeck.runs.steps.work import MODEL, Made, Work
 from limbeck.students import said_of_lora
@@ -57,7 +67,11 @@ def run(step: Train, work: Work) -> Made:
     names = work.classes(step) if kind_named(kind).has_classes else ()
     tokenizer = tokenizer_of(step.student, work.model_place(origin))
     rendering = rendering_of(step, kind, task=step.task, label_names=names)
-    pair = read_twice(step, work, tokenizer, rendering) if step.reads_other_tokens else None
+    pair = None
+    if step.teacher is not None and step.reads_other_tokens:
+        other = work.model_place(step.teacher.word)
+        reading = Reading(step.rows, work.rows(step.rows), tokenizer, rendering, work.renderer)
+        pair = read_twice(step, reading, load_tokenizer(other), positions_of(read_config(other)))
     rendered = (
         work.renderer.render(step.rows, work.rows(step.rows), tokenizer, rendering)
         if pair is None
