@@ -40,7 +40,7 @@ class NamedTransform(Config):
 
     @property
     def name(self) -> str:
-        """What it is called, in recipes and in `runs/transforms`."""
+        """What it is called, in recipes and among `runs/assembly/transforms`."""
         return self._given[0]
 
     @property
