@@ -38,6 +38,8 @@ def rows(world):
         ("teacher", "other", "answers", "alm", "alm"),
         ("bert", None, "labels", "cost_effective", "cross_entropy"),
         ("bert", None, "texts", "minilm", "relation_kl"),
+        ("masked", None, "labels", "cost_effective", "cross_entropy"),
+        ("masked", "masked", "texts", "word_kd", "forward_kl"),
         ("t5", "t5", "answers", "word_kd", "forward_kl"),
         ("teacher", "t5", "answers", "seq_kd", "cross_entropy"),
         ("teacher", "student", "chat", "word_kd", "forward_kl"),

@@ -10,13 +10,14 @@ WORDS = tuple(dict.fromkeys(word for text in tiny.TEXTS for word in text.replace
 
 
 def make_world(folder: Path) -> Path:
-    """Fill `folder` with models (`teacher`, `student`, `other`, `t5`, `bert`) and data (`*.jsonl`)."""
+    """Fill `folder` with models (`teacher`, `student`, `other`, `t5`, `bert`, `masked`) and `*.jsonl`."""
     chat = tiny.tiny_tokenizer()
     save_model(tiny.tiny_llama(layers=3, seed=1), chat, folder / "teacher")
     save_model(tiny.tiny_llama(layers=1, seed=2), chat, folder / "student")
     save_model(tiny.tiny_llama(layers=1, vocab=300), tiny.tiny_tokenizer(vocab=300), folder / "other")
     save_model(tiny.tiny_t5(layers=1), tiny.tiny_seq2seq_tokenizer(), folder / "t5")
     save_model(tiny.tiny_bert(layers=4), tiny.tiny_encoder_tokenizer(), folder / "bert")
+    save_model(tiny.tiny_masked_bert(layers=4), tiny.tiny_encoder_tokenizer(), folder / "masked")
     texts = [" ".join(WORDS[(n * k) % len(WORDS)] for k in range(4, 16)) for n in range(1, 25)]
     rows = {
         "texts": [{"text": text} for text in texts],

@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.kinds import kind_named
+from limbeck.core.measures import metrics_of
 from limbeck.core.training import AUTO
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Train
@@ -68,6 +69,9 @@ def initial_recipe(found: Findings) -> Initial:
         named = {"teacher": found.teacher_word, "student": found.student_word, "data": found.data}
         values = {key: value for key, value in {**named, **sizes, **inputs}.items() if key in known}
         recipe = resolve(name, values)
+        kind = kind_named(found.student.kind)
+        if name == "word_kd" and not kind.writes:
+            recipe = resolve(recipe, {"steps.evaluation.metrics": metrics_of(kind.name)})
         if name == "seq_kd":
             recipe = resolve(recipe, _MEASURED_ALONE)
         accumulated = {key: sizes[key] for key in ("gradient_accumulation_steps",) if key in sizes}
@@ -81,12 +85,14 @@ def initial_recipe(found: Findings) -> Initial:
 def _choice(found: Findings) -> _Choice:
     """The recipe, inputs of its own, and why it is this one."""
     ours, theirs = kind_named(found.student.kind), kind_named(found.teacher.kind)
-    if found.kind in _LABELLED and (theirs.embeds or theirs.has_classes):
+    if found.kind in _LABELLED and found.teacher.kind is not None and not theirs.writes:
         return _labelled(found)
     if theirs.embeds and found.kind in (Kind.TEXT, Kind.SCORED_PAIR):
         heads = _common_heads(found.student.width, found.teacher.width)
         inputs = {"relation_heads": heads, "max_steps": _STEPS}
         return "minilm", inputs, "Encoders, no labels: the student learns the teacher's attention relations."
+    if ours is theirs and ours.draws and found.same_ids and found.kind == Kind.TEXT:
+        return "word_kd", {}, "Plain text: the student learns the teacher's distribution at hidden tokens."
     if not (ours.writes and theirs.writes) or found.kind == Kind.TAGS:
         raise ConfigError(
             Problem(
