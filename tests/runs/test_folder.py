@@ -13,7 +13,6 @@ import pytest
 import limbeck
 from limbeck.core.errors import Interrupted, ResourceError, RunFolderError
 from limbeck.runs import execute
-from limbeck.runs.record import fingerprints
 from limbeck.runs.record.fingerprints import fingerprint_steps
 from limbeck.runs.record.folder import RunFolder, differences
 from limbeck.runs.record.progress import Silent
@@ -227,7 +226,7 @@ def test_data_of_the_hub_is_known_by_its_commit(start, monkeypatch):
 def test_a_kind_of_step_that_counts_otherwise_is_made_anew_with_all_behind_it(start, monkeypatch):
     recipe = resolve("word_kd", start.given)
     first = fingerprint_steps(recipe)
-    monkeypatch.setitem(fingerprints._VERSIONS, "train", 1_000)
+    monkeypatch.setattr("limbeck.runs.steps.train.VERSION", 1_000)
     again = fingerprint_steps(recipe)
     assert [a == b for a, b in zip(first, again, strict=True)] == [True, False, False, False]
 
