@@ -36,9 +36,7 @@ def mark(places: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
 
 def windows(stream: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """[bytes] the 32 bits from each byte on; `windows(s)[i >> 3] >> (i & 7)` begins at bit i."""
-    padded = np.zeros(len(stream) + _SPARE, dtype=np.uint32)
+    padded = np.zeros(len(stream) + _SPARE, dtype=np.uint8)
     padded[: len(stream)] = stream
-    size = len(stream) + 1
-    pairs = padded[: size + 2] | padded[1 : size + 3] << np.uint32(8)
-    found: NDArray[np.uint32] = pairs[:size] | pairs[2 : size + 2] << np.uint32(16)
-    return found
+    overlapping: NDArray[np.uint32] = np.ndarray((len(stream) + 1,), "<u4", padded, strides=(1,))
+    return overlapping.astype(np.uint32)

@@ -11,7 +11,7 @@ the store says for that rank, the rest as so many zeros before a one in a stream
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -200,10 +200,15 @@ def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
     ends = np.cumsum(counts)
     firsts = ends - counts
     row_firsts = firsts[begins]
-    classes = _classes(streams["classes"], row_ids)
     is_split, split = _split(book.low_bits, kept, firsts)
     drawn = None if draws is None else _last(draws, ends)
-    widths = _take(np.asarray(lists.widths, np.uint8), classes)
+    widths, masks, starts = _by_class(
+        streams["classes"],
+        row_ids,
+        np.asarray(lists.widths, np.uint8),
+        _MASKS[list(lists.widths)],
+        np.append(lists.starts[:-1], lists.ids.size).astype(np.int32),
+    )
     widths[is_split] += split
     codes = _codes(streams["codes"], widths, row_ids, row_firsts)
     steps = _unary(streams["levels"], row_firsts)
@@ -212,11 +217,8 @@ def decode(book: Codebook, streams: Mapping[str, Sequence[Any]]) -> Support:
     if drawn is not None:
         steps[drawn] <<= _DRAWN_SHIFT
     codes[is_split] = halves >> split
-    keys = np.repeat(chosen.astype(np.uint16) * np.uint16(CLASSES), counts)
-    keys += classes
-    places = _take(lists.firsts, keys)
-    places += codes.view(np.int32)
-    ids = _take(lists.lookup, places)
+    codes &= masks
+    ids = _ids(lists, chosen, counts, starts, codes.view(np.int32))
     levels = np.cumsum(steps, dtype=np.int32)
     levels -= np.repeat(levels[firsts] - steps[firsts], counts)
     log_probs = _take(ladder(book.delta, dtype=np.float32), levels)
@@ -316,14 +318,33 @@ def _joined(streams: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64
     return np.frombuffer(b"".join(streams), np.uint8), _begins([len(one) for one in streams])
 
 
-def _classes(streams: Sequence[Any], row_ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _by_class(
+    streams: Sequence[Any], row_ids: NDArray[np.int64], *tables: NDArray[Any]
+) -> Iterator[NDArray[Any]]:
+    """[E] what each table [4] says of the class of each id; a byte of four classes is looked up at once."""
     joined, begins = _joined(streams)
-    found = _take(_QUARTERS.view("<u4").ravel(), joined).view(np.uint8)
-    if len(found) == row_ids.sum():
-        return found
-    return np.concatenate(
-        [found[4 * begin : 4 * begin + size] for begin, size in zip(begins, row_ids, strict=True)]
-    )
+    cuts = [slice(4 * begin, 4 * begin + size) for begin, size in zip(begins, row_ids, strict=True)]
+    for table in tables:
+        four = np.dtype(f"V{4 * table.itemsize}")
+        found = _take(table[_QUARTERS].view(four).ravel(), joined).view(table.dtype)
+        yield np.concatenate([found[cut] for cut in cuts])
+
+
+def _ids(
+    lists: Lists,
+    chosen: NDArray[np.uint8],
+    counts: NDArray[np.int64],
+    starts: NDArray[np.int32],
+    codes: NDArray[np.int32],
+) -> NDArray[Any]:
+    """[E] entries of the lists; of the last class, the codes themselves."""
+    written = np.flatnonzero(starts == lists.ids.size)
+    places = np.repeat(chosen.astype(np.int32) * lists.ids.shape[1], counts)
+    places += starts
+    places += codes
+    ids = _take(lists.ids.ravel(), places)
+    ids[written] = codes[written]
+    return ids
 
 
 def _split(
@@ -348,17 +369,17 @@ def _codes(
     starts = ends - widths
     starts += np.repeat(shift.astype(np.int32), row_ids)
     found = _take(windows(joined), starts >> 3)
-    found >>= (starts & 7).astype(np.uint8)
-    found &= _take(_MASKS, widths)
+    starts &= 7
+    found >>= starts.view(np.uint32)
     return found
 
 
 def _unary(streams: Sequence[Any], firsts: NDArray[np.int64]) -> NDArray[np.int32]:
     joined, begins = _joined(streams)
-    ones = np.flatnonzero(np.unpackbits(joined, bitorder="little").view(np.bool_)).astype(np.int32)
-    steps = np.empty_like(ones)
+    ones = np.flatnonzero(np.unpackbits(joined, bitorder="little").view(np.bool_))
+    steps = np.empty(len(ones), np.int32)
     steps[0] = 0
-    np.subtract(ones[1:], ones[:-1], out=steps[1:])
+    np.subtract(ones[1:], ones[:-1], out=steps[1:], casting="same_kind")
     steps -= 1
     steps[firsts] = ones[firsts] - 8 * begins
     return steps

@@ -53,18 +53,6 @@ class Lists:
         return chosen.astype(np.uint8), places
 
     @cached_property
-    def firsts(self) -> NDArray[np.int32]:
-        """[C * 4] for a list and a class, where in `lookup` its code 0 lies."""
-        found = np.arange(len(self.ids))[:, None] * self.ids.shape[1] + self.starts[None]
-        found[:, CLASSES - 1] = self.ids.size
-        return found.ravel().astype(np.int32)
-
-    @cached_property
-    def lookup(self) -> NDArray[np.int32]:
-        """All lists one after another, then every id: written ids are looked up like the others."""
-        return np.concatenate([self.ids.ravel(), np.arange(self.vocabulary, dtype=np.int32)])
-
-    @cached_property
     def _listed(self) -> NDArray[np.int32]:
         return np.unique(self.ids[self.ids >= 0])
 
