@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from limbeck.objectives.adaptive_kl import adaptive_kl
 from limbeck.objectives.alpha_divergence import alpha_divergence
@@ -28,15 +29,18 @@ from limbeck.objectives.jsd import jsd
 from limbeck.objectives.logit_mse import logit_mse
 from limbeck.objectives.outcomes import entropy, kl
 from limbeck.objectives.policy_gradient import policy_gradient
+from limbeck.objectives.rank_distance import rank_distance
 from limbeck.objectives.reverse_kl import reverse_kl
 from limbeck.objectives.skew_forward_kl import skew_forward_kl
 from limbeck.objectives.skew_reverse_kl import skew_reverse_kl
 from limbeck.objectives.taid import taid
 from limbeck.objectives.total_variation import total_variation
+from limbeck.objectives.uld import uld
 
 Spare = Callable[[int], Tensor]
 Kernel = Callable[..., Tensor]
 
+_COUNTED_FROM = 8192  # ids: below, sorting a row on a CPU is faster than counting
 _TINY = torch.finfo(torch.float32).tiny  # floor of a mixture: below it 0 * log(0) would be NaN
 
 
@@ -246,6 +250,26 @@ def _corrected_mse(z: Tensor, u: Tensor, labels: Tensor, spare: Spare, *, smooth
     return (total - 2 * at_label + inverse_weight(log_p, smoothing, z.shape[-1])) / z.shape[-1]
 
 
+def _uld(z: Tensor, u: Tensor, labels: Tensor, spare: Spare) -> Tensor:
+    _softmax(z, out=z)
+    _softmax(u, out=u)
+    signs, width = spare(0), z.shape[-1]
+    if z.device.type == "cpu" and width >= _COUNTED_FROM:
+        found = [rank_distance(*sides) for sides in zip(z.numpy(), u.numpy(), strict=True)]
+        value = z.new_tensor([[distance] for distance, _ in found])
+        for row, (_, of_row) in zip(signs, found, strict=True):
+            row.copy_(torch.from_numpy(of_row))
+    else:
+        ranked, order = z.sort(-1, descending=True)
+        length = max(width, u.shape[-1])
+        others = u.sort(-1, descending=True).values
+        difference = pad(ranked, (0, length - width)) - pad(others, (0, length - u.shape[-1]))
+        value = difference.abs().sum(-1, keepdim=True)
+        signs.scatter_(-1, order, difference[:, :width].sign())
+    z.mul_(signs.sub_(_dot(z, signs, out=spare(1))))
+    return value
+
+
 KERNELS: Mapping[Callable[..., Any], Kernel] = {
     adaptive_kl: _adaptive_kl,
     alpha_divergence: _alpha_divergence,
@@ -262,5 +286,6 @@ KERNELS: Mapping[Callable[..., Any], Kernel] = {
     skew_reverse_kl: _skew_reverse_kl,
     taid: _taid,
     total_variation: _total_variation,
+    uld: _uld,
 }
 """Objective -> kernel; an objective without one is differentiated by autograd."""
