@@ -11,10 +11,12 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 import limbeck
 from limbeck.core.errors import Interrupted, UserError
 from limbeck.core.models import save_model
+from limbeck.core.reader import Reader
 from limbeck.recipes.model import Recipe
 from limbeck.report.build import build_report
 from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.record.progress import Silent
+from limbeck.teachers import LocalTeacher
 from tests import tiny
 
 WORDS = ("cat", "dog", "bird", "fish", "horse", "mouse")
@@ -91,6 +93,30 @@ def test_a_training_that_was_ended_goes_on_to_the_very_same_weights(world):
     expected = weights(whole.student)
     assert all(torch.equal(one, expected[name]) for name, one in weights(ended.student).items())
     assert ended.evaluation["metrics"]["masked_tokens"] == whole.evaluation["metrics"]["masked_tokens"]
+
+
+def test_teacher_and_student_read_the_same_hidden_tokens(world, monkeypatch):
+    students, teachers, read, answer = [], [], Reader.read, LocalTeacher.answer
+
+    def reading(reader, inputs, needs):
+        if reader.model.training:
+            students.append(inputs["input_ids"].clone())
+        return read(reader, inputs, needs)
+
+    def answering(teacher, batch, needs):
+        teachers.append(batch.inputs["input_ids"].clone())
+        return answer(teacher, batch, needs)
+
+    data = recipe(world, max_steps=2).to_data()
+    taught = {"steps": [data["steps"][0], data["steps"][2]]}
+    taught["steps"][1]["train"]["teacher"] = str(world / "teacher")
+    monkeypatch.setattr(Reader, "read", reading)
+    monkeypatch.setattr(LocalTeacher, "answer", answering)
+    limbeck.run(Recipe.from_data(data | taught), out=world / "run")
+    assert len(students) == len(teachers) == 2 and not torch.equal(students[0], students[1])
+    mask = tiny.tiny_encoder_tokenizer().mask_token_id
+    for own, others in zip(students, teachers, strict=True):
+        assert (own == mask).any() and torch.equal(own, others)
 
 
 def test_a_plan_says_what_does_not_go_with_hidden_tokens(world):
