@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from limbeck.core.errors import ConfigError
 from limbeck.recipes.sft import sft
 from limbeck.rows.preview import previews
 from limbeck.runs.checking.survey import survey
@@ -87,3 +88,14 @@ def test_the_plan_says_how_rows_are_read_and_what_is_cut(folder):
     assert any(note.startswith("Prompts given the separator") for note in said)
     (first, _) = seen.samples[1]
     assert first.marked.startswith("what ") and "⟦th" in first.marked
+
+
+def test_a_model_may_be_named_with_how_it_is_read(folder):
+    rows = str(folder / "pairs.jsonl")
+    plain, named = (
+        rendered_as(rows, str(folder / "model"), {}),
+        rendered_as(rows, f"{{model: {folder / 'model'}, dtype: float32}}", {}),
+    )
+    assert named[1]["input_ids"] == plain[1]["input_ids"]
+    with pytest.raises(ConfigError, match="tokenizer: must be a model as it is"):
+        rendered_as(rows, f"{{cut: {folder / 'model'}, layers: 1}}", {})

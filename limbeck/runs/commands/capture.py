@@ -17,6 +17,7 @@ from limbeck.runs import ranks
 from limbeck.runs.assembly.models import default_length, located
 from limbeck.runs.assembly.sources import rendering_of
 from limbeck.runs.commands.fields import nested_fields
+from limbeck.runs.commands.typed import typed_model
 from limbeck.runs.steps.load import loaded
 from limbeck.signals.payload import Payload
 from limbeck.signals.rehearse import CHOICES, Rehearsed, rehearse, sample_of
@@ -48,6 +49,7 @@ def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) 
     fields = nested_fields(inputs, allowed)
     load = {name: fields.pop(name) for name in _LOADED if name in fields}
     load |= {"out": _ROWS, "path": data, "heldout": 0}
+    teacher = typed_model(teacher, "teacher")
     fields.setdefault("max_length", default_length(teacher))
     capture = {"out": _OUT, "teacher": teacher, "rows": f"{_ROWS}.train", "folder": str(folder), **fields}
     steps = [{Load.kind: load}, {Capture.kind: capture}]

@@ -9,6 +9,7 @@ from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load
 from limbeck.runs.assembly.models import default_length, read_shape
 from limbeck.runs.commands.fields import nested_fields
+from limbeck.runs.commands.typed import typed_model
 
 _ROWS = "rows"
 _LOADED = (
@@ -43,6 +44,9 @@ def measuring(
         "heldout": 0,
         **{key: fields.pop(key) for key in _LOADED if key in fields},
     }
+    model = typed_model(model)
+    teacher = teacher and typed_model(teacher, "teacher")
+    baseline = baseline and typed_model(baseline, "baseline")
     kind = fields.get("model_kind") or read_shape(model).kind or HEADLESS
     read = [word for word in (model, teacher, baseline) if word is not None]
     fields.setdefault("max_length", default_length(*read))

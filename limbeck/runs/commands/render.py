@@ -12,6 +12,7 @@ from limbeck.rows.render import render
 from limbeck.runs.assembly.models import located
 from limbeck.runs.assembly.sources import rendering_of
 from limbeck.runs.commands.fields import nested_fields
+from limbeck.runs.commands.typed import typed_model
 from limbeck.runs.steps.load import loaded
 
 _LOADED = ("columns", "split", "limit", "chat", "special_tokens", "template_date")
@@ -29,7 +30,7 @@ def rendered_as(data: str, model: str, inputs: Mapping[str, Any]) -> tuple[int, 
     Raises:
         UserError: fields, data or model are wrong, or rows cannot be rendered.
     """
-    fields = nested_fields(inputs, (*_LOADED, *_RENDERED))
+    model, fields = typed_model(model, "tokenizer"), nested_fields(inputs, (*_LOADED, *_RENDERED))
     load = {name: fields.pop(name) for name in _LOADED if name in fields}
     train = {"student": model, "rows": "rows.train", "objective": [{"name": "cross_entropy"}], **fields}
     recipe = Recipe.from_data(

@@ -1,0 +1,28 @@
+"""Models as a command line names them outside of recipes."""
+
+from limbeck.core.config import validate
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.recipes.students.student import Student
+from limbeck.recipes.text import read_yaml
+
+
+def typed_model(text: str, what: str = "model") -> str:
+    """The word for a model: a folder or id as it is, or `{model: DIR, gguf_file: NAME}`.
+
+    Args:
+        text: as it was typed.
+        what: it is, for messages.
+
+    Raises:
+        ConfigError: braces that name no model as it is.
+    """
+    if not text.lstrip().startswith("{"):
+        return text
+    found = validate(Student, read_yaml(text), what)
+    if found.form != "model" or found.tokenizer is not None:
+        raise ConfigError(
+            Problem(
+                what, f"must be a model as it is, for example {{model: DIR, gguf_file: NAME}}, got {text}."
+            )
+        )
+    return found.origin
