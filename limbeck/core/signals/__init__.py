@@ -2,13 +2,13 @@
 
 The engine reads an objective's signature and asks student and teacher for exactly the signals it
 names. A family of them is a module here with its `SIGNALS`; `_FAMILIES` is the list. Letters: B rows,
-T positions, V vocabulary, C classes, M matched layers, D width, K top-k, V' another vocabulary,
+T positions, V vocabulary, C classes, M matched layers, H heads, D width, K top-k, V' another vocabulary,
 N chunks of text that both tokenizers bound, E experts. Nothing here imports torch before it computes.
 """
 
 from collections.abc import Mapping
 
-from limbeck.core.signals import chunks, distribution, numbers, qkv, routing, space, states
+from limbeck.core.signals import chunks, distribution, numbers, qkv, routing, scores, space, states
 from limbeck.core.signals.distribution import Head, MixedHead, TopK
 from limbeck.core.signals.entry import Moment, Side, Signal, Trial
 
@@ -26,7 +26,7 @@ __all__ = [
     "Trial",
 ]
 
-_FAMILIES = (distribution, numbers, states, qkv, chunks, space, routing)
+_FAMILIES = (distribution, numbers, states, qkv, scores, chunks, space, routing)
 
 SIGNALS: Mapping[str, Signal] = {one.name: one for family in _FAMILIES for one in family.SIGNALS}
 """Name of a signal -> what it is."""
