@@ -16,6 +16,7 @@ _KINDS = {
     "Rate": "auto or number above 0",
     "Share": "number from 0 to 1",
     "Columns": "mapping",
+    "Data": "text",
     "StudentLike": "model",
     "TeacherLike": "model",
     "KindChoice": "auto or a kind of model",

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import START, Columns, Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Build, Evaluate, Load, Step, Train
@@ -69,7 +70,7 @@ TINY_STEPS = 500
 def capacity_gap(
     *,
     size: Literal["tiny", "paper"] = "tiny",
-    data: str | None = None,
+    data: Data | None = None,
     kd_ratio: Share = 0.5,
     columns: Columns | None = None,
     heldout: float = 0.05,

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 from limbeck.core.measures import MetricName
 from limbeck.core.training import Rate
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
@@ -48,7 +49,7 @@ class Comparison:
 
     teacher: TeacherLike
     student: StudentLike
-    data: str
+    data: Data
     columns: Columns | None = None
     heldout: float = 0.05
     baseline: bool = True

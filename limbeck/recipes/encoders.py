@@ -6,6 +6,7 @@ from typing import Any, Literal
 from limbeck.core.measures import MetricName
 from limbeck.core.training import Rate
 from limbeck.recipes.comparison import BASELINE
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import ROWS, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
@@ -37,7 +38,7 @@ class Encoders:
     """
 
     teacher: str
-    data: str
+    data: Data
     columns: Columns | None = None
     heldout: float = 0.1
     baseline: bool = True

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.batches import Rollouts
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import SIZES, TEACHER
@@ -58,7 +59,7 @@ PROMPTS = 500  # held-out questions that are answered, at size paper
 def fidelity_study(
     *,
     size: Literal["tiny", "paper"] = "tiny",
-    data: str | None = None,
+    data: Data | None = None,
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0, 5.0),
     noises: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 1.0, 2.0),
     columns: Columns | None = None,

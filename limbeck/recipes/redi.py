@@ -21,6 +21,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from limbeck.core.training import Rate
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
@@ -31,7 +32,7 @@ from limbeck.recipes.terms import Term
 def redi(
     *,
     student: StudentLike,
-    data: str,
+    data: Data,
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.8,
     columns: Columns | None = None,
     heldout: float = 0.05,

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from limbeck.core.training import Rate
 from limbeck.recipes.comparison import COMPARED
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import Columns, StudentLike, TeacherLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Generate, Load, Step, Train
@@ -26,7 +27,7 @@ def seq_kd(
     *,
     teacher: TeacherLike,
     student: StudentLike,
-    data: str,
+    data: Data,
     max_new_tokens: int = 256,
     sampling_temperature: float = 1.0,
     top_p: float = 1.0,

@@ -6,6 +6,7 @@ learning rate and epochs are ours (5e-4 for GPT-2 base, 1e-5 for LLaMA, 20 epoch
 """
 
 from limbeck.core.training import Rate
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import Columns, StudentLike
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Train
@@ -16,7 +17,7 @@ from limbeck.recipes.terms import Term
 def sft(
     *,
     student: StudentLike,
-    data: str,
+    data: Data,
     columns: Columns | None = None,
     heldout: float = 0.05,
     learning_rate: Rate = "auto",

@@ -10,6 +10,7 @@ Hsieh et al. 2023, arXiv:2305.02301; google-research/distilling-step-by-step, `r
 """
 
 from limbeck.core.training import Rate
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import Columns, Share, StudentLike, common_start
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load, Step, Train
@@ -19,7 +20,7 @@ from limbeck.recipes.terms import Term
 def step_by_step(
     *,
     student: StudentLike,
-    data: str,
+    data: Data,
     alpha: Share = 0.5,
     columns: Columns | None = None,
     heldout: float = 0.1,

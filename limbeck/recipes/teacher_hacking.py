@@ -22,6 +22,7 @@ from pydantic import Field
 
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.batches import Rollouts
+from limbeck.recipes.data import Data
 from limbeck.recipes.inputs import START, Columns
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.quickstart import SIZES
@@ -69,7 +70,7 @@ MEASURED = 6_000  # held-out positions, at size tiny
 def teacher_hacking(
     *,
     size: Literal["tiny", "paper"] = "tiny",
-    data: str | None = None,
+    data: Data | None = None,
     divergence: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl",
     sources: tuple[SourceWord, ...] = SOURCES,
     columns: Columns | None = None,

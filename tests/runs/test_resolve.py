@@ -186,3 +186,14 @@ def test_checks_between_steps_are_made_on_the_changed_recipe():
     assert problems("word_kd", *GIVEN, "steps.1.train.rows=rows.trian") == [
         "steps.1.train.rows: must be rows.train, rows.validation or rows.heldout, got 'rows.trian'."
     ]
+
+
+def test_data_in_several_places_is_refused_with_what_to_do():
+    with pytest.raises(
+        ConfigError, match=r"data: must be one file, .* got a list of 2\. Put the files into one"
+    ):
+        resolve("word_kd", {"teacher": "T", "student": "S", "data": ["a.jsonl", "b.jsonl"]})
+    with pytest.raises(ConfigError, match=r"steps\.0\.load\.path: must be one file"):
+        Recipe.from_data(
+            {"limbeck": 1, "name": "r", "steps": [{"load": {"out": "rows", "path": ["a.jsonl", "b.jsonl"]}}]}
+        )

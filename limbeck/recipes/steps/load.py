@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from limbeck.recipes.data import Data
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
 
@@ -15,7 +16,7 @@ class Load(Step):
     kind: ClassVar[str] = "load"
     makes: ClassVar[Makes] = "rows"
     parts: ClassVar[tuple[str, ...]] = ("train", "validation", "heldout")
-    path: Annotated[str, Names("data")]
+    path: Annotated[Data, Names("data")]
     columns: dict[str, str] = Field(default_factory=dict, description="limbeck's name: the file's name")
     ignore: tuple[str, ...] = Field(default=(), description="columns left unread though they carry meaning")
     split: str | None = Field(
