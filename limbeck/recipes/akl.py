@@ -10,8 +10,8 @@ length 512. Departures:
 - means run over the tokens of the whole optimizer step, not of each rank;
 - learning rate and epochs are ours: 5e-4 and 20 epochs for GPT-2, 1e-5 and 10 epochs for TinyLlama there.
 
-In the paper forward and reverse KL have the same optimum and differ in what is learnt first, so the gain is
-one of short trainings (`tests/objectives/test_what_is_learnt_first.py` shows it on 80 outcomes).
+In the paper forward and reverse KL have the same optimum and differ in what the student learns first, so
+the gain is one of short trainings (`tests/objectives/test_what_is_learnt_first.py` shows it on 80 outcomes).
 """
 
 from typing import Annotated

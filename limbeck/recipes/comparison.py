@@ -83,7 +83,7 @@ class Comparison:
             compared_out: its name.
             before: steps between the baseline's training and the student's.
             rows: what the student learns from.
-            validation: part of the rows for what training watches, as `heldout`.
+            validation: part of the rows for validation during training, as `heldout`.
             sft_steps: optimizer steps on the data before either training; 0: none.
             metrics: of the evaluation.
             of_student: further fields of the student's train step.
@@ -118,7 +118,7 @@ class Comparison:
         )
 
     def written(self, out: str = "written", **of_writing: Any) -> Generate:
-        """A step in which the teacher writes answers to the rows that are learnt from."""
+        """A step in which the teacher generates answers to the training prompts."""
         return Generate(
             out=out, teacher=as_teacher(self.teacher), rows="rows.train", seed=self.seed, **of_writing
         )

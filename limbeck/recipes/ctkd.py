@@ -1,4 +1,4 @@
-"""Curriculum temperature: a temperature that is learnt against the student, more and more.
+"""Curriculum temperature: a temperature trained against the student, more strongly over time.
 
 Li et al. 2023, arXiv:2211.16231, with one temperature for all positions; a baseline of TAID
 (SakanaAI/TAID, `src/distil_losses/ctkd.py`). T = 1 + 20 * sigmoid(tau), loss T^2 * KL. Departures:

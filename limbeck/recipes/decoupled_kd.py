@@ -3,9 +3,9 @@
 Zhao et al. 2022, arXiv:2203.08679; for language models the port in SakanaAI/TAID,
 `src/distil_losses/dkd.py`, from which the defaults are: alpha 1, beta 0.5, temperature 1, no
 cross-entropy beside it (`distil_ratio` 1). Forward KL is the same sum with beta = 1 - p_label at every
-token, so beta decides how much is learnt from tokens where the teacher is sure. Departures:
+token, so beta decides how much the student learns from tokens where the teacher is confident. Departures:
 
-- means run over the tokens that are learnt; the port divides by all positions;
+- means run over the tokens in the loss; the port divides by all positions;
 - learning rate, epochs and batch are ours: 1e-4 without warm-up, 5 epochs and batch 64 there;
 - for classes, where the paper is at home, beta is tuned per pair of models (2 to 8) and T is 4.
 """

@@ -7,7 +7,7 @@ batch 16, 256 tokens, 4 epochs, distillation alone in the loss; accuracy and agr
 answers, BLEU against the teacher's rationale, analysis of variance over methods, paired t-test
 against fine-tuning. Departures:
 
-- means run over the tokens that are learnt; the official code also counts the prompt's, by sequence;
+- means run over the tokens in the loss; the official code also counts the prompt's, by sequence;
 - one factor at a time: temperatures without noise, noise at temperature 1;
 - noise is drawn once for each row and seed, not anew in every epoch, and the paired test is over
   held-out rows of one run; its noise of 5, which ruins students, is left out;

@@ -1,7 +1,7 @@
 """MiniLLM: the reverse KL of whole sequences, by policy gradient with an exact part.
 
 Gu et al. 2024, arXiv:2306.08543; microsoft/LMOps, `minillm/minillm/{losses,sampler,reward}.py`. A round
-of prompts is written for by a mixture of student and teacher (teacher's share 0.2), then learnt from
+of prompts is completed by a mixture of student and teacher (teacher's share 0.2), then trained on
 four times: the exact reverse KL of each next token, weighted by importance; a clipped policy gradient
 for what follows it, divided by its length and whitened; and cross-entropy with text. Departures:
 

@@ -39,7 +39,7 @@ def semantic_revision(
     validation: float = 0.05,
     sft_steps: Annotated[int, Field(ge=0)] = 0,
 ) -> Recipe:
-    """Cross-entropy, KL over a learnt window, and span relation, on the data and on mended samples.
+    """Cross-entropy, KL over a trainable window, and span relation, on the data and on corrected samples.
 
     Args:
         corrections: tokens that the teacher replaces in each sample; 1, 3 and 5 came out alike in the

@@ -1,4 +1,4 @@
-"""Sequence-level distillation: the teacher writes the answers, the student learns them as text.
+"""Sequence-level distillation: the teacher generates the answers, the student is fine-tuned on them.
 
 Kim & Rush 2016, arXiv:1606.07947. Defaults follow MiniLLM's SeqKD row (microsoft/LMOps,
 `scripts/gpt2/seqkd`): answers sampled once at temperature 1 and top-p 1, then plain fine-tuning
@@ -41,7 +41,7 @@ def seq_kd(
     max_length: int = 512,
     seed: int = 0,
 ) -> Recipe:
-    """Cross-entropy with what the teacher wrote for the prompts of the data.
+    """Cross-entropy with the teacher's completions of the data's prompts.
 
     The baseline learns the answers of the data in as many steps.
 

@@ -2,8 +2,8 @@
 
 Tiapkin et al. 2025, arXiv:2502.02671 (no code). Teacher and student are first fine-tuned on texts of
 the oracle; then the student is distilled from the teacher with the forward KL at temperature 1, on
-texts the teacher wrote once (offline), writes anew (online_teacher), or the student writes
-(online_student). Watched on validation prompts with fresh answers of the student: the distance to the
+texts the teacher generated once (offline), generates in every step (online_teacher), or the student generates
+(online_student). Monitored on validation prompts with fresh samples of the student: the distance to the
 teacher (proxy) and to the oracle (golden). Offline, the paper sees golden turn up while proxy falls
 on. The evaluations at the end hold every student against the oracle, which they call teacher.
 Learning rate 3e-4, 100 steps of warm-up, batch 32, about 60 passes are the paper's. Departures:
@@ -11,7 +11,7 @@ Learning rate 3e-4, 100 steps of warm-up, batch 32, about 60 passes are the pape
 - distances are means over tokens of KL(model || student), the paper's estimator being known to us from
   its description alone;
 - causal models: the paper's are T5 on summaries, translations and instructions;
-- plain text is prompted with its first tokens; offline, these are learnt too;
+- plain text is prompted with its first tokens; offline, these are in the loss too;
 - `tiny`: fresh models in the shape of the shipped code model, which is the oracle; few steps, at the
   quickstart's learning rate. At such scales the offline turn need not appear.
 """

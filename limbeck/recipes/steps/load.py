@@ -32,7 +32,7 @@ class Load(Step):
     )
     encoding: str | None = Field(default=None, description="of text files that are not UTF-8: latin-1")
     heldout: float = Field(default=0.05, ge=0, description="share below 1, or number of rows")
-    validation: float = Field(default=0.0, ge=0, description="of the other rows, for what training watches")
+    validation: float = Field(default=0.0, ge=0, description="of the other rows, for validation curves")
     chat: bool = Field(
         default=False, description="write prompts and answers through the chat template, as two turns"
     )
