@@ -29,7 +29,7 @@ from limbeck import recipes
 from limbeck.core.files import read_json, write_json, write_text
 from limbeck.recipes import Recipe
 from limbeck.recipes.quickstart import SIZES
-from limbeck.runs.record.progress import Silent, Stage
+from limbeck.runs.record.progress import Silent, StepPosition
 
 ROW_TOKENS, PROMPT_TOKENS, ROWS = 96, 32, 4
 NEW_TOKENS = ROW_TOKENS - PROMPT_TOKENS
@@ -74,11 +74,11 @@ class Clock(Silent):
         self.seconds: dict[str, float] = {}
         self._start = 0.0
 
-    def begun(self, stage: Stage) -> None:
+    def begun(self, stage: StepPosition) -> None:
         """A step begins."""
         self._start = time.process_time()
 
-    def finished(self, stage: Stage, seconds: float) -> None:
+    def finished(self, stage: StepPosition, seconds: float) -> None:
         """A step is done."""
         self.seconds[stage.out] = time.process_time() - self._start
 
@@ -163,9 +163,9 @@ def recipe_of(asked: argparse.Namespace, name: str, start: Path, seed: int, step
                 fields["objective"] = [{"name": divergence, **skew}]
             if fields.get("rollouts"):
                 fields["rollouts"]["prompt_tokens"] = PROMPT_TOKENS
-            watch = fields.get("watch") or {"rows": "rows.validation", "every": steps, "loss": False}
+            watch = fields.get("validation") or {"rows": "rows.validation", "every": steps, "loss": False}
             distance = {"distances": {"distance": asked.teacher}, "divergence": "reverse_kl"}
-            fields["watch"] = {
+            fields["validation"] = {
                 **watch,
                 **distance,
                 "written_by": "student",
@@ -184,7 +184,7 @@ def measured(run: limbeck.runs.Run) -> dict[str, float]:
     read = {name: part["subjects"]["student"] for name, part in metrics.items()}
     text = (run.folder / "metrics.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
-    last = [line["watched"]["distance"] for line in lines if "watched" in line][-1]
+    last = [line["validation"]["distance"] for line in lines if "validation" in line][-1]
     return {
         "bits_per_byte": read["perplexity"]["bits_per_byte"]["value"],
         "agreement": read["fidelity"]["overall"]["top1_agreement"]["value"],

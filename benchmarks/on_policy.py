@@ -35,9 +35,9 @@ from prompts import CASES, NEW_TOKENS, Prompts, models, stops, words_tokenizer
 
 from limbeck import objectives
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
@@ -88,12 +88,12 @@ def run_limbeck(student: Any, teacher: Any, prompts: Prompts, arguments: argpars
     objective = getattr(objectives, arguments.objective)
     term = Term(arguments.objective, objective, ("student_logits", "teacher_logits"), hyperparameters=options)
     criterion = Criterion([term])
-    reader = Reader(student).probe()
+    reader = ForwardModel(student).probe()
     local, distribution = LocalTeacher(teacher, None), DISTRIBUTION
     clock, written = Clock(arguments.device), []
 
     def answer(batch: Batch) -> Outputs:
-        written[-1] += int(batch.learnt.sum())  # type: ignore[union-attr]
+        written[-1] += int(batch.loss_mask.sum())  # type: ignore[union-attr]
         return local.answer(batch, criterion.teacher_needs)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -240,7 +240,7 @@ def profile(arguments: argparse.Namespace) -> dict[str, float]:
 
         return watched
 
-    def read(reader: Reader, *args: Any) -> Outputs:
+    def read(reader: ForwardModel, *args: Any) -> Outputs:
         if not (learning[0] and torch.is_grad_enabled()):
             return plain_read(reader, *args)
         with timed("student forward"):
@@ -253,11 +253,11 @@ def profile(arguments: argparse.Namespace) -> dict[str, float]:
         learning[0] = True
         return batches
 
-    plain_read, plain_call = Reader.read, Rollouts.__call__
+    plain_read, plain_call = ForwardModel.read, Rollouts.__call__
     module = sys.modules[Criterion.__module__]
     with ExitStack() as stack:
         stack.enter_context(patch.object(Rollouts, "__call__", call))
-        stack.enter_context(patch.object(Reader, "read", read))
+        stack.enter_context(patch.object(ForwardModel, "read", read))
         stack.enter_context(patch.object(LocalTeacher, "answer", watch("teacher", LocalTeacher.answer)))
         stack.enter_context(patch.object(module, "linear_terms", watch("loss head", module.linear_terms)))  # type: ignore[attr-defined]
         stack.enter_context(

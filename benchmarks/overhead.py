@@ -23,9 +23,9 @@ from step import Rows
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
@@ -82,10 +82,10 @@ def bare(name: str, steps: int) -> Iterator[None]:
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         batch = rows.batch([step])
-        learnt = batch.targets != IGNORE
+        loss_mask = batch.targets != IGNORE
         with torch.no_grad():
-            answer = teacher.model(**batch.inputs, use_cache=False).last_hidden_state[learnt]
-        hidden = student.model(**batch.inputs, use_cache=False).last_hidden_state[learnt]
+            answer = teacher.model(**batch.inputs, use_cache=False).last_hidden_state[loss_mask]
+        hidden = student.model(**batch.inputs, use_cache=False).last_hidden_state[loss_mask]
         weights = torch.full((len(hidden),), 1 / len(hidden))
         heads = student.lm_head.weight, answer, teacher.lm_head.weight
         loss = linear_objective(forward_kl, hidden, *heads, weights=weights)
@@ -102,12 +102,12 @@ def engine(name: str, steps: int, after: Callable[[], None]) -> None:
     """`limbeck.engine.train`; `after` every step."""
     student, teacher = made(name, 0), made(name, 1).eval()
     criterion = Criterion([Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"))])
-    reader, needs = Reader(teacher).probe(), criterion.teacher_needs
+    reader, needs = ForwardModel(teacher).probe(), criterion.teacher_needs
 
     def answer(batch: Batch) -> Outputs:
         return reader.read(batch.inputs, needs)
 
-    party = Party("student", student, Reader(student).probe(), criterion, settings_of(steps), answer)
+    party = Party("student", student, ForwardModel(student).probe(), criterion, settings_of(steps), answer)
     with tempfile.TemporaryDirectory() as folder:
         train([party], EqualRows(name, steps), folder=Path(folder), on_step=lambda report: after())
 

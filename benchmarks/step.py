@@ -28,9 +28,9 @@ from measure import extra_memory, machine, trl_version, write_result
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE, next_token_targets
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
@@ -79,22 +79,22 @@ class Rows:
 
 def _padded(rows: Sequence[tuple[np.ndarray, int]]) -> Batch:
     width = max(len(ids) for ids, _ in rows)
-    ids, mask, learnt = (np.zeros((len(rows), width), dtype=np.int64) for _ in range(3))
+    ids, mask, loss_mask = (np.zeros((len(rows), width), dtype=np.int64) for _ in range(3))
     for place, (row, prompt) in enumerate(rows):
         ids[place, : len(row)], mask[place, : len(row)] = row, 1
-        learnt[place, prompt : len(row)] = 1
-    targets = next_token_targets(ids, learnt.astype(bool), np.where(mask == 1, 0, -1))
+        loss_mask[place, prompt : len(row)] = 1
+    targets = next_token_targets(ids, loss_mask.astype(bool), np.where(mask == 1, 0, -1))
     inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
     return Batch(inputs, torch.tensor(targets), [("row",)] * len(rows))
 
 
 def _packed(rows: Sequence[tuple[np.ndarray, int]]) -> Batch:
     ids = np.concatenate([row for row, _ in rows])[None]
-    learnt = np.concatenate([np.arange(len(row)) >= prompt for row, prompt in rows])[None]
+    loss_mask = np.concatenate([np.arange(len(row)) >= prompt for row, prompt in rows])[None]
     numbers = np.concatenate([np.full(len(row), place) for place, (row, _) in enumerate(rows)])[None]
     positions = np.concatenate([np.arange(len(row)) for row, _ in rows])[None]
     inputs = {"input_ids": torch.tensor(ids), "position_ids": torch.tensor(positions)}
-    return Batch(inputs, torch.tensor(next_token_targets(ids, learnt, numbers)), [("row",) * len(rows)])
+    return Batch(inputs, torch.tensor(next_token_targets(ids, loss_mask, numbers)), [("row",) * len(rows)])
 
 
 def models(device: str, dtype: torch.dtype) -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
@@ -127,16 +127,16 @@ def run_bare(
         if step == 1:
             started = clock(device)
         batch = rows.batch([step]).to(torch.device(device))
-        learnt = batch.targets != IGNORE
+        loss_mask = batch.targets != IGNORE
         if dense:
             with torch.no_grad():
                 log_p = teacher(**batch.inputs, use_cache=False).logits.float().log_softmax(-1)
             log_q = student(**batch.inputs, use_cache=False).logits.float().log_softmax(-1)
-            loss = (log_p.exp() * (log_p - log_q)).sum(-1)[learnt].mean()
+            loss = (log_p.exp() * (log_p - log_q)).sum(-1)[loss_mask].mean()
         else:
             with torch.no_grad():
-                answer = teacher.model(**batch.inputs, use_cache=False).last_hidden_state[learnt]
-            hidden = body(**batch.inputs, use_cache=False).last_hidden_state[learnt]
+                answer = teacher.model(**batch.inputs, use_cache=False).last_hidden_state[loss_mask]
+            hidden = body(**batch.inputs, use_cache=False).last_hidden_state[loss_mask]
             weights = torch.full((len(hidden),), 1 / len(hidden), device=device)
             loss = linear_objective(forward_kl, hidden, head, answer, teacher.lm_head.weight, weights=weights)
         loss.backward()
@@ -151,12 +151,12 @@ def run_limbeck(student: Any, teacher: Any, rows: Rows, steps: int, device: str)
     """Seconds of `steps` steps of the engine; the first step is not counted."""
     settings = TrainingSettings(max_steps=steps, per_device_train_batch_size=1, save_steps=None)
     criterion = Criterion([Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"))])
-    reader, needs, times = Reader(teacher).probe(), criterion.teacher_needs, []
+    reader, needs, times = ForwardModel(teacher).probe(), criterion.teacher_needs, []
 
     def answer(batch: Batch) -> Outputs:
         return reader.read(batch.inputs, needs)
 
-    party = Party("student", student, Reader(student).probe(), criterion, settings, answer)
+    party = Party("student", student, ForwardModel(student).probe(), criterion, settings, answer)
     with tempfile.TemporaryDirectory() as folder:
         # The engine shuffles entries; every entry is a step, so all contestants do the same work.
         train(

@@ -30,9 +30,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from limbeck.assets import asset_path
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel, project
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION
-from limbeck.core.reader import Reader, project
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
@@ -214,16 +214,16 @@ def capture_overhead(teacher: LocalTeacher, batch: Any, vocabulary: int) -> dict
 
     The parts are measured in turns on one batch, so that what else the machine does falls on all of them.
     """
-    count = int(batch.learnt.sum())
+    count = int(batch.loss_mask.sum())
     answer = teacher.answer(batch, DISTRIBUTION)
     draws = Draws(DEFAULT.mass, DEFAULT.most_draws, np.random.default_rng(0).random(count))
 
     def project_all() -> None:
         assert answer.hidden is not None and answer.head is not None
-        for part in answer.hidden[batch.learnt].split(max(1, 2**24 // vocabulary)):
+        for part in answer.hidden[batch.loss_mask].split(max(1, 2**24 // vocabulary)):
             project(part, answer.head)
 
-    top = top_of(answer, batch.learnt, most=DEFAULT.max, draws=draws)
+    top = top_of(answer, batch.loss_mask, most=DEFAULT.max, draws=draws)
     support = support_of(top, mass=DEFAULT.mass, vocabulary=vocabulary)
     book = codec_topk.learn_codebook(
         support, vocabulary=vocabulary, quantisation=DEFAULT.quantisation, most=DEFAULT.max, positions=10**6
@@ -236,7 +236,7 @@ def capture_overhead(teacher: LocalTeacher, batch: Any, vocabulary: int) -> dict
     works = {
         "forward": lambda: teacher.answer(batch, DISTRIBUTION),
         "project": project_all,
-        "choose": lambda: top_of(answer, batch.learnt, most=DEFAULT.max, draws=draws),
+        "choose": lambda: top_of(answer, batch.loss_mask, most=DEFAULT.max, draws=draws),
         "write": write,
     }
     rounds = [{name: 1e6 * _best(work, 1) / count for name, work in works.items()} for _ in range(TURNS)]
@@ -283,7 +283,7 @@ def step_overhead(vocabulary: int, source: PackedSource, folder: Path) -> dict[s
             student = _student(vocabulary)
             settings = TrainingSettings(max_steps=STEPS, per_device_train_batch_size=4, save_steps=None)
             answer = None if name == "alone" else lambda batch: teacher.answer(batch, DISTRIBUTION)
-            reader = Reader(student, vocabulary).probe()
+            reader = ForwardModel(student, vocabulary).probe()
             party = Party("student", student, reader, criterion, settings, answer)
             moments: list[float] = []
             place = folder / f"{name}-{round_}"
@@ -340,9 +340,9 @@ def _top(teacher: LocalTeacher, source: PaddedSource, kept: TopKPayload) -> Top:
 
 
 def _top_of(teacher: LocalTeacher, batch: Any, kept: TopKPayload) -> Top:
-    uniforms = np.random.default_rng(0).random(int(batch.learnt.sum()))
+    uniforms = np.random.default_rng(0).random(int(batch.loss_mask.sum()))
     draws = Draws(kept.mass, kept.most_draws, uniforms)
-    return top_of(teacher.answer(batch, DISTRIBUTION), batch.learnt, most=kept.max, draws=draws)
+    return top_of(teacher.answer(batch, DISTRIBUTION), batch.loss_mask, most=kept.max, draws=draws)
 
 
 def _rows(support: codec_topk.Support, positions: range) -> codec_topk.Support:

@@ -85,13 +85,13 @@ def distil(teacher, student, encoded, pad, steps=STEPS):
         count = sum(int((targets != IGNORE).sum()) for _, _, targets in window)
         total = 0.0
         for ids, mask, targets in window:
-            learnt = targets != IGNORE
+            loss_mask = targets != IGNORE
             with torch.no_grad():
-                log_p = teacher(input_ids=ids, attention_mask=mask).logits[learnt].log_softmax(-1)
-            logits = student(input_ids=ids, attention_mask=mask).logits[learnt]
+                log_p = teacher(input_ids=ids, attention_mask=mask).logits[loss_mask].log_softmax(-1)
+            logits = student(input_ids=ids, attention_mask=mask).logits[loss_mask]
             log_q = logits.log_softmax(-1)
             kl = (log_p.exp() * (log_p - log_q)).sum(-1)  # KL(teacher || student) of each token, in nats
-            data = cross_entropy(logits, targets[learnt], reduction="none")
+            data = cross_entropy(logits, targets[loss_mask], reduction="none")
             loss = (KD_RATIO * kl + (1 - KD_RATIO) * data).sum() / count
             loss.backward()  # the parts of a step add up
             total += loss.item()

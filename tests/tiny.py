@@ -107,7 +107,7 @@ def tiny_chain(following: Mapping[int, int], *, vocab: int = VOCABULARY) -> Llam
 
 
 def tiny_gpt2(*, vocab: int = VOCABULARY, layers: int = 2, width: int = 32, seed: int = 0) -> GPT2LMHeadModel:
-    """A causal model of the older kind: learnt positions, fused q, k and v, tied head."""
+    """A causal model of the older kind: positions in the loss, fused q, k and v, tied head."""
     config = GPT2Config(
         vocab_size=vocab,
         n_embd=width,
@@ -148,7 +148,7 @@ def tiny_t5(
 def tiny_bart(
     *, vocab: int = VOCABULARY, layers: int = 2, width: int = 32, seed: int = 0
 ) -> BartForConditionalGeneration:
-    """A seq2seq model with learnt positions and a bias on its logits."""
+    """A seq2seq model with positions in the loss and a bias on its logits."""
     config = BartConfig(
         vocab_size=vocab,
         d_model=width,

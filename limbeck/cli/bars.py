@@ -13,7 +13,7 @@ from limbeck.cli.plans import plan_table
 if TYPE_CHECKING:
     from limbeck.engine import StepReport
     from limbeck.runs.checking.plan import Plan
-    from limbeck.runs.record.progress import Stage
+    from limbeck.runs.record.progress import StepPosition
 
 _NAME, _NOTE, _TIME = 28, 25, 15
 _PERCENT, _GAPS = 5, 4
@@ -69,24 +69,24 @@ class Bars:
         """The plan, above the bars."""
         self._console.print(plan_table(plan, self._console))
 
-    def begun(self, stage: "Stage") -> None:
+    def begun(self, stage: "StepPosition") -> None:
         """A new bar."""
         self._task = self._progress.add_task(str(stage), total=1.0, note="", is_reused=False)
 
-    def reused(self, stage: "Stage") -> None:
+    def reused(self, stage: "StepPosition") -> None:
         """A full bar that says so."""
         self._progress.add_task(str(stage), total=1, completed=1, note="reused", is_reused=True)
 
-    def advanced(self, stage: "Stage", share: float, what: str = "") -> None:
+    def advanced(self, stage: "StepPosition", share: float, what: str = "") -> None:
         """Move the bar."""
         self._update(completed=share, note=what)
 
-    def trained(self, stage: "Stage", report: "StepReport") -> None:
+    def trained(self, stage: "StepPosition", report: "StepReport") -> None:
         """Move the bar, with loss and speed."""
         note = f"loss {report.loss:.4f} {report.tokens_per_second:,.0f} tok/s"
         self._update(completed=report.step / report.total_steps, note=note)
 
-    def finished(self, stage: "Stage", seconds: float) -> None:
+    def finished(self, stage: "StepPosition", seconds: float) -> None:
         """Fill the bar."""
         self._update(completed=1.0)
 

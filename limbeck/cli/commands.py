@@ -14,7 +14,7 @@ from limbeck.cli.quiet import silence
 from limbeck.cli.rendering import preview_text
 from limbeck.cli.tables import comparison_table, result_table
 from limbeck.core.errors import RunFolderError
-from limbeck.runs.checking.preflight import Outset
+from limbeck.runs.checking.preflight import Preflight
 from limbeck.runs.record.progress import Lines, Silent
 from limbeck.runs.resolve import parse_pairs, resolve
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
     """Check everything, print the plan, and whether the run folder would take the run."""
-    outset = Outset(out, looks_only=True)
+    outset = Preflight(out, looks_only=True)
     resolved = resolve(recipe, parse_pairs(pairs), outset)
     folder = outset.folder(resolved.name)
     console = plain_console()
@@ -48,7 +48,7 @@ def plan_command(recipe: str, pairs: Sequence[str], out: Path | None) -> None:
 
 def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrite: bool) -> None:
     """Run, with bars; then the result and where it lies."""
-    outset = Outset(out, overwrite)
+    outset = Preflight(out, overwrite)
     # Mistakes in words and places are said before torch is imported.
     resolved = resolve(recipe, parse_pairs(pairs), outset)
     silence()

@@ -18,7 +18,7 @@ from limbeck.runs.checking.problems import Problems
 from limbeck.runs.resolve import parse_pairs
 
 if TYPE_CHECKING:
-    from limbeck.runs.assembly.models import Shape
+    from limbeck.runs.assembly.models import ModelInfo
 
 _MODELS = ("teacher", "student")
 _KEYS = (*_MODELS, "data")
@@ -67,7 +67,7 @@ def doctor_command(pairs: Sequence[str]) -> None:
     ]
     for name, text in rows:
         print(f"{name:<12} {text}")
-    shapes = _shapes(students)
+    shapes = _infos(students)
     for name, shape in shapes.items():
         _say_model(name, shape)
     for name, path in alone.items():
@@ -124,24 +124,24 @@ def _as_students(given: Mapping[str, Any]) -> dict[str, Student]:
     return students
 
 
-def _shapes(students: Mapping[str, Student]) -> "dict[str, Shape]":
-    from limbeck.runs.assembly.models import read_shape
-    from limbeck.runs.assembly.students import made_shape
+def _infos(students: Mapping[str, Student]) -> "dict[str, ModelInfo]":
+    from limbeck.runs.assembly.models import read_info
+    from limbeck.runs.assembly.students import made_info
 
     problems, shapes = Problems(), {}
     for name, student in students.items():
         with problems.at(name):
-            shapes[name] = made_shape(student, read_shape(student.origin), None)
+            shapes[name] = made_info(student, read_info(student.origin), None)
     problems.refuse()
     return shapes
 
 
-def _say_model(name: str, shape: "Shape") -> None:
+def _say_model(name: str, shape: "ModelInfo") -> None:
     size = f"{shape.parameters:,} parameters, {shape.depth} layers"
     print(f"{name:<12} {shape.tokenizer}: {shape.kind or 'unknown kind'}, {size}")
 
 
-def _say_vocabulary(shapes: "Mapping[str, Shape]", alone: Mapping[str, Path], data: str | None) -> None:
+def _say_vocabulary(shapes: "Mapping[str, ModelInfo]", alone: Mapping[str, Path], data: str | None) -> None:
     from limbeck.runs.assembly.models import tokenizer_of
 
     problems, tokenizers = Problems(), {name: load_alone(path) for name, path in alone.items()}

@@ -44,8 +44,8 @@ def render_command(
 
     rows, rendered, loaded = rendered_as(data, tokenizer, {**fields, **parse_pairs(pairs)})
     shown, notes = previews(rendered, loaded, limit), notes_of(rendered)
-    tokens, learnt = totals(rendered)
-    counts = {"rows": rows, "examples": len(rendered), "tokens": tokens, "learnt": learnt}
+    tokens, in_loss = totals(rendered)
+    counts = {"rows": rows, "examples": len(rendered), "tokens": tokens, "in_loss": in_loss}
     if as_json:
         print(json.dumps(_plain(shown, counts, notes), indent=2, ensure_ascii=False))
         return
@@ -53,9 +53,11 @@ def render_command(
     for one in shown:
         console.print(preview_text(one, coloured=console.is_terminal), soft_wrap=True)
     said = ", ".join(
-        f"{count:,} {name if count != 1 else name[:-1]}" for name, count in counts.items() if name != "learnt"
+        f"{count:,} {name if count != 1 else name[:-1]}"
+        for name, count in counts.items()
+        if name != "in_loss"
     )
-    console.print(f"{said}, {counts['learnt']:,} of them in the loss.", highlight=False)
+    console.print(f"{said}, {counts['in_loss']:,} of them in the loss.", highlight=False)
     for note in notes:
         console.print(note[:1].upper() + note[1:], highlight=False, soft_wrap=True)
 
@@ -64,10 +66,10 @@ def preview_text(one: "Preview", *, coloured: bool, short: bool = False) -> Rend
     """An example under its name: what is in the loss in colour, or between marks; `short`: not all of it."""
     if short:
         one = one._replace(stretches=[part._replace(text=_cropped(part.text)) for part in one.stretches])
-    head = Text(f"{one.row_id}: {one.tokens:,} tokens, {one.learnt:,} in the loss\n", style="dim")
+    head = Text(f"{one.row_id}: {one.tokens:,} tokens, {one.in_loss:,} in the loss\n", style="dim")
     if not coloured:
         return Text.assemble(head, one.marked, "\n")
-    parts = [(part.text, _LEARNT if part.learnt else "") for part in one.stretches]
+    parts = [(part.text, _LEARNT if part.in_loss else "") for part in one.stretches]
     return Text.assemble(head, *parts, "\n")
 
 
@@ -80,7 +82,7 @@ def _plain(shown: "Sequence[Preview]", counts: Mapping[str, int], notes: Sequenc
         {
             "row_id": one.row_id,
             "tokens": one.tokens,
-            "learnt": one.learnt,
+            "in_loss": one.in_loss,
             "stretches": [part._asdict() for part in one.stretches],
         }
         for one in shown

@@ -67,7 +67,7 @@ class Batch:
         return ((positions == 0).flatten().cumsum(0) - 1).view_as(positions)
 
     @property
-    def learnt(self) -> Tensor | None:
+    def loss_mask(self) -> Tensor | None:
         """True at the units of `targets` that are learnt from; None without labels."""
         return None if self.targets is None else self.targets != IGNORE
 
@@ -101,8 +101,8 @@ class Batch:
         mask = self.inputs.get("attention_mask")
         read = self.main_input.shape[:2].numel() if mask is None else int(mask.sum())
         decoder = self.inputs.get("decoder_input_ids")
-        learnt = self.learnt
-        return read + (int(learnt.sum()) if decoder is not None and learnt is not None else 0)
+        loss_mask = self.loss_mask
+        return read + (int(loss_mask.sum()) if decoder is not None and loss_mask is not None else 0)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""

@@ -168,11 +168,11 @@ def _value(node: ast.expr, tree: ast.Module) -> Any:
 def _kind(node: ast.expr, tree: ast.Module) -> str:
     """An annotation as the source writes it, with the module's own aliases written out."""
 
-    class Written(ast.NodeTransformer):
+    class Rollout(ast.NodeTransformer):
         def visit_Name(self, name: ast.Name) -> ast.expr:
             return _assigned(name, tree)
 
-    return ast.unparse(Written().visit(ast.fix_missing_locations(node)))
+    return ast.unparse(Rollout().visit(ast.fix_missing_locations(node)))
 
 
 def _assigned(node: ast.expr, tree: ast.Module) -> ast.expr:

@@ -30,11 +30,11 @@ def next_token_targets(
     return targets
 
 
-def learnt_tokens(targets: NDArray[np.int64]) -> NDArray[np.bool_]:
+def tokens_in_loss(targets: NDArray[np.int64]) -> NDArray[np.bool_]:
     """The tokens [B, T] that `targets` teach: the other way round of `next_token_targets`."""
-    learnt = np.zeros(targets.shape, dtype=np.bool_)
-    learnt[:, 1:] = targets[:, :-1] != IGNORE
-    return learnt
+    loss_mask = np.zeros(targets.shape, dtype=np.bool_)
+    loss_mask[:, 1:] = targets[:, :-1] != IGNORE
+    return loss_mask
 
 
 def at_predictors(values: NDArray[np.int64], fill: int) -> NDArray[np.int64]:

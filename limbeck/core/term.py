@@ -30,7 +30,7 @@ Value = float | int | bool | str | Schedule
 
 
 @dataclass(frozen=True)
-class Learnt:
+class Trainable:
     """Hyperparameters that are learnt: a module of the objective's own, trained beside the student.
 
     Attributes:
@@ -65,7 +65,7 @@ class Term:
         on: learns only from the units of this group of the batch; None: from all.
         mean: "token" weighs all tokens of a step alike; "sequence" takes the mean of each sequence
             first, then the mean of the sequences.
-        learnt: gives the hyperparameters that are not in `hyperparameters`; None: all are there.
+        trainable: gives the hyperparameters that are not in `hyperparameters`; None: all are there.
         weighted_by: multiplies each unit by this signal of the batch, a constant, before the mean.
         layers: matched layers, for objectives on states or attention.
         regularises: keeps the model in shape and teaches it nothing: its units are all tokens that are
@@ -81,7 +81,7 @@ class Term:
     on: str | None = None
     layers: LayerMap | None = None
     mean: Literal["token", "sequence"] = "token"
-    learnt: Learnt | None = None
+    trainable: Trainable | None = None
     weighted_by: str | None = None
     regularises: bool = False
 
@@ -94,8 +94,8 @@ class Term:
     def schedules(self) -> dict[str, Schedule]:
         """Hyperparameters, weight and gradient scale, as far as they change while training."""
         values = {"weight": self.weight, **self.hyperparameters}
-        if self.learnt is not None:
-            values["gradient_scale"] = self.learnt.gradient_scale
+        if self.trainable is not None:
+            values["gradient_scale"] = self.trainable.gradient_scale
         return {name: value for name, value in values.items() if hasattr(value, "at")}  # type: ignore[misc]
 
     def weight_at(self, step: int, total_steps: int) -> float:

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError, ModelError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.engine.party import Learner, Party
 
 
-def last_layer(reader: Reader) -> list[nn.Parameter]:
+def last_layer(reader: ForwardModel) -> list[nn.Parameter]:
     """The trained weights of a model's last layer; of a seq2seq model, of the decoder's.
 
     The layers are the longest list of modules that lies in no other list (experts and sublayers do).

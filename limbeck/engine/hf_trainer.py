@@ -20,13 +20,13 @@ from transformers.trainer_utils import EvalLoopOutput
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError
 from limbeck.core.files import read_json, write_json
-from limbeck.core.term import Learnt, value_at
+from limbeck.core.term import Trainable, value_at
 from limbeck.engine.checkpoint import load_schedule_states, schedule_states
 from limbeck.engine.order import Shuffles
 from limbeck.engine.party import Learner, Party
 from limbeck.engine.summed import summed_in_step
 
-_SCHEDULES, _LEARNT = "schedules.json", "learnt.pt"
+_SCHEDULES, _TRAINABLE = "schedules.json", "trainable.pt"
 
 
 class DistilTrainer(Trainer):
@@ -169,10 +169,10 @@ class DistilTrainer(Trainer):
         """transformers' optimizer; what terms learn has learning rates of its own, and does not decay."""
         if self.optimizer is not None:
             return self.optimizer
-        self._learner.learnt.requires_grad_(False)
+        self._learner.trainable.requires_grad_(False)
         optimizer: torch.optim.Optimizer = super().create_optimizer()
-        self._learner.learnt.requires_grad_(True)
-        for one in self._learnt:
+        self._learner.trainable.requires_grad_(True)
+        for one in self._trainable:
             group = {"params": list(one.module.parameters()), "lr": one.learning_rate, "weight_decay": 0.0}
             optimizer.add_param_group(group)
         return optimizer
@@ -198,7 +198,7 @@ class DistilTrainer(Trainer):
         super()._save_optimizer_and_scheduler(output_dir)
         if self.is_world_process_zero():
             write_json(Path(output_dir) / _SCHEDULES, schedule_states(self._terms))
-            torch.save(self._learner.learnt.state_dict(), Path(output_dir) / _LEARNT)
+            torch.save(self._learner.trainable.state_dict(), Path(output_dir) / _TRAINABLE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         folder, student = Path(resume_from_checkpoint), self._learner.model
@@ -210,14 +210,14 @@ class DistilTrainer(Trainer):
             kept = type(student).from_pretrained(folder, dtype=student.dtype)  # type: ignore[attr-defined]
             student.load_state_dict(kept.state_dict())
         load_schedule_states(self._terms, read_json(folder / _SCHEDULES))
-        learnt = torch.load(folder / _LEARNT, weights_only=True, map_location=self.args.device)
-        self._learner.learnt.load_state_dict(learnt)
+        trainable = torch.load(folder / _TRAINABLE, weights_only=True, map_location=self.args.device)
+        self._learner.trainable.load_state_dict(trainable)
 
     def _load_best_model(self) -> None:
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        apart = set(self._learner.learnt.parameters())
+        apart = set(self._learner.trainable.parameters())
         own = [parameter for parameter in model.parameters() if parameter not in apart]
         return self.accelerator.clip_grad_norm_(own, self.args.max_grad_norm)
 
@@ -244,16 +244,16 @@ class DistilTrainer(Trainer):
                 schedule.observe(self.state.global_step - 1, self.state.max_steps, metrics)
 
     @property
-    def _learnt(self) -> list[Learnt]:
-        return [term.learnt for term in self._terms if term.learnt is not None]
+    def _trainable(self) -> list[Trainable]:
+        return [term.trainable for term in self._terms if term.trainable is not None]
 
     @property
     def _watches(self) -> bool:
         return any(term.schedules for term in self._terms)
 
-    def _scale_learnt(self) -> None:
+    def _scale_trainable(self) -> None:
         """Scale and clip the gradients of what terms learn, just before the update."""
-        for one in self._learnt:
+        for one in self._trainable:
             scale = value_at(one.gradient_scale, self.state.global_step, self.state.max_steps)
             for parameter in one.module.parameters():
                 if parameter.grad is not None:
@@ -286,7 +286,7 @@ class _InStep(TrainerCallback):
         self._trainer = trainer
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._trainer._scale_learnt()
+        self._trainer._scale_trainable()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if control.should_log or self._trainer._watches:

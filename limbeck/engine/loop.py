@@ -2,8 +2,8 @@
 
 One optimizer step: draw k micro-batches -> transform them (rollouts, selection, noise) -> for each party
 whose turn it is: count its units over all of them and all ranks; for each micro-batch ask its teacher,
-forward, terms, backward; clip; refuse what is not finite -> update all of them -> watch (validation, in the
-steps that have it) -> schedules and transforms observe the reduced metrics, once.
+forward, terms, backward; clip; refuse what is not finite -> update all of them -> validate, in the steps that
+have it -> schedules and transforms observe the reduced metrics, once.
 
 A party's answers to the whole window are held only where something must read them first: units that the
 teacher counts (chunks of text), terms that are balanced. The first party draws its random numbers (dropout)
@@ -33,7 +33,7 @@ from limbeck.engine.party import Party
 from limbeck.engine.party_state import PartyState, Step
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
 
-Watch = Callable[[int], Mapping[str, float]]
+Validation = Callable[[int], Mapping[str, float]]
 
 _RATE_STEPS = 20  # tokens per second are averaged over this many steps
 
@@ -44,7 +44,7 @@ def train(
     *,
     folder: Path,
     transforms: Sequence[Transform] = (),
-    watch: Watch | None = None,
+    validate: Validation | None = None,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> TrainResult:
     """Train one or more parties on a source; continues by itself from `folder/checkpoint`.
@@ -55,7 +55,7 @@ def train(
         source: entries (rows or packs) to learn from.
         folder: gets `metrics.jsonl` and `checkpoint/`.
         transforms: what happens to a step's micro-batches, in this order.
-        watch: measures something after step n (counted from 1), or nothing: metric -> value, equal
+        validate: measures something after step n (counted from 1), or nothing: metric -> value, equal
             on all ranks.
         on_step: sees every finished step (main process only).
 
@@ -64,7 +64,7 @@ def train(
         NotFiniteError: a loss or gradient was not finite; the update was not made.
         RowError: a step found nothing to learn from.
     """
-    return _Training(parties, source, folder, transforms, watch).run(on_step)
+    return _Training(parties, source, folder, transforms, validate).run(on_step)
 
 
 class _Training:
@@ -74,10 +74,10 @@ class _Training:
         source: Source,
         folder: Path,
         transforms: Sequence[Transform],
-        watch: Watch | None,
+        validate: Validation | None,
     ) -> None:
         self.settings = parties[0].settings
-        self.source, self.folder, self.transforms, self.watch = source, folder, transforms, watch
+        self.source, self.folder, self.transforms, self.validate = source, folder, transforms, validate
         self.shuffles = Shuffles(len(source), self.settings.seed)
         self.accelerator = Accelerator(
             # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
@@ -99,7 +99,7 @@ class _Training:
         assert len(self.parties) == len(parties), "parties have different names"
         self.student, *self.others = self.parties.values()
         self.done, self.tokens, self.seconds = 0, 0, 0.0
-        self.watched: dict[str, float] = {}
+        self.validation: dict[str, float] = {}
         self.beside: dict[str, float] = {}  # what the other parties came to in this step
 
     def run(self, on_step: Callable[[StepReport], None] | None) -> TrainResult:
@@ -115,7 +115,7 @@ class _Training:
                 rates.append((self.tokens - tokens_before, time.perf_counter() - started))
                 self.seconds += rates[-1][1]
                 report = self._report(rates)
-                due = self.done % self.settings.logging_steps == 0 or self._finished or report.watched
+                due = self.done % self.settings.logging_steps == 0 or self._finished or report.validation
                 if metrics is not None and due:
                     metrics.append(report)
                 if main and on_step is not None:
@@ -147,7 +147,7 @@ class _Training:
             if state in learning
             for name, value in state.report().items()
         }
-        self.watched = self._watch()
+        self.validation = self._validate()
         self._observe(learning)
         self.tokens += int(self._sum(torch.tensor(sum(batch.tokens for batch in window))))
         self.done += 1
@@ -181,20 +181,20 @@ class _Training:
             torch.manual_seed(derived_seed(self.settings.seed, "party", state.party.name, self.done, rank))
             yield
 
-    def _watch(self) -> dict[str, float]:
-        if self.watch is None:
+    def _validate(self) -> dict[str, float]:
+        if self.validate is None:
             return {}
         with torch.no_grad(), self._autocast():
-            return dict(self.watch(self.done + 1))
+            return dict(self.validate(self.done + 1))
 
     def _observe(self, learning: Sequence[PartyState]) -> None:
         for state in learning:
             for term in state.party.criterion.terms:
                 own = {**state.metrics, "own": state.metrics[term.name]}
                 for schedule in term.schedules.values():
-                    schedule.observe(self.done, self.total_steps, {**self.beside, **own, **self.watched})
+                    schedule.observe(self.done, self.total_steps, {**self.beside, **own, **self.validation})
         for transform in self.transforms:
-            metrics = {**self.beside, **self.student.metrics, **self.watched}
+            metrics = {**self.beside, **self.student.metrics, **self.validation}
             transform.observe(self.done, self.total_steps, metrics)
 
     # State: checkpoints, trackers, sums over ranks.
@@ -256,7 +256,7 @@ class _Training:
         tokens, seconds = (sum(column) for column in zip(*rates, strict=True))
         if self.settings.report_to:
             rate = {"learning_rate": student.learning_rate}
-            self.accelerator.log({**student.metrics, **self.beside, **self.watched, **rate}, self.done)
+            self.accelerator.log({**student.metrics, **self.beside, **self.validation, **rate}, self.done)
         return StepReport(
             step=self.done,
             total_steps=self.total_steps,
@@ -267,7 +267,7 @@ class _Training:
             tokens=self.tokens,
             seconds=self.seconds,
             tokens_per_second=tokens / seconds,
-            watched=self.watched,
+            validation=self.validation,
             parties=self.beside,
         )
 

@@ -7,22 +7,24 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
-from limbeck.core.term import Learnt
+from limbeck.core.term import Trainable
 from limbeck.core.training import TrainingSettings
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSettings, learnt: Sequence[Learnt] = ()) -> AdamW:
-    """AdamW; matrices decay, vectors (norms, biases) and learnt hyperparameters do not.
+def make_optimizer(
+    model: nn.Module, settings: TrainingSettings, trainable: Sequence[Trainable] = ()
+) -> AdamW:
+    """AdamW; matrices decay, vectors (norms, biases) and trainable hyperparameters do not.
 
     Args:
         model: what is trained.
         settings: learning rate and moments.
-        learnt: modules of objectives, each with its own learning rate.
+        trainable: modules of objectives, each with its own learning rate.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     apart = [
         {"params": list(one.module.parameters()), "lr": one.learning_rate, "weight_decay": 0.0}
-        for one in learnt
+        for one in trainable
     ]
     groups = [
         {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},

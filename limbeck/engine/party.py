@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import Needs
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.engine.reached import with_all_behind
@@ -86,7 +86,7 @@ class Party:
 
     name: str
     model: nn.Module
-    reader: Reader
+    reader: ForwardModel
     criterion: Criterion
     settings: TrainingSettings
     answer: Answer | None = None
@@ -115,8 +115,8 @@ class Learner(nn.Module):
         self.model = party.model
         self.reader = party.reader
         self.criterion = party.criterion
-        learnt = [(term.name, term.learnt) for term in party.criterion.terms]
-        self.learnt = nn.ModuleDict({name: one.module for name, one in learnt if one is not None})
+        trainable = [(term.name, term.trainable) for term in party.criterion.terms]
+        self.trainable = nn.ModuleDict({name: one.module for name, one in trainable if one is not None})
         self.trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.needs, self._shared = party.criterion.student_needs, ranks > 1
 

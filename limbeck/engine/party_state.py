@@ -78,13 +78,13 @@ class PartyState:
             last_layer(party.reader)  # refuses what cannot be balanced
         party.model.train()
         self._learner = learner = Learner(party, ranks=accelerator.num_processes)
-        learnt = [term.learnt for term in party.criterion.terms if term.learnt is not None]
-        learner.learnt.to(accelerator.device)
-        self._optimizer = make_optimizer(party.model, party.settings, learnt)
+        trainable = [term.trainable for term in party.criterion.terms if term.trainable is not None]
+        learner.trainable.to(accelerator.device)
+        self._optimizer = make_optimizer(party.model, party.settings, trainable)
         turns = sum(party.turn(step) for step in range(total_steps))
         self._scheduler: LambdaLR = make_scheduler(self._optimizer, party.settings, max(1, turns))
         self._reached = Reached(learner.trained, self._add_up) if accelerator.num_processes > 1 else None
-        self._modules: list[nn.Module] = [one.module for one in learnt]
+        self._modules: list[nn.Module] = [one.module for one in trainable]
         apart = {parameter for module in self._modules for parameter in module.parameters()}
         self._own = [parameter for parameter in learner.parameters() if parameter not in apart]
         # Checkpoints know the optimizer's wrapper; steps go without, which looks for packages in each.
@@ -185,9 +185,9 @@ class PartyState:
     def _clip(self, step: Step) -> Any:
         """The norm before; what terms learn is scaled, and clipped apart."""
         for term in self.party.criterion.terms:
-            if term.learnt is not None:
-                scale = value_at(term.learnt.gradient_scale, step.number, step.total)
-                for parameter in term.learnt.module.parameters():
+            if term.trainable is not None:
+                scale = value_at(term.trainable.gradient_scale, step.number, step.total)
+                for parameter in term.trainable.module.parameters():
                     if parameter.grad is not None:
                         parameter.grad.mul_(scale)
         for module in self._modules:

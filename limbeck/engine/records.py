@@ -25,7 +25,7 @@ class StepReport:
         tokens: read so far by the student, on all ranks.
         seconds: spent so far, earlier sessions of a resumed training included.
         tokens_per_second: over the last steps.
-        watched: what was measured after this step (a validation loss, distances); empty in most.
+        validation: what was measured after this step (a validation loss, distances); empty in most.
         parties: of those that learn beside the student, by `name/what`: loss, terms, grad_norm and
             learning_rate, in the steps that are their turn.
     """
@@ -39,7 +39,7 @@ class StepReport:
     tokens: int
     seconds: float
     tokens_per_second: float
-    watched: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, float] = field(default_factory=dict)
     parties: Mapping[str, float] = field(default_factory=dict)
 
 

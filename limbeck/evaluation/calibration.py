@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.core.masks import IGNORE
-from limbeck.evaluation.evidence import Array, Evidence
+from limbeck.evaluation.data import Array, EvaluationData
 from limbeck.evaluation.intervals import LEVEL
 from limbeck.evaluation.statistics import Rows
 
@@ -25,7 +25,7 @@ MEASURES = {
 }  # fmt: skip
 
 
-def calibration(evidence: Evidence) -> dict[str, Any]:
+def calibration(evidence: EvaluationData) -> dict[str, Any]:
     """Reliability curve and expected calibration error of every subject, on 15 bins of equal width."""
     units = evidence.units
     labelled = units.target != IGNORE

@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from limbeck.core.masks import IGNORE
 from limbeck.evaluation.calibration import reliability
-from limbeck.evaluation.evidence import Array, Evidence, Judged, Units
+from limbeck.evaluation.data import Array, EvaluationData, Predictions, Units
 from limbeck.evaluation.intervals import share_interval
 from limbeck.evaluation.statistics import Estimate, Rows, correlation, verdict
 
@@ -54,7 +54,7 @@ MEASURES = {
 }  # fmt: skip
 
 
-def classification(evidence: Evidence) -> dict[str, Any]:
+def classification(evidence: EvaluationData) -> dict[str, Any]:
     """Accuracy, macro F1, loyalty to the teacher (label, probability, regression), KL, ECE, per class."""
     units = evidence.units
     scores = next(iter(units.judged.values())).scores
@@ -104,7 +104,7 @@ def classification(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _labelled(units: Units, judged: Judged, names: tuple[str, ...]) -> dict[str, Any]:
+def _labelled(units: Units, judged: Predictions, names: tuple[str, ...]) -> dict[str, Any]:
     """What needs true labels; nothing without any."""
     where = units.target != IGNORE
     if not where.any():
@@ -165,7 +165,7 @@ def _macro_f1_bounds(row: Array, truth: Array, said: Array, classes: Array, rows
     return share_interval(value, error, rows=len(without), units=len(row))
 
 
-def _loyalty(rows: Rows, student: Judged, teacher: Judged) -> dict[str, Estimate]:
+def _loyalty(rows: Rows, student: Predictions, teacher: Predictions) -> dict[str, Estimate]:
     assert student.js_distance is not None
     assert student.forward_kl is not None and student.reverse_kl is not None
     return {
@@ -176,7 +176,7 @@ def _loyalty(rows: Rows, student: Judged, teacher: Judged) -> dict[str, Estimate
     }
 
 
-def _regression(evidence: Evidence, units: Units) -> dict[str, Any]:
+def _regression(evidence: EvaluationData, units: Units) -> dict[str, Any]:
     """One output: its correlation with the labels and with the teacher's output."""
     outputs = {name: _output(judged) for name, judged in units.judged.items()}
     where = units.target != IGNORE
@@ -198,6 +198,6 @@ def _regression(evidence: Evidence, units: Units) -> dict[str, Any]:
     return {"subjects": subjects, "comparisons": []}
 
 
-def _output(judged: Judged) -> Array:
+def _output(judged: Predictions) -> Array:
     assert judged.scores is not None
     return judged.scores[:, 0].astype(np.float64)

@@ -14,8 +14,8 @@ from limbeck.core.fingerprint import fingerprint
 from limbeck.core.kinds import kind_named
 from limbeck.core.lookup import unknown
 from limbeck.core.measures import metrics_of
-from limbeck.evaluation.evidence import Units
-from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.data import Units
+from limbeck.evaluation.settings import EvaluatedModel, EvaluationSettings
 from limbeck.evaluation.several import among_equals, gather
 from limbeck.evaluation.speed import size
 
@@ -27,7 +27,7 @@ _ROLES = ("teacher", "member", "student", "baseline")
 
 
 def evaluate(
-    subjects: Sequence[Subject],
+    subjects: Sequence[EvaluatedModel],
     *,
     source: Source,
     rows: Sequence[Mapping[str, Any]],
@@ -143,7 +143,7 @@ def _scored(units: Units) -> str:
 
 
 def _check(
-    subjects: Sequence[Subject], rows: Sequence[Mapping[str, Any]], settings: EvaluationSettings
+    subjects: Sequence[EvaluatedModel], rows: Sequence[Mapping[str, Any]], settings: EvaluationSettings
 ) -> None:
     problems = []
     names = [subject.name for subject in subjects]

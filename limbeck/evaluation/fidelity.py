@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.core.errors import ConfigError
-from limbeck.evaluation.evidence import Array, Evidence, Judged, Units
+from limbeck.evaluation.data import Array, EvaluationData, Predictions, Units
 from limbeck.evaluation.statistics import bucket, verdict
 
 DEFINITION = (
@@ -18,7 +18,7 @@ DEFINITION = (
 )
 
 POSITION_EDGES = (16, 64, 256, 1024)
-LENGTH_EDGES = (64, 256, 1024)  # learnt tokens of a row
+LENGTH_EDGES = (64, 256, 1024)  # tokens in the loss of a row
 SLICE_COLUMNS = ("domain", "source", "slice")
 _MOST_SLICES = 12
 _ENTROPY_BUCKETS = 4  # quarters of the positions, so that no bucket is thin
@@ -63,7 +63,7 @@ MEASURES = {
 }
 
 
-def fidelity(evidence: Evidence) -> dict[str, Any]:
+def fidelity(evidence: EvaluationData) -> dict[str, Any]:
     """Top-1 agreement, top-5 overlap, KL both ways and JS distance to the teacher, overall and by slice."""
     teacher = evidence.teacher
     if teacher is None or not evidence.students:
@@ -113,7 +113,7 @@ def fidelity(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _to_members(evidence: Evidence, units: Units, student: str) -> dict[str, Any]:
+def _to_members(evidence: EvaluationData, units: Units, student: str) -> dict[str, Any]:
     """The measures of a student against each teacher of an ensemble; nothing without one."""
     judged, found = units.judged[student], {}
     for name, distances in judged.to_members.items():
@@ -123,7 +123,7 @@ def _to_members(evidence: Evidence, units: Units, student: str) -> dict[str, Any
     return {"members": found} if found else {}
 
 
-def measures(student: Judged, teacher: Judged) -> dict[str, Array]:
+def measures(student: Predictions, teacher: Predictions) -> dict[str, Array]:
     """Each measure at every unit [N]."""
     assert student.forward_kl is not None and student.reverse_kl is not None
     assert student.js_distance is not None and student.top5 is not None
@@ -152,7 +152,9 @@ def _compared(
     }
 
 
-def _slices(evidence: Evidence, units: Units, teacher: Judged) -> dict[str, list[tuple[str, Array]]]:
+def _slices(
+    evidence: EvaluationData, units: Units, teacher: Predictions
+) -> dict[str, list[tuple[str, Array]]]:
     """What is sliced -> label and mask [N] of every slice that holds a position."""
     found = {"position": _cut(units.place, POSITION_EDGES)}
     assert teacher.entropy is not None

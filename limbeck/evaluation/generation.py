@@ -9,9 +9,9 @@ import numpy as np
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.positions import positions_of
 from limbeck.evaluation.answers import final_answer, same_answer
-from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.data import EvaluationData
 from limbeck.evaluation.prompts import Prompt, fitting_prompts, prompt_room, same_prompts
-from limbeck.evaluation.settings import Subject
+from limbeck.evaluation.settings import EvaluatedModel
 from limbeck.evaluation.statistics import Estimate, Rows, verdict
 from limbeck.evaluation.study import rationale_bleu
 from limbeck.evaluation.tasks import TASKS
@@ -68,7 +68,7 @@ MEASURES = {
 }
 
 
-def generation(evidence: Evidence) -> dict[str, Any]:
+def generation(evidence: EvaluationData) -> dict[str, Any]:
     """Greedy completions of held-out prompts: length, stop rate, task share, samples side by side."""
     settings = evidence.settings
     drawn, passed_over = fitting_prompts(evidence, _room(evidence))
@@ -134,7 +134,7 @@ def generation(evidence: Evidence) -> dict[str, Any]:
     )
 
 
-def _own_formats(evidence: Evidence) -> list[Evidence]:
+def _own_formats(evidence: EvaluationData) -> list[EvaluationData]:
     """One for each subject that reads the rows in its own chat format, and so has prompts of its own."""
     return [
         replace(evidence, subjects=[subject], source=subject.prompts, others=())
@@ -174,7 +174,7 @@ def check_prompts(prompts: Sequence[object], passed_over: int, max_new_tokens: i
     )
 
 
-def _room(evidence: Evidence) -> int | None:
+def _room(evidence: EvaluationData) -> int | None:
     positions = (positions_of(subject.model.config) for subject in evidence.writers)
     return prompt_room(evidence.settings, positions)
 
@@ -183,7 +183,9 @@ def _fits(prompt: Prompt, room: int | None) -> bool:
     return room is None or len(prompt.ids) <= room
 
 
-def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place: int) -> list[Completion]:
+def _complete(
+    subject: EvaluatedModel, prompts: list[Prompt], evidence: EvaluationData, place: int
+) -> list[Completion]:
     share = sum(len(one.writers) for one in (evidence, *evidence.others))
     return generate(
         subject.model,
@@ -198,7 +200,7 @@ def _complete(subject: Subject, prompts: list[Prompt], evidence: Evidence, place
 class _Texts:
     """Prompts, references and completions as text."""
 
-    def __init__(self, evidence: Evidence, prompts: list[Prompt]) -> None:
+    def __init__(self, evidence: EvaluationData, prompts: list[Prompt]) -> None:
         self._tokenizer = evidence.subjects[0].tokenizer
         # A causal model's text goes on where its prompt ends; a seq2seq model's stands alone.
         self._before = [[] if evidence.kind.encoder_decoder else prompt.ids for prompt in prompts]
@@ -224,7 +226,7 @@ class _Texts:
 
 
 def _judged(
-    evidence: Evidence,
+    evidence: EvaluationData,
     rows: Rows,
     texts: _Texts,
     written: dict[str, list[Completion]],
@@ -293,7 +295,7 @@ def _with_what_precedes(prompt: str, row: Mapping[str, Any]) -> str:
 
 def _hold_against_teacher(
     teacher: str,
-    evidence: Evidence,
+    evidence: EvaluationData,
     rows: Rows,
     ids: list[str],
     said: dict[str, list[str]],

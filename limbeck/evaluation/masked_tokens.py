@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.data import EvaluationData
 from limbeck.evaluation.statistics import exponential, verdict
 
 DEFINITION = (
@@ -43,7 +43,7 @@ MEASURES = {
 }
 
 
-def masked_tokens(evidence: Evidence) -> dict[str, Any]:
+def masked_tokens(evidence: EvaluationData) -> dict[str, Any]:
     """Cross-entropy, its exponential, and accuracy on the hidden tokens of the held-out rows."""
     units = evidence.units
     rows, ones = units.rows, units.rows.sums(np.ones(len(units)))

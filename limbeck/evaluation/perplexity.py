@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.core.masks import IGNORE
-from limbeck.evaluation.evidence import Array, Evidence, Units
+from limbeck.evaluation.data import Array, EvaluationData, Units
 from limbeck.evaluation.statistics import exponential, verdict
 
 DEFINITION = (
@@ -50,11 +50,11 @@ MEASURES = {
 }
 
 
-def perplexity(evidence: Evidence) -> dict[str, Any]:
+def perplexity(evidence: EvaluationData) -> dict[str, Any]:
     """Nats per token, perplexity and bits per byte of the held-out text, for every subject."""
     units = evidence.units
     rows, ones = units.rows, units.rows.sums(np.ones(len(units)))
-    size = learnt_bytes(units, evidence.subjects[0].tokenizer)
+    size = bytes_in_loss(units, evidence.subjects[0].tokenizer)
     texts = {name: _Text(rows.sums(one.nll), size, len(units)) for name, one in units.judged.items()}
     subjects: dict[str, dict[str, Any]] = {}
     for name, text in texts.items():
@@ -95,7 +95,7 @@ def _compared(units: Units, student: str, baseline: str, texts: Mapping[str, _Te
     }
 
 
-def _aligned(other: Evidence, units: Units) -> dict[str, _Text]:
+def _aligned(other: EvaluationData, units: Units) -> dict[str, _Text]:
     """What subjects of another tokenizer read, in the order of the rows of `units`."""
     own, at = other.units, {row: place for place, row in enumerate(units.ids)}
     places = [(place, at[row]) for place, row in enumerate(own.ids) if row in at]
@@ -106,19 +106,19 @@ def _aligned(other: Evidence, units: Units) -> dict[str, _Text]:
         result[there] = values[here]
         return result
 
-    size = moved(learnt_bytes(own, other.subjects[0].tokenizer))
+    size = moved(bytes_in_loss(own, other.subjects[0].tokenizer))
     tokens = int(moved(own.rows.sums(np.ones(len(own)))).sum())
     return {name: _Text(moved(own.rows.sums(one.nll)), size, tokens) for name, one in own.judged.items()}
 
 
-def _several(evidence: Evidence, texts: Mapping[str, _Text]) -> str:
+def _several(evidence: EvaluationData, texts: Mapping[str, _Text]) -> str:
     others = [subject.name for other in evidence.others for subject in other.subjects]
     counts = [f"{name} {text.size.sum():,.0f}" for name, text in texts.items()]
     return _SEVERAL.format(others=", ".join(others), bytes=", ".join(counts))
 
 
-def learnt_bytes(units: Units, tokenizer: Any) -> Array:
-    """[rows] UTF-8 bytes of each row's learnt tokens, decoded in the order they were read."""
+def bytes_in_loss(units: Units, tokenizer: Any) -> Array:
+    """[rows] UTF-8 bytes of each row's tokens in the loss, decoded in the order they were read."""
     order = np.argsort(units.rows.row, kind="stable")
     cuts = np.searchsorted(units.rows.row[order], np.arange(1, units.rows.count))
     tokens = [part[part != IGNORE].tolist() for part in np.split(units.target[order], cuts)]

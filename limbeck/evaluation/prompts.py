@@ -11,7 +11,7 @@ from limbeck.core.errors import ConfigError
 from limbeck.core.kinds import kind_named
 from limbeck.core.masks import IGNORE
 from limbeck.core.seeds import generator
-from limbeck.evaluation.evidence import Evidence, segments
+from limbeck.evaluation.data import EvaluationData, segments
 from limbeck.evaluation.settings import EvaluationSettings
 
 _READ_AT_ONCE = 32
@@ -35,12 +35,12 @@ class Prompt:
     is_cut: bool = False
 
 
-def held_out_prompts(evidence: Evidence) -> list[Prompt]:
+def held_out_prompts(evidence: EvaluationData) -> list[Prompt]:
     """The prompts of randomly drawn rows, the same for every subject, however long; see `fitting_prompts`."""
     return fitting_prompts(evidence, None)[0]
 
 
-def fitting_prompts(evidence: Evidence, room: int | None) -> tuple[list[Prompt], int]:
+def fitting_prompts(evidence: EvaluationData, room: int | None) -> tuple[list[Prompt], int]:
     """The prompts of randomly drawn rows, the same for every subject, and how many were too long.
 
     A causal row's prompt is what comes before its first learnt token. A row that is learnt whole
@@ -94,7 +94,7 @@ def check_prompts(rows: Iterable[Sequence[int]]) -> None:
         )
 
 
-def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Evidence) -> list[Prompt]:
+def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: EvaluationData) -> list[Prompt]:
     """The same prompts, in the same order, in the tokens of subjects with another tokenizer.
 
     Args:
@@ -133,7 +133,7 @@ def _of_encoder(batch: Batch) -> list[Prompt]:
     ]
 
 
-def _of_text(batch: Batch, evidence: Evidence) -> list[Prompt]:
+def _of_text(batch: Batch, evidence: EvaluationData) -> list[Prompt]:
     segment, _ = segments(batch)
     assert batch.targets is not None
     ids, targets = batch.inputs["input_ids"].cpu().numpy(), batch.targets.cpu().numpy()
@@ -144,13 +144,13 @@ def _of_text(batch: Batch, evidence: Evidence) -> list[Prompt]:
             if is_window and "text" not in evidence.rows.get(evidence.row_id(name), {}):
                 continue
             inside = np.flatnonzero(segment[row] == part)
-            learnt = inside[targets[row][inside] != IGNORE]
-            if not len(learnt):
+            loss_mask = inside[targets[row][inside] != IGNORE]
+            if not len(loss_mask):
                 continue
-            start = int(learnt[0])
+            start = int(loss_mask[0])
             is_cut = start - int(inside[0]) + 1 < _SHORTEST_PROMPT
             if is_cut:
-                start = int(inside[0]) + min(evidence.settings.prompt_tokens, (len(learnt) + 1) // 2) - 1
+                start = int(inside[0]) + min(evidence.settings.prompt_tokens, (len(loss_mask) + 1) // 2) - 1
                 if start - int(inside[0]) + 1 < _SHORTEST_PROMPT:
                     continue
             # The first answer only: later turns of a conversation follow other prompts.

@@ -9,16 +9,16 @@ from torch import nn
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import KindName
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 
 Role = Literal["teacher", "member", "student", "baseline"]
 Task = Literal["python_syntax", "exact_match", "final_answer"]
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """One model of the comparison.
 
     Attributes:
@@ -41,7 +41,7 @@ class Subject:
     role: Role
     model: nn.Module
     tokenizer: Any
-    reader: Reader
+    reader: ForwardModel
     description: str
     folder: Path | None = None
     source: Source | None = None

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from limbeck.core.errors import ConfigError
 from limbeck.core.needs import at
 from limbeck.core.seeds import generator
-from limbeck.evaluation.evidence import Evidence, device_of, reading
-from limbeck.evaluation.settings import Subject
+from limbeck.evaluation.data import EvaluationData, device_of, reading
+from limbeck.evaluation.settings import EvaluatedModel
 from limbeck.evaluation.statistics import Rows, correlation
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ MEASURES = {
 }  # fmt: skip
 
 
-def similarity(evidence: Evidence) -> dict[str, Any]:
+def similarity(evidence: EvaluationData) -> dict[str, Any]:
     """Order of sentence-pair cosines against the teacher and against human scores; cosine to the teacher."""
     ids, embeddings = _embed(evidence)
     teacher, settings = evidence.teacher, evidence.settings
@@ -81,7 +81,7 @@ def similarity(evidence: Evidence) -> dict[str, Any]:
     return {"definition": DEFINITION, "sentences": len(ids), "subjects": subjects, "comparisons": []}
 
 
-def embed(subject: Subject, inputs: dict[str, torch.Tensor]) -> Array:
+def embed(subject: EvaluatedModel, inputs: dict[str, torch.Tensor]) -> Array:
     """[B, D] mean of the last layer over the tokens of each sentence."""
     last = subject.reader.read(inputs, at("states", -1)).taps["states", -1].float()
     mask = inputs.get("attention_mask")
@@ -93,7 +93,7 @@ def embed(subject: Subject, inputs: dict[str, torch.Tensor]) -> Array:
     return pooled.double().cpu().numpy()
 
 
-def _embed(evidence: Evidence) -> tuple[list[str], dict[str, Array]]:
+def _embed(evidence: EvaluationData) -> tuple[list[str], dict[str, Array]]:
     ids: list[str] = []
     found: dict[str, list[Array]] = {subject.name: [] for subject in evidence.subjects}
     with reading(evidence.subjects):
@@ -108,7 +108,7 @@ def _embed(evidence: Evidence) -> tuple[list[str], dict[str, Array]]:
     return ids, {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _scored_pairs(evidence: Evidence, ids: list[str]) -> tuple[NDArray[Any], NDArray[Any], Array]:
+def _scored_pairs(evidence: EvaluationData, ids: list[str]) -> tuple[NDArray[Any], NDArray[Any], Array]:
     """Places of both sentences, and the score, of every row with `score` that gave two sentences."""
     places: dict[str, list[int]] = {}
     for place, name in enumerate(ids):

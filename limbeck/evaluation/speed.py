@@ -10,8 +10,8 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.needs import at
-from limbeck.evaluation.evidence import Evidence, device_of, reading
-from limbeck.evaluation.settings import Subject
+from limbeck.evaluation.data import EvaluationData, device_of, reading
+from limbeck.evaluation.settings import EvaluatedModel
 from limbeck.inference.generate import generate
 from limbeck.inference.request import TokenIds
 
@@ -44,7 +44,7 @@ MEASURES = {
 }  # fmt: skip
 
 
-def speed(evidence: Evidence) -> dict[str, Any]:
+def speed(evidence: EvaluationData) -> dict[str, Any]:
     """Tokens read and written a second on this machine, parameters, and bytes of the weights."""
     batches = {
         subject.name: group.source.batch(list(range(min(_FORWARD_ENTRIES, len(group.source)))))
@@ -84,7 +84,7 @@ def speed(evidence: Evidence) -> dict[str, Any]:
     return {"definition": definition, "machine": machine, "subjects": subjects}
 
 
-def size(subject: Subject) -> dict[str, int]:
+def size(subject: EvaluatedModel) -> dict[str, int]:
     """Parameters (tied ones once), their bytes in memory, and the bytes of the weight files if known."""
     parameters = list(subject.model.parameters())
     found = {
@@ -108,7 +108,7 @@ def _spread(values: list[float]) -> dict[str, float | int]:
     }
 
 
-def _forward_seconds(subject: Subject, batch: Batch, *, scores: bool) -> float:
+def _forward_seconds(subject: EvaluatedModel, batch: Batch, *, scores: bool) -> float:
     inputs = batch.to(device_of(subject)).inputs
     cache = {"use_cache": False} if hasattr(subject.reader.plain.config, "use_cache") else {}
     _wait(subject)
@@ -121,7 +121,7 @@ def _forward_seconds(subject: Subject, batch: Batch, *, scores: bool) -> float:
     return perf_counter() - start
 
 
-def _written_per_second(subject: Subject, batch: Batch) -> float:
+def _written_per_second(subject: EvaluatedModel, batch: Batch) -> float:
     ids = batch.inputs["input_ids"]
     prompts = [ids[row % len(ids), :_PROMPT_TOKENS].tolist() for row in range(_PROMPTS)]
     _wait(subject)
@@ -137,6 +137,6 @@ def _written_per_second(subject: Subject, batch: Batch) -> float:
     return sum(len(completion.ids) for completion in written) / (perf_counter() - start)
 
 
-def _wait(subject: Subject) -> None:
+def _wait(subject: EvaluatedModel) -> None:
     if device_of(subject).type == "cuda":
         torch.cuda.synchronize(device_of(subject))

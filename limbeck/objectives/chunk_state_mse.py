@@ -28,7 +28,7 @@ def chunk_state_mse(
         normalise: the mean of t^2 runs over the given chunks, "channel": for each channel of each layer;
             "layer": over the channels too. So a value depends on the chunks beside it in the batch.
         projection: [D, D'], to the teacher's width, for all layers alike; None where widths are equal.
-            Learnt by `objectives.learnt.projection`.
+            Learnt by `objectives.trainable.projection`.
 
     Returns:
         [N], without unit: 1 on average for a student whose states are 0. Not reduced.

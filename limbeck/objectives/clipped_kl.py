@@ -41,7 +41,7 @@ def clipped_kl(
 
     A bound that is a tensor gets a gradient, as if outcomes entered and left the window smoothly
     (the value stays that of the hard window). Minimising it alone narrows the window until nothing
-    is left to learn: `objectives.learnt.clip_window` keeps it open.
+    is left to learn: `objectives.trainable.clip_window` keeps it open.
 
     Args:
         student_logits: s, [..., V], any float dtype; computed in float32.

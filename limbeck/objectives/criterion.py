@@ -14,7 +14,7 @@ from limbeck.core.outputs import Outputs
 from limbeck.core.signals import BATCH_SIGNALS, SIGNALS, Head, Moment, Side, TopK
 from limbeck.core.term import Term
 from limbeck.objectives.fused import PointwiseTerm, linear_terms
-from limbeck.objectives.gradients import learnt_values, signals_of
+from limbeck.objectives.gradients import signals_of, trainable_values
 from limbeck.objectives.means import (
     counts,
     declared_unit,
@@ -23,7 +23,7 @@ from limbeck.objectives.means import (
     mean_part,
     target_weights,
 )
-from limbeck.objectives.readings import readings
+from limbeck.objectives.per_teacher import per_teacher
 from limbeck.objectives.units.token import TOKEN
 
 
@@ -41,16 +41,16 @@ class _Share:
     @property
     def pointwise(self) -> PointwiseTerm:
         """For the fused path."""
-        return PointwiseTerm(self.term.objective, self.hyperparameters, self.learnt)
+        return PointwiseTerm(self.term.objective, self.hyperparameters, self.trainable)
 
     @property
-    def learnt(self) -> nn.Module | None:
-        """What gives the learnt hyperparameters."""
-        return None if self.term.learnt is None else self.term.learnt.module
+    def trainable(self) -> nn.Module | None:
+        """What gives the trainable hyperparameters."""
+        return None if self.term.trainable is None else self.term.trainable.module
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Signals of the objective and of what gives its learnt hyperparameters."""
+        """Signals of the objective and of what gives its trainable hyperparameters."""
         return _reads(self.term)
 
     def given(
@@ -63,7 +63,7 @@ class _Share:
 
     def values(self, given: Mapping[str, Any]) -> Tensor:
         """Of its objective on these signals, neither masked nor reduced."""
-        options = {**self.hyperparameters, **learnt_values(self.learnt, given)}
+        options = {**self.hyperparameters, **trainable_values(self.trainable, given)}
         values: Tensor = self.term.objective(*(given[name] for name in self.term.signals), **options)
         return values
 
@@ -178,14 +178,14 @@ class Criterion:
     def _pointwise(
         self, shares: Sequence[_Share], student: Outputs, teacher: Outputs | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
-        targets, learnt = batch.targets, batch.learnt
-        if targets is None or learnt is None:
+        targets, loss_mask = batch.targets, batch.loss_mask
+        if targets is None or loss_mask is None:
             raise ConfigError("objectives on logits or labels need rows with targets, got rows without any.")
-        rows = torch.stack([target_weights(batch, share.term, share.counts)[learnt] for share in shares])
+        rows = torch.stack([target_weights(batch, share.term, share.counts)[loss_mask] for share in shares])
         total = torch.zeros((), device=rows.device)
         means = torch.zeros(len(shares), device=rows.device)
         reads = [_reads_teacher(share.term) for share in shares]
-        for places, weights, answer in readings(reads, rows, teacher, learnt):
+        for places, weights, answer in per_teacher(reads, rows, teacher, loss_mask):
             fuses = self.fused and student.hidden is not None and (answer is None or answer.logits is None)
             compute = _fused if fuses else _dense
             part, values = compute([shares[place] for place in places], student, answer, batch, weights)
@@ -199,8 +199,8 @@ class Criterion:
 
 
 def _reads(term: Term) -> tuple[str, ...]:
-    learnt = None if term.learnt is None else term.learnt.module
-    return tuple(dict.fromkeys((*term.signals, *signals_of(learnt))))
+    trainable = None if term.trainable is None else term.trainable.module
+    return tuple(dict.fromkeys((*term.signals, *signals_of(trainable))))
 
 
 def _reads_teacher(term: Term) -> bool:
@@ -210,21 +210,21 @@ def _reads_teacher(term: Term) -> bool:
 def _fused(
     shares: Sequence[_Share], student: Outputs, teacher: Outputs | None, batch: Batch, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
-    learnt = batch.learnt
+    loss_mask = batch.loss_mask
     assert student.hidden is not None and isinstance(student.head, Head)
-    assert batch.targets is not None and learnt is not None
+    assert batch.targets is not None and loss_mask is not None
     weights = torch.tensor([share.weight for share in shares], device=rows.device)
     teacher = teacher or Outputs()
     total, sums = linear_terms(
         [share.pointwise for share in shares],
-        student.hidden[learnt],
+        student.hidden[loss_mask],
         student.head,
         weights=rows * weights[:, None],
-        labels=batch.targets[learnt],
-        teacher_hidden=None if teacher.hidden is None else teacher.hidden[learnt],
+        labels=batch.targets[loss_mask],
+        teacher_hidden=None if teacher.hidden is None else teacher.hidden[loss_mask],
         teacher_head=teacher.head,
-        teacher_topk=None if teacher.topk is None else _take(teacher.topk, learnt),
-        numbers={name: batch.signals[name][learnt] for name in BATCH_SIGNALS if name in batch.signals},
+        teacher_topk=None if teacher.topk is None else _take(teacher.topk, loss_mask),
+        numbers={name: batch.signals[name][loss_mask] for name in BATCH_SIGNALS if name in batch.signals},
     )
     return total, torch.where(weights != 0, sums / weights, torch.zeros_like(sums))
 
@@ -235,7 +235,7 @@ def _dense(
     signals: dict[str, Any] = {}
     means = []
     for share, weights in zip(shares, rows, strict=True):
-        signals = share.given(student, teacher, batch, batch.learnt) | signals
+        signals = share.given(student, teacher, batch, batch.loss_mask) | signals
         chosen = weights != 0
         values = share.values({name: _take(signals[name], chosen) for name in share.reads})
         means.append((values * weights[chosen]).sum())

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from limbeck.core.checks import check_choice, check_fraction, check_positive
 from limbeck.core.errors import ObjectiveError
+from limbeck.core.forward_model import project
 from limbeck.core.masks import IGNORE
 from limbeck.core.precision import wide
-from limbeck.core.reader import project
 from limbeck.core.signals import Head
-from limbeck.core.signals.space import Space
+from limbeck.core.signals.space import HeadSpace
 from limbeck.objectives.adaptive_kl import adaptive_kl
 from limbeck.objectives.forward_kl import forward_kl
 from limbeck.objectives.jsd import jsd
@@ -35,8 +35,8 @@ class Affine(NamedTuple):
 
 
 def dual_space(
-    student_space: Space,
-    teacher_space: Space,
+    student_space: HeadSpace,
+    teacher_space: HeadSpace,
     *,
     query: Affine,
     to_student: Affine,
@@ -87,9 +87,10 @@ def dual_space(
 
     Example:
         >>> import torch
-        >>> from limbeck.core.signals import Head, Space
+        >>> from limbeck.core.signals import Head
+        >>> from limbeck.core.signals.space import HeadSpace
         >>> one, labels, head = torch.ones(1, 1, 1), torch.tensor([[0]]), Head(torch.zeros(2, 1))
-        >>> space, same = Space(one, one, one, labels, head), Affine(torch.eye(1), torch.zeros(1))
+        >>> space, same = HeadSpace(one, one, one, labels, head), Affine(torch.eye(1), torch.zeros(1))
         >>> query = Affine(torch.eye(2), torch.zeros(2))
         >>> dual_space(space, space, query=query, to_student=same, to_teacher=same)  # all uniform: log 2
         tensor([[0.6931]])
@@ -97,7 +98,7 @@ def dual_space(
     Source:
         Zhang et al. 2024, arXiv:2406.17328; songmzhang/DSKD,
         `code/criterions/dual_space_kd_with_cross_model_attention.py:DualSpaceKDWithCMA`. We differ: sigma
-        is over the learnt positions of one row, there over the whole micro-batch with its prompts and
+        is over the positions in the loss of one row, there over the whole micro-batch with its prompts and
         padding (so that what a row gives depends on its neighbours); scale, bias and soft cap of a
         head are applied, there its weight alone.
     """
@@ -115,23 +116,23 @@ def dual_space(
     ours, theirs = student.real, teacher.real
     t2s_logits = project(t2s.to(student.hidden.dtype)[ours], _constant(student.head))
     labels = student.labels[ours]
-    learnt = F.cross_entropy(wide(t2s_logits), labels, reduction="none")
+    loss_mask = F.cross_entropy(wide(t2s_logits), labels, reduction="none")
     right = t2s_logits.argmax(-1) == labels
     scores = project(student.hidden[ours][right], student.head)
     apart = _divergence(scores, t2s_logits[right], divergence, temperature, skew)
-    learnt = learnt.index_put((right.nonzero().squeeze(-1),), apart, accumulate=True)
+    loss_mask = loss_mask.index_put((right.nonzero().squeeze(-1),), apart, accumulate=True)
     head = _constant(teacher.head)
     s2t_logits = project(s2t.to(student.hidden.dtype)[theirs], head)
     kl = forward_kl(s2t_logits, project(teacher.hidden[theirs], head), temperature=temperature)
     row = torch.arange(len(theirs), device=kl.device)[:, None]
     of_row = kl.new_zeros(len(theirs)).index_add(0, row.expand_as(theirs)[theirs], kl)
     row = row.expand_as(ours)[ours]
-    learnt = learnt + (of_row / ours.sum(1).clamp_min(1))[row]
-    return values.index_put((row, student.places[ours]), learnt, accumulate=True)
+    loss_mask = loss_mask + (of_row / ours.sum(1).clamp_min(1))[row]
+    return values.index_put((row, student.places[ours]), loss_mask, accumulate=True)
 
 
 class _Side(NamedTuple):
-    """The learnt positions of a space, moved to the left: [B, N, ...]; `real` is False at what fills up."""
+    """Positions of a space in the loss, moved left: [B, N, ...]; `real` is False at what fills up."""
 
     hidden: Tensor
     embeddings: Tensor
@@ -142,17 +143,17 @@ class _Side(NamedTuple):
     head: Head
 
 
-def _both(student: Space, teacher: Space) -> tuple[_Side, _Side]:
-    learnt = [space.labels != IGNORE for space in (student, teacher)]
-    shared = learnt[0].any(1, keepdim=True) & learnt[1].any(1, keepdim=True)
+def _both(student: HeadSpace, teacher: HeadSpace) -> tuple[_Side, _Side]:
+    loss_mask = [space.labels != IGNORE for space in (student, teacher)]
+    shared = loss_mask[0].any(1, keepdim=True) & loss_mask[1].any(1, keepdim=True)
     constant = teacher._replace(hidden=teacher.hidden.detach())
-    return _side(student, learnt[0] & shared), _side(constant, learnt[1] & shared)
+    return _side(student, loss_mask[0] & shared), _side(constant, loss_mask[1] & shared)
 
 
-def _side(space: Space, learnt: Tensor) -> _Side:
-    counts = learnt.sum(1)
+def _side(space: HeadSpace, loss_mask: Tensor) -> _Side:
+    counts = loss_mask.sum(1)
     longest = int(counts.max())
-    places = learnt.int().argsort(dim=1, descending=True, stable=True)[:, :longest]
+    places = loss_mask.int().argsort(dim=1, descending=True, stable=True)[:, :longest]
     real = torch.arange(longest, device=places.device) < counts[:, None]
 
     def of(part: Tensor) -> Tensor:
@@ -212,7 +213,7 @@ def _constant(head: Head) -> Head:
 
 
 def _check_widths(
-    student: Space, teacher: Space, query: Affine, to_student: Affine, to_teacher: Affine
+    student: HeadSpace, teacher: HeadSpace, query: Affine, to_student: Affine, to_teacher: Affine
 ) -> None:
     if student.hidden.shape[0] != teacher.hidden.shape[0]:
         raise ObjectiveError(

@@ -63,7 +63,7 @@ def linear_terms(
     _check_numbers(terms, numbers, student_hidden.shape[0])
     for term in terms:
         check_hyperparameters(term)
-    learnt = list(dict.fromkeys(parameter for term in terms for parameter in term.parameters))
+    trainable = list(dict.fromkeys(parameter for term in terms for parameter in term.parameters))
     if not any(term.reads_teacher for term in terms):
         teacher_hidden = teacher_head = teacher_topk = None
     wants = (student_hidden, student_head.weight, student_head.bias)
@@ -78,7 +78,7 @@ def linear_terms(
         numbers={name: values.detach().float() for name, values in numbers.items()},
         wants=tuple(torch.is_grad_enabled() and x is not None and x.requires_grad for x in wants),
     )
-    result: tuple[Tensor, Tensor] = _LinearTerms.apply(plan, *wants, *learnt)
+    result: tuple[Tensor, Tensor] = _LinearTerms.apply(plan, *wants, *trainable)
     return result
 
 
@@ -132,14 +132,14 @@ def linear_objective(
 class _LinearTerms(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, hidden: Tensor, weight: Tensor, bias: Tensor | None, *learnt: Tensor
+        ctx: Any, plan: Plan, hidden: Tensor, weight: Tensor, bias: Tensor | None, *trainable: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(hidden.device.type, enabled=False):
             values, gradients = sweep(hidden.detach(), plan)
         wide = torch.float32 if hidden.device.type == "mps" else torch.float64
         sums = (values.to(wide) * plan.weights.to(wide)).sum(-1)
         ctx.save_for_backward(*gradients)
-        ctx.dtypes = tuple(None if x is None else x.dtype for x in (hidden, weight, bias, *learnt))
+        ctx.dtypes = tuple(None if x is None else x.dtype for x in (hidden, weight, bias, *trainable))
         parts = sums.float()
         ctx.mark_non_differentiable(parts)
         return sums.sum().float(), parts

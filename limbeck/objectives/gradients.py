@@ -22,17 +22,17 @@ class PointwiseTerm:
     Attributes:
         objective: pure function; its positional parameters are signals of `POINTWISE`.
         hyperparameters: its keyword-only arguments.
-        learnt: module that gives the others from the signals (`core.term.Learnt`); None: there are none.
+        trainable: module that gives the others from the signals (`core.term.Trainable`), or None.
     """
 
     objective: Callable[..., Tensor]
     hyperparameters: Mapping[str, Any]
-    learnt: nn.Module | None = None
+    trainable: nn.Module | None = None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Of the learnt hyperparameters, as far as they are trained."""
-        found = [] if self.learnt is None else self.learnt.parameters()
+        """Of the trainable hyperparameters, as far as they are trained."""
+        found = [] if self.trainable is None else self.trainable.parameters()
         return [parameter for parameter in found if parameter.requires_grad]
 
     @property
@@ -66,7 +66,7 @@ class Block:
 
     def options(self, term: PointwiseTerm) -> dict[str, Any]:
         """The term's hyperparameters on these rows."""
-        return {**term.hyperparameters, **learnt_values(term.learnt, self.given)}
+        return {**term.hyperparameters, **trainable_values(term.trainable, self.given)}
 
     def at(self, rows: Tensor, *, with_teacher: bool) -> "Block":
         """A copy of some rows, of the teacher's too if it is read."""
@@ -99,7 +99,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Slopes:
-    """Gradients of learnt hyperparameters: of the weighted sum of values, added up over blocks.
+    """Gradients of trainable hyperparameters: of the weighted sum of values, added up over blocks.
 
     Attributes:
         weights: [R] of the block's rows.
@@ -111,22 +111,22 @@ class Slopes:
 
     def add(self, term: PointwiseTerm, values: Tensor) -> None:
         """Add a block's; `values` [R] still carry their graph, and keep it."""
-        learnt = term.parameters
-        if not learnt:
+        trainable = term.parameters
+        if not trainable:
             return
         total = (values * self.weights).sum()
-        found = torch.autograd.grad(total, learnt, retain_graph=True, allow_unused=True)
-        for parameter, part in zip(learnt, found, strict=True):
+        found = torch.autograd.grad(total, trainable, retain_graph=True, allow_unused=True)
+        for parameter, part in zip(trainable, found, strict=True):
             if part is not None:
                 self.sums[parameter].add_(part)
 
 
 def signals_of(module: nn.Module | None) -> tuple[str, ...]:
-    """Names of the signals that a module of learnt hyperparameters reads."""
+    """Names of the signals that a module of trainable hyperparameters reads."""
     return () if module is None else tuple(inspect.signature(module.forward).parameters)
 
 
-def learnt_values(module: nn.Module | None, signals: Mapping[str, Any]) -> dict[str, Any]:
+def trainable_values(module: nn.Module | None, signals: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters that a module gives; the signals it reads are constants to it."""
     if module is None:
         return {}
@@ -151,10 +151,10 @@ def value_and_gradient(
         spare: scratch tensors like the logits, by number.
         finite: no logit is -inf by construction; False leaves everything to autograd, whose
             formulas know outcomes without mass.
-        slopes: takes the gradients of learnt hyperparameters.
+        slopes: takes the gradients of trainable hyperparameters.
     """
     stored = block.teacher_logits is None and term.reads_teacher
-    if finite and term.objective in KERNELS and term.learnt is None:
+    if finite and term.objective in KERNELS and term.trainable is None:
         if not stored:
             return _by_kernel(term, block, spare)
         assert block.teacher_topk is not None

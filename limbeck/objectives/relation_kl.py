@@ -36,7 +36,7 @@ def relation_kl(student_qkv: QKV, teacher_qkv: QKV, attention_mask: Tensor, *, r
     Example:
         >>> import math
         >>> import torch
-        >>> from limbeck.core.signals import QKV
+        >>> from limbeck.core.signals.qkv import QKV
         >>> student, teacher = torch.zeros(1, 2, 1), torch.tensor([[[math.log(3) ** 0.5], [0.0]]])
         >>> relation_kl(QKV(*[student] * 3), QKV(*[teacher] * 3), torch.ones(1, 2), relation_heads=1)
         tensor([0.0654])

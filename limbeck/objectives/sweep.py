@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Of learnt hyperparameters, each once."""
+        """Of trainable hyperparameters, each once."""
         return list(dict.fromkeys(parameter for term in self.terms for parameter in term.parameters))
 
     def block(self, rows: Tensor, student_logits: Tensor, teacher_logits: Tensor | None) -> Block:
@@ -56,7 +56,7 @@ def sweep(hidden: Tensor, plan: Plan) -> tuple[Tensor, list[Tensor | None]]:
 
     Returns:
         values in float32, and the gradients of sum(weights * values) in hidden states, weight and bias
-        (None where unwanted), then in the parameters of learnt hyperparameters; all in float32.
+        (None where unwanted), then in the parameters of trainable hyperparameters; all in float32.
     """
     return _Sweep(hidden, plan).run()
 

@@ -46,9 +46,9 @@ from limbeck.recipes.teachers.ensemble import EnsembleTeacher
 from limbeck.recipes.teachers.local import ModelTeacher
 from limbeck.recipes.teachers.stored import StoredTeacher
 from limbeck.recipes.teachers.teacher import Teacher
-from limbeck.recipes.terms import Layers, Learnt, Term
+from limbeck.recipes.terms import Layers, Term, Trainable
 from limbeck.recipes.uld import uld
-from limbeck.recipes.watch import Watch
+from limbeck.recipes.validation import Validation
 from limbeck.recipes.word_kd import word_kd
 
 __all__ = [
@@ -60,7 +60,6 @@ __all__ = [
     "FreshStudent",
     "Generate",
     "Layers",
-    "Learnt",
     "Load",
     "ModelStudent",
     "ModelTeacher",
@@ -73,8 +72,9 @@ __all__ = [
     "Teacher",
     "Term",
     "Train",
+    "Trainable",
     "TrainedParty",
-    "Watch",
+    "Validation",
     "WordDropout",
     "akl",
     "alm",

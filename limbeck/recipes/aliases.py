@@ -6,7 +6,7 @@ from limbeck.core.errors import Problem
 
 _WATCH = (
     "Held-out rows are measured at the end; while training, write steps.rows.validation=0.05 and "
-    "steps.student.watch='{rows: rows.validation, every: 100}'."
+    "steps.student.validation='{rows: rows.validation, every: 100}'."
 )
 
 ALIASES: Mapping[str, str] = {

@@ -42,7 +42,7 @@ def alignment_problems(step: "Train") -> Iterator[Problem]:
     apart = {
         "rollouts": step.rollouts is not None,
         "selection": step.selection is not None,
-        "watch": step.watch is not None,
+        "validation": step.validation is not None,
         "task": step.task != "default",
         "model_kind": step.model_kind != AUTO_KIND and not kind_named(step.model_kind).decoder_only,
     }

@@ -69,7 +69,7 @@ class Comparison:
         compared_out: str = BASELINE,
         before: tuple[Step, ...] = (),
         rows: str = "rows.train",
-        validation: float = 0.0,
+        validation_share: float = 0.0,
         sft_steps: int = 0,
         metrics: tuple[MetricName, ...] = COMPARED,
         **of_student: Any,
@@ -83,7 +83,7 @@ class Comparison:
             compared_out: its name.
             before: steps between the baseline's training and the student's.
             rows: what the student learns from.
-            validation: part of the rows for validation during training, as `heldout`.
+            validation_share: part of the rows for validation during training, as `heldout`.
             sft_steps: optimizer steps on the data before either training; 0: none.
             metrics: of the evaluation.
             of_student: further fields of the student's train step.
@@ -99,7 +99,7 @@ class Comparison:
                     path=self.data,
                     columns=dict(self.columns or {}),
                     heldout=self.heldout,
-                    validation=validation,
+                    validation=validation_share,
                 ),
                 *made,
                 *warmed,

@@ -13,7 +13,7 @@ from typing import Literal
 
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.terms import Learnt, Term
+from limbeck.recipes.terms import Term, Trainable
 
 
 @compared()
@@ -31,11 +31,11 @@ def ctkd(
         temperature_learning_rate: learning rate of the temperature.
     """
     first, last = (1.0, 0.0) if compat == "released" else (0.0, -1.0)
-    learnt = Learnt(
+    trainable = Trainable(
         module="temperature",
         learning_rate=temperature_learning_rate,
         gradient_scale={"schedule": "cosine", "start": first, "stop": last},
         options={"span": span},
     )
-    term = Term(name="forward_kl", learnt=learnt, options={"temperature_squared": True})
+    term = Term(name="forward_kl", trainable=trainable, options={"temperature_squared": True})
     return common.recipe("ctkd", (term,))

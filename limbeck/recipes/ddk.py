@@ -20,7 +20,7 @@ from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.terms import Term
-from limbeck.recipes.watch import Watch
+from limbeck.recipes.validation import Validation
 
 
 @compared()
@@ -49,8 +49,8 @@ def ddk(
         "ddk",
         (Term(name="cross_entropy"), Term(name=f"{direction}_kl", weight=kd_weight)),
         domains=Domains(column=domain, smoothing=smoothing),
-        watch=Watch(
+        validation=Validation(
             rows="rows.validation", every=update_every, perplexities_by=domain, limit=validation_rows
         ),
-        validation=validation,
+        validation_share=validation,
     )

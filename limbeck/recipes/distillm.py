@@ -21,7 +21,7 @@ from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.terms import Term
-from limbeck.recipes.watch import Watch
+from limbeck.recipes.validation import Validation
 
 
 @compared()
@@ -55,7 +55,7 @@ def distillm(
         "distillm",
         (Term(name=f"skew_{skew}_kl", options={"alpha": alpha}),),
         rollouts=rollouts,
-        watch=Watch(rows="rows.validation", every=validate_every),
-        validation=validation,
+        validation=Validation(rows="rows.validation", every=validate_every),
+        validation_share=validation,
         sft_steps=sft_steps,
     )

@@ -12,7 +12,7 @@ Zhang et al. 2024, arXiv:2406.17328; `code/criterions/dual_space_kd_with_cross_m
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.inputs import Share
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.terms import Learnt, Term
+from limbeck.recipes.terms import Term, Trainable
 
 
 @compared()
@@ -37,7 +37,7 @@ def dskd(
         Term(
             name="dual_space",
             weight=kd_ratio,
-            learnt=Learnt(module="projectors", learning_rate=projector_learning_rate),
+            trainable=Trainable(module="projectors", learning_rate=projector_learning_rate),
             options={"temperature": temperature, "divergence": divergence},
         ),
     )

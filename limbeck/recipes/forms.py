@@ -1,6 +1,7 @@
 """Parts of recipes that come in forms, a class each: impossible combinations cannot be written."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar, Self
 
 from pydantic import ModelWrapValidatorHandler, model_serializer, model_validator
@@ -26,7 +27,10 @@ class Formed(Config):
         if cls.form or isinstance(value, Formed):
             return build(value)
         given = {"model": value} if isinstance(value, str) else value
-        made: Self = cls._form_of(given).model_validate(given)
+        kind = cls._form_of(given)
+        if isinstance(given, Mapping) and kind.form not in given:
+            given = {**given, kind.form: "?"}  # what is misspelt is reported, and not that it is missing
+        made: Self = kind.model_validate(given)
         return made
 
     @classmethod
@@ -35,7 +39,7 @@ class Formed(Config):
         examples = ", ".join(one.example for one in cls.forms.values())
         if not isinstance(value, Mapping):
             raise ValueError(f"must be {cls.what} or one of {examples}, got {value!r}.")
-        given = [form for form in cls.forms if value.get(form)]
+        given = [form for form in cls.forms if value.get(form)] or cls._meant(value)
         if len(given) != 1:
             raise ValueError(f"must be one of {examples}, got {' and '.join(given) or 'none of these'}.")
         kind = cls.forms[given[0]]
@@ -49,6 +53,12 @@ class Formed(Config):
                     f"{key} goes with {' or '.join(others)}, for example {example}, got it with {given[0]}."
                 )
         return kind
+
+    @classmethod
+    def _meant(cls, value: Mapping[str, Any]) -> list[str]:
+        """The form of which a key is misspelt: it then says that it does not know that key."""
+        close = (get_close_matches(str(key), cls.forms, n=1) for key in value)
+        return [found[0] for found in close if found][:1]
 
     def problems(self) -> Iterator[str]:
         """What is wrong with its own fields, one with another."""

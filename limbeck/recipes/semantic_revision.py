@@ -9,7 +9,7 @@ small network learns to choose, and the relation of neighbouring tokens inside p
   bare products are around 1e-6;
 - cross-entropy is with the data's answers only, not with mended samples;
 - phrases are found by a rule without a tagger (`rows.spans`), and what the window's network reads is
-  ours (`objectives.learnt.clip_window`);
+  ours (`objectives.trainable.clip_window`);
 - learning rate and epochs are ours.
 """
 
@@ -21,8 +21,8 @@ from limbeck.core.rollouts import Replay
 from limbeck.recipes.batches import Rollouts
 from limbeck.recipes.comparison import Comparison, compared
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.terms import Learnt, Term
-from limbeck.recipes.watch import Watch
+from limbeck.recipes.terms import Term, Trainable
+from limbeck.recipes.validation import Validation
 
 
 @compared()
@@ -54,16 +54,16 @@ def semantic_revision(
         max_new_tokens=max_new_tokens,
         sampling_temperature=sampling_temperature,
     )
-    window = Learnt(module="clip_window", learning_rate=window_learning_rate)
+    window = Trainable(module="clip_window", learning_rate=window_learning_rate)
     return common.recipe(
         "semantic_revision",
         (
             Term(name="cross_entropy", on="data"),
-            Term(name="clipped_kl", learnt=window),
+            Term(name="clipped_kl", trainable=window),
             Term(name="span_relation"),
         ),
         rollouts=rollouts,
-        watch=Watch(rows="rows.validation", every=validate_every),
-        validation=validation,
+        validation=Validation(rows="rows.validation", every=validate_every),
+        validation_share=validation,
         sft_steps=sft_steps,
     )

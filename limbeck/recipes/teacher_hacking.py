@@ -32,7 +32,7 @@ from limbeck.recipes.steps.compare import Compare, HypothesisTest
 from limbeck.recipes.students import FreshStudent, ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
-from limbeck.recipes.watch import Watch
+from limbeck.recipes.validation import Validation
 
 SourceWord = Literal["offline", "online_teacher", "online_student"]
 SOURCES: tuple[SourceWord, ...] = ("offline", "online_teacher", "online_student")
@@ -125,7 +125,7 @@ def teacher_hacking(
                 max_new_tokens=NEW[size],
                 prompt_tokens=PROMPT[size],
             )
-        watch = Watch(
+        validation = Validation(
             rows="rows.validation",
             every=every,
             loss=False,
@@ -143,7 +143,7 @@ def teacher_hacking(
             objective=soft,
             teacher=ModelTeacher(model="teacher"),
             rows="by_teacher" if rollouts is None else "rows.train",
-            **{"rollouts": rollouts, "watch": watch, **fields},
+            **{"rollouts": rollouts, "validation": validation, **fields},
         )
 
     def evaluate(out: str, model: str) -> Evaluate:

@@ -59,8 +59,8 @@ def _asks(step: "Train") -> Iterator[Ask]:
             yield Ask(path, DISTRIBUTION, reads)
     for where, transform in step.transforms.items():
         yield from transform.asks(step, where)
-    if step.watch is not None and step.watch.perplexities_by is not None:
-        yield Ask("watch.perplexities_by", BESIDE, "asks the teacher beside the training")
+    if step.validation is not None and step.validation.perplexities_by is not None:
+        yield Ask("validation.perplexities_by", BESIDE, "asks the teacher beside the training")
 
 
 def _group_problems(teacher: Teacher, step: "Train") -> Iterator[Problem]:

@@ -39,7 +39,7 @@ class Layers(Config):
         return self
 
 
-class Learnt(Config):
+class Trainable(Config):
     """A module that learns hyperparameters of a term: its fields here, and beside them its own options."""
 
     module: str
@@ -58,8 +58,8 @@ class Learnt(Config):
         return {"module": self.module, **fixed, **self.options}
 
     @model_validator(mode="after")
-    def _is_known(self) -> "Learnt":
-        modules = catalogue("objectives/learnt")
+    def _is_known(self) -> "Trainable":
+        modules = catalogue("objectives/trainable")
         if self.module not in modules:
             raise ValueError(unknown("module", self.module, modules))
         wrong = [
@@ -94,7 +94,7 @@ class Term(Config):
         default="token", description="sequence: each sequence counts alike, however long"
     )
     weighted_by: str | None = Field(default=None, description="weights of units: importance, uncertainty")
-    learnt: Learnt | None = Field(default=None, description="hyperparameters that a module learns")
+    trainable: Trainable | None = Field(default=None, description="hyperparameters that a module learns")
     layers: Layers | None = None
     options: Options = Field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Term(Config):
         fixed = {"name": self.name, "weight": self.weight, "on": self.on, "weighted_by": self.weighted_by}
         if self.mean != "token":
             fixed["mean"] = self.mean
-        for key in ("layers", "learnt"):
+        for key in ("layers", "trainable"):
             value = getattr(self, key)
             fixed[key] = value.model_dump(mode="json") if value else None
         return {key: value for key, value in fixed.items() if value is not None} | self.options
@@ -186,7 +186,7 @@ class Term(Config):
         found += [
             f"{self.name}: hyperparameter '{key}' is required and has no default."
             for key, default in entry.keywords.items()
-            if default == REQUIRED and key not in self.options and self.learnt is None
+            if default == REQUIRED and key not in self.options and self.trainable is None
         ]
         for key, value in {"weight": self.weight, **self.options}.items():
             found += [f"{key}: {problem}" for problem in schedule_problems(value)]

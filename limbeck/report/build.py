@@ -17,8 +17,8 @@ from limbeck.report.samples import samples
 from limbeck.report.story import limits, story
 from limbeck.report.table import main_table
 from limbeck.report.training import environment, examples, objective, steps_table
+from limbeck.report.validation import validation_figures, validation_verdicts
 from limbeck.report.verdict import facts, findings, lead, next_steps
-from limbeck.report.watched import watched_figures, watched_verdicts
 from limbeck.report.words import count, listed, percent
 
 _HERE = Path(__file__).parent
@@ -93,8 +93,8 @@ def _page(record: Record) -> dict[str, Any]:
         "calibration": _calibration(record),
         "samples": samples(generation.get("samples", [])),
         "max_new_tokens": generation.get("max_new_tokens"),
-        "watched": watched_figures(record.watched),
-        "hacking": watched_verdicts(record.watched),
+        "validation": validation_figures(record.validation),
+        "hacking": validation_verdicts(record.validation),
         "losses": [
             {
                 "svg": Markup(loss_figure(lines, name, objective(record, name))),

@@ -25,7 +25,7 @@ class Record:
         versions: what it ran on.
         evaluation: result of `limbeck.evaluation.evaluate`, or empty.
         comparison: result of `limbeck.evaluation.comparison.compare`, or empty.
-        watched: by train step, `curves` of what it watched and the verdict on `hacking`.
+        validation: by train step, `curves` of what it measured on the way and the verdict on `hacking`.
         curves: by train step, its logged lines in order.
         steps: `done.json` of every finished step, in order.
     """
@@ -36,7 +36,7 @@ class Record:
     versions: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     comparison: dict[str, Any] = field(default_factory=dict)
-    watched: dict[str, Any] = field(default_factory=dict)
+    validation: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
@@ -95,7 +95,7 @@ def read_run(folder: Path) -> Record:
         versions=_json(folder / "versions.json"),
         evaluation=evaluation,
         comparison=_json(folder / "comparison.json"),
-        watched=_json(folder / "watched.json"),
+        validation=_json(folder / "validation.json"),
         curves=_curves(folder / "metrics.jsonl"),
         steps=[read_json(path) for path in sorted(folder.glob("steps/*/done.json"), key=_place)],
     )

@@ -1,4 +1,4 @@
-"""Compared students as points, and watched values over steps."""
+"""Compared students as points, and validation values over steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +78,7 @@ def scatter_figure(
 def curve_figure(curves: Mapping[str, Curve], name: str, *, ylabel: str) -> str:
     """Watched values of one train step over its optimizer steps."""
     entries = len(curves) if len(curves) > 1 else 0
-    with figure(f"watched-{name}-{ylabel}", entries=entries) as (axes, done):
+    with figure(f"curve-{name}-{ylabel}", entries=entries) as (axes, done):
         for place, (label, curve) in enumerate(curves.items()):
             steps, values = zip(*curve, strict=True)
             axes.plot(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from limbeck.core.files import read_checked, write_checked
-from limbeck.rollouts.written import Written
+from limbeck.rollouts.rollout import Rollout
 
 
 class Journal:
@@ -22,7 +22,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, step: int, part: int, asked: Sequence[Written]) -> list[Written] | None:
+    def read(self, step: int, part: int, asked: Sequence[Rollout]) -> list[Rollout] | None:
         """What was kept; None without, if it is damaged, or if it was written for other rows than asked for.
 
         The last happens to a training that starts again with another number of ranks.
@@ -30,10 +30,10 @@ class Journal:
         data = read_checked(self._path(step, part))
         if data is None:
             return None
-        kept = [Written(**fields) for fields in torch.load(io.BytesIO(data), weights_only=True)]
+        kept = [Rollout(**fields) for fields in torch.load(io.BytesIO(data), weights_only=True)]
         return kept if [one.row_id for one in kept] == [one.row_id for one in asked] else None
 
-    def keep(self, step: int, part: int, written: Sequence[Written]) -> None:
+    def keep(self, step: int, part: int, written: Sequence[Rollout]) -> None:
         """Keep one part."""
         data = io.BytesIO()
         torch.save([{**vars(one), "numbers": dict(one.numbers)} for one in written], data)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from limbeck.core.forward_model import project
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 
 _CHUNK = 2**21  # logits held at a time, 8 MB
 

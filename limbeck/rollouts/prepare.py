@@ -17,11 +17,11 @@ from limbeck.core.transform import Transform
 from limbeck.rollouts.journal import Journal
 from limbeck.rollouts.replay import ReplayBuffer
 from limbeck.rollouts.returns import whitened
+from limbeck.rollouts.rollout import Rollout, collate_rollouts, uncollate, with_numbers
 from limbeck.rollouts.rounds import Rounds
 from limbeck.rollouts.score import scores
 from limbeck.rollouts.writers import Writers
 from limbeck.rollouts.writing import parts, write
-from limbeck.rollouts.written import Written, put_together, taken_apart, with_numbers
 
 Share = float | Schedule
 
@@ -78,22 +78,22 @@ class Rollouts(Transform):
     def __call__(self, window: Sequence[Batch], step: int, total_steps: int) -> list[Batch]:
         """The step's micro-batches: written rows in the place of the data's, or beside them."""
         shares = {name: value_at(value, step, total_steps) for name, value in self._shares.items()}
-        lines = [taken_apart(batch) for batch in window]
+        lines = [uncollate(batch) for batch in window]
         flat = [one for batch in lines for one in batch]
         made = self._round(step, len(flat)) if self._rounds else self._step(flat, shares, step)
         self._next = step + 1
         device = window[0].device
         pad, packed = self._writers.ids.pad, self._packed
-        batches = [put_together(part, pad, device, packed=packed) for part in _split(made, lines) if part]
+        batches = [collate_rollouts(part, pad, device, packed=packed) for part in _split(made, lines) if part]
         if self._needs_scores and not self._rounds:
             batches = self._scored(batches)
         if self._settings.beside:
-            batches += [put_together(one, pad, device, packed=packed) for one in lines]
+            batches += [collate_rollouts(one, pad, device, packed=packed) for one in lines]
         return batches
 
     # One step's rows.
 
-    def _step(self, rows: Sequence[Written], shares: Mapping[str, float], step: int) -> list[Written]:
+    def _step(self, rows: Sequence[Rollout], shares: Mapping[str, float], step: int) -> list[Rollout]:
         sources = [self._source(row, shares, step) for row in rows]
         if self._replay is not None and sources[0] == "student":
             return self._replayed(rows, shares["fresh"], step)
@@ -107,14 +107,14 @@ class Rollouts(Transform):
                 first_part += parts(len(mine))
         return found
 
-    def _source(self, row: Written, shares: Mapping[str, float], step: int) -> str:
+    def _source(self, row: Rollout, shares: Mapping[str, float], step: int) -> str:
         what = row.row_id if self._settings.draw == "row" else "step"
         drawn = derived_seed(self._seed, "source", step, what) / 2**63
         if drawn < shares["student"]:
             return "student"
         return "teacher" if drawn < shares["student"] + shares["teacher"] else "data"
 
-    def _replayed(self, rows: Sequence[Written], fresh: float, step: int) -> list[Written]:
+    def _replayed(self, rows: Sequence[Rollout], fresh: float, step: int) -> list[Rollout]:
         assert self._replay is not None
         drawn = derived_seed(self._seed, "fresh", step) / 2**63
         if drawn < fresh or not self._replay.is_full:
@@ -123,7 +123,7 @@ class Rollouts(Transform):
             return written
         return self._replay.take(len(rows), step=step)
 
-    def _write(self, rows: Sequence[Written], source: str, step: int, first_part: int) -> list[Written]:
+    def _write(self, rows: Sequence[Rollout], source: str, step: int, first_part: int) -> list[Rollout]:
         return write(
             self._writers,
             rows,
@@ -137,7 +137,7 @@ class Rollouts(Transform):
 
     # Rounds: written for at once, judged at once, learnt from several times.
 
-    def _round(self, step: int, count: int) -> list[Written]:
+    def _round(self, step: int, count: int) -> list[Rollout]:
         assert self._rounds is not None
         start = self._rounds.start(step, count)
         if self._rounds.held_from != start:
@@ -145,7 +145,7 @@ class Rollouts(Transform):
             self._rounds.hold(start, self._judged(self._write(rows, "student", start, 0), start))
         return self._rounds.rows(step, count)
 
-    def _judged(self, written: list[Written], start: int) -> list[Written]:
+    def _judged(self, written: list[Rollout], start: int) -> list[Rollout]:
         if not self._needs_scores:
             return written
         place = _SCORED_PART
@@ -155,12 +155,12 @@ class Rollouts(Transform):
             self._journal.keep(start, place, kept)
         return kept
 
-    def _score(self, written: list[Written]) -> list[Written]:
+    def _score(self, written: list[Rollout]) -> list[Rollout]:
         device = self._writers.device
         by_length = sorted(range(len(written)), key=lambda place: len(written[place].ids))
         batches = [by_length[start : start + _SCORED] for start in range(0, len(by_length), _SCORED)]
         pad = self._writers.ids.pad
-        scored = self._scored([put_together([written[k] for k in part], pad, device) for part in batches])
+        scored = self._scored([collate_rollouts([written[k] for k in part], pad, device) for part in batches])
         found = list(written)
         for part, batch in zip(batches, scored, strict=True):
             chosen = [written[k] for k in part]
@@ -218,7 +218,7 @@ _SCORED = 16  # rows of one scoring batch
 _SCORED_PART = 9999  # place of a judged round in the journal
 
 
-def _split(made: Sequence[Written], like: Sequence[Sequence[Written]]) -> list[list[Written]]:
+def _split(made: Sequence[Rollout], like: Sequence[Sequence[Rollout]]) -> list[list[Rollout]]:
     found, start = [], 0
     for batch in like:
         found.append(list(made[start : start + len(batch)]))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.core.seeds import generator
-from limbeck.rollouts.written import Written
+from limbeck.rollouts.rollout import Rollout
 
 
 class ReplayBuffer:
@@ -17,7 +17,7 @@ class ReplayBuffer:
 
     def __init__(self, capacity: int, seed: int) -> None:
         self._capacity, self._seed = capacity, seed
-        self._held: list[Written] = []
+        self._held: list[Rollout] = []
 
     @property
     def is_full(self) -> bool:
@@ -27,11 +27,11 @@ class ReplayBuffer:
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, written: list[Written]) -> None:
+    def add(self, written: list[Rollout]) -> None:
         """Take in completions; the oldest make place."""
         self._held = [*self._held, *written][-self._capacity :]
 
-    def take(self, count: int, *, step: int) -> list[Written]:
+    def take(self, count: int, *, step: int) -> list[Rollout]:
         """`count` completions at random, each once while there are enough."""
         draw = generator(self._seed, "replay", step)
         places = draw.choice(len(self._held), size=count, replace=count > len(self._held))
@@ -44,6 +44,6 @@ class ReplayBuffer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self._held = [
-            Written(row_id, tuple(ids), tuple(is_target), source)
+            Rollout(row_id, tuple(ids), tuple(is_target), source)
             for row_id, ids, is_target, source in state["held"]
         ]

@@ -8,18 +8,18 @@ from torch import Tensor
 
 from limbeck.core.outputs import Outputs
 from limbeck.rollouts.logits import logit_chunks
+from limbeck.rollouts.rollout import Rollout, collate_rollouts
 from limbeck.rollouts.writers import WriteOptions, Writers
-from limbeck.rollouts.written import Written, put_together
 
 
 def revise(
-    written: Sequence[Written],
+    written: Sequence[Rollout],
     prompt_lengths: Sequence[int],
     *,
     writers: Writers,
     room: int,
     options: WriteOptions,
-) -> list[Written]:
+) -> list[Rollout]:
     """Each completion with its worst token replaced by the teacher's, and written anew from there.
 
     The worst is the position where KL(teacher || student) is largest among those where the
@@ -59,17 +59,17 @@ def revise(
 
 
 @torch.no_grad()
-def _worst(written: Sequence[Written], writers: Writers) -> tuple[list[int | None], list[int]]:
+def _worst(written: Sequence[Rollout], writers: Writers) -> tuple[list[int | None], list[int]]:
     """For each completion the index of its worst token, None without any, and the teacher's token there."""
     assert writers.ask_teacher is not None
-    batch = put_together(written, writers.ids.pad, writers.device)
-    assert batch.targets is not None and batch.learnt is not None
-    learnt = batch.learnt
-    gap, best = _gaps(writers.ask_student(batch), writers.ask_teacher(batch), learnt)
-    differs = best != batch.targets[learnt]
-    spread = torch.full(learnt.shape, -torch.inf, device=batch.device)
-    spread = spread.masked_scatter(learnt, torch.where(differs, gap, -torch.inf))
-    tokens = torch.zeros_like(batch.targets).masked_scatter(learnt, best)
+    batch = collate_rollouts(written, writers.ids.pad, writers.device)
+    assert batch.targets is not None and batch.loss_mask is not None
+    loss_mask = batch.loss_mask
+    gap, best = _gaps(writers.ask_student(batch), writers.ask_teacher(batch), loss_mask)
+    differs = best != batch.targets[loss_mask]
+    spread = torch.full(loss_mask.shape, -torch.inf, device=batch.device)
+    spread = spread.masked_scatter(loss_mask, torch.where(differs, gap, -torch.inf))
+    tokens = torch.zeros_like(batch.targets).masked_scatter(loss_mask, best)
     top, place = spread.max(1)
     chosen = tokens.gather(1, place[:, None]).squeeze(1)
     # Position t predicts token t + 1.
@@ -77,10 +77,10 @@ def _worst(written: Sequence[Written], writers: Writers) -> tuple[list[int | Non
     return [None if value == -torch.inf else t + 1 for value, t in found], chosen.tolist()
 
 
-def _gaps(student: Outputs, teacher: Outputs, learnt: Tensor) -> tuple[Tensor, Tensor]:
+def _gaps(student: Outputs, teacher: Outputs, loss_mask: Tensor) -> tuple[Tensor, Tensor]:
     """KL(teacher || student) [N], and the teacher's likeliest token [N]."""
     gaps, best = [], []
-    for z, u in zip(logit_chunks(student, learnt), logit_chunks(teacher, learnt), strict=True):
+    for z, u in zip(logit_chunks(student, loss_mask), logit_chunks(teacher, loss_mask), strict=True):
         log_q, log_p = z.log_softmax(-1), u.log_softmax(-1)
         gaps.append((log_p.exp() * (log_p - log_q)).sum(-1))
         best.append(log_p.argmax(-1))

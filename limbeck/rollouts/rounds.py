@@ -3,7 +3,7 @@
 from limbeck.core.batch import Source
 from limbeck.core.rollouts import Round
 from limbeck.core.seeds import generator
-from limbeck.rollouts.written import Written, taken_apart
+from limbeck.rollouts.rollout import Rollout, uncollate
 
 _READ = 32  # prompts of one batch
 
@@ -23,14 +23,14 @@ class Rounds:
 
     def __init__(self, settings: Round, source: Source, seed: int, rank: tuple[int, int]) -> None:
         self._settings, self._source, self._seed, self._rank = settings, source, seed, rank
-        self._held: list[Written] = []
+        self._held: list[Rollout] = []
         self.held_from: int | None = None
 
     def start(self, step: int, count: int) -> int:
         """The first step of the round that `step` belongs to; a step has `count` rows on this rank."""
         return step - step % (self._steps_in_pass(count) * self._settings.epochs)
 
-    def prompts(self, step: int, count: int) -> list[Written]:
+    def prompts(self, step: int, count: int) -> list[Rollout]:
         """The rows that this rank writes for in the round of `step`."""
         number, ranks = self._rank
         size = self._steps_in_pass(count) * count
@@ -38,13 +38,13 @@ class Rounds:
         first = (round_ * ranks + number) * size
         entries = [self._entry(place) for place in range(first, first + size)]
         parts = [entries[k : k + _READ] for k in range(0, len(entries), _READ)]
-        return [row for part in parts for row in taken_apart(self._source.batch(part))]
+        return [row for part in parts for row in uncollate(self._source.batch(part))]
 
-    def hold(self, start: int, written: list[Written]) -> None:
+    def hold(self, start: int, written: list[Rollout]) -> None:
         """Keep a round's rows until the next."""
         self._held, self.held_from = written, start
 
-    def rows(self, step: int, count: int) -> list[Written]:
+    def rows(self, step: int, count: int) -> list[Rollout]:
         """The rows of one step."""
         assert self.held_from is not None
         pass_, place = divmod(step - self.held_from, self._steps_in_pass(count))

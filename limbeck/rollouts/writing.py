@@ -7,15 +7,15 @@ from limbeck.core.rollouts import RolloutSettings
 from limbeck.core.seeds import derived_seed
 from limbeck.rollouts.journal import Journal
 from limbeck.rollouts.revise import revise
+from limbeck.rollouts.rollout import Rollout
 from limbeck.rollouts.writers import WriteOptions, Writers
-from limbeck.rollouts.written import Written
 
 _PART = 64  # completions between two saves
 
 
 def write(
     writers: Writers,
-    rows: Sequence[Written],
+    rows: Sequence[Rollout],
     source: str,
     settings: RolloutSettings,
     *,
@@ -23,9 +23,9 @@ def write(
     seed: int,
     journal: Journal,
     first_part: int = 0,
-) -> list[Written]:
+) -> list[Rollout]:
     """The rows with answers by `source`; what the journal has is not written again."""
-    found: list[Written] = []
+    found: list[Rollout] = []
     synced = source == "teacher"
     for part, start in enumerate(range(0, len(rows), _PART), first_part):
         asked = rows[start : start + _PART]
@@ -46,8 +46,8 @@ def parts(rows: int) -> int:
 
 
 def _part(
-    writers: Writers, rows: Sequence[Written], source: str, settings: RolloutSettings, seed: int
-) -> list[Written]:
+    writers: Writers, rows: Sequence[Rollout], source: str, settings: RolloutSettings, seed: int
+) -> list[Rollout]:
     by_teacher = source == "teacher"
     writer = writers.teacher if by_teacher else writers.student
     assert writer is not None

@@ -138,7 +138,7 @@ def _note(given: Given, notes: Counter[str]) -> None:
 
 
 def encoded(pieces: Sequence[Piece], tokenizer: "PreTrainedTokenizerBase") -> list[CausalExample]:
-    """Ids and learnt tokens of every piece, uncut; begin and end tokens in place."""
+    """Ids and tokens in the loss of every piece, uncut; begin and end tokens in place."""
     apart = encode(tokenizer, texts_apart(pieces))
     return assembled(pieces, tokenizer, apart, encode_with_offsets(tokenizer, texts_joined(pieces)))
 
@@ -166,15 +166,15 @@ def assembled(
     for piece in pieces:
         if piece.joined:
             ids, offsets = next(joined)
-            parts, flags = [ids], [_inside_learnt(offsets, piece.segments)]
+            parts, flags = [ids], [_inside_loss(offsets, piece.segments)]
             if piece.segments[-1].ends:
-                parts, flags = [ids, end], [*flags, np.asarray([piece.segments[-1].learnt])]
+                parts, flags = [ids, end], [*flags, np.asarray([piece.segments[-1].in_loss])]
         else:
             parts, flags = [opening], [np.zeros(len(opening), dtype=np.bool_)]
             for segment in piece.segments:
                 ids = next(apart)
                 parts += [ids, end] if segment.ends else [ids]
-                flags.append(np.full(len(ids) + segment.ends, segment.learnt))
+                flags.append(np.full(len(ids) + segment.ends, segment.in_loss))
         ids, targets = np.concatenate(parts), np.concatenate(flags)
         examples.append(CausalExample(piece.row_id, ids, targets, piece.group, piece.is_later))
     return examples
@@ -241,14 +241,14 @@ def _of_views(views: Sequence[View], row_id: str, group: int, *, joined: bool) -
     ]
 
 
-def _inside_learnt(offsets: NDArray[np.int64], segments: Sequence[Segment]) -> NDArray[np.bool_]:
-    """[n] True at tokens whose characters all belong to learnt segments.
+def _inside_loss(offsets: NDArray[np.int64], segments: Sequence[Segment]) -> NDArray[np.bool_]:
+    """[n] True at tokens whose characters all belong to segments in the loss.
 
     A token of no characters (a space mark of its own, which the tokenizer put in) goes with the character
     behind it.
     """
-    learnt = np.concatenate([*(np.full(len(s.text), s.learnt, dtype=np.int64) for s in segments), [0]])
-    total = np.concatenate([[0], np.cumsum(learnt)])
+    loss_mask = np.concatenate([*(np.full(len(s.text), s.in_loss, dtype=np.int64) for s in segments), [0]])
+    total = np.concatenate([[0], np.cumsum(loss_mask)])
     starts = offsets[:, 0]
     ends = np.maximum(offsets[:, 1], starts + 1)
     return total[ends] - total[starts] == ends - starts

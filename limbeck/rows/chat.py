@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _KEPT = 8  # tokenizers that are remembered
 _QUESTION = ({"role": "user", "content": "a"},)
 
-__all__ = ["Messages", "Segment", "TemplateError", "View", "chat_prompt", "chat_views", "learnt_turns"]
+__all__ = ["Messages", "Segment", "TemplateError", "View", "chat_prompt", "chat_views", "turns_in_loss"]
 
 
 class View(NamedTuple):
@@ -48,7 +48,7 @@ def chat_views(
 
     With the tokenizer's chat template a turn runs from the end of the generation prompt to the mark
     that ends it; white space behind the mark is not learnt. A template that ends the conversation
-    without any mark gets the end token, so that the model can learn to stop. All learnt turns are in one
+    without any mark gets the end token, so that the model can learn to stop. All turns in the loss are in one
     view, unless the template writes earlier turns otherwise than when they were the last (it drops
     thoughts, say): then each is learnt in a view that ends with it, as the model sees it when it
     writes it. Views come in the order of their turns; the last is of the whole conversation.
@@ -61,8 +61,8 @@ def chat_views(
         loss_on: see `rows.rendering.Rendering`.
         tools: functions that the assistant may call, a JSON list.
         finished: False for a last answer that its writer was stopped in: its end is not learnt.
-        empty_too: whether a turn that says nothing is learnt, which is its end alone.
-        one_each: a view for every learnt turn, whatever the template does.
+        empty_too: whether a turn that says nothing is in the loss, which is its end alone.
+        one_each: a view for every turn in the loss, whatever the template does.
         hides: whether control marks in the texts are text.
 
     Raises:
@@ -72,17 +72,17 @@ def chat_views(
     marks = marks_of(tokenizer)
     turns = seen_by_template(messages, marks if hides else None, opens=_opens_thoughts(tokenizer))
     tools = marks.hide(tools) if tools and hides else tools
-    learnt = learnt_turns(messages, loss_on, empty_too=empty_too)
+    in_loss = turns_in_loss(messages, loss_on, empty_too=empty_too)
     if tokenizer.chat_template is None:
-        segments = plain.segments_of(turns, set(learnt), tools=tools, finished=finished)
+        segments = plain.segments_of(turns, set(in_loss), tools=tools, finished=finished)
         if loss_on == "all":
             segments = _but_untrained(segments, messages)
         return [View(len(turns), [one.shown(marks) for one in segments])]
     answers = Answers(turns, tokenizer, tools, finished=finished, opens=_opens_thoughts(tokenizer))
     if loss_on == "all":
-        views = [_all_of(answers, learnt, messages)]
+        views = [_all_of(answers, in_loss, messages)]
     else:
-        views = _views(answers, learnt, one_each=one_each)
+        views = _views(answers, in_loss, one_each=one_each)
     return [_shown(view, marks) for view in views]
 
 
@@ -106,7 +106,7 @@ def chat_prompt(
     return [Segment(text, False).shown(marks)]
 
 
-def learnt_turns(messages: Messages, loss_on: LossOn, *, empty_too: bool = False) -> list[int]:
+def turns_in_loss(messages: Messages, loss_on: LossOn, *, empty_too: bool = False) -> list[int]:
     """Places of the turns to be learnt.
 
     Raises:
@@ -125,10 +125,10 @@ def learnt_turns(messages: Messages, loss_on: LossOn, *, empty_too: bool = False
     raise TemplateError(f"{which} must have something to learn, got {why}", f"{elsewhere} these rows out.")
 
 
-def _views(answers: Answers, learnt: Sequence[int], *, one_each: bool) -> list[View]:
+def _views(answers: Answers, in_loss: Sequence[int], *, one_each: bool) -> list[View]:
     """From the last learnt turn to the first: a view, and in it every turn it shows as its own view does."""
     views: list[View] = []
-    left = list(learnt)
+    left = list(in_loss)
     while left:
         own = answers[left[-1]]
         text = own.text if views else answers.whole_from(own)
@@ -144,8 +144,8 @@ def _shows(text: str, answer: Answer) -> bool:
     return text.startswith(answer.upto)
 
 
-def _all_of(answers: Answers, learnt: Sequence[int], messages: Messages) -> View:
-    """Everything is learnt, but turns that say `train: false`."""
+def _all_of(answers: Answers, in_loss: Sequence[int], messages: Messages) -> View:
+    """Everything is in the loss, but turns that say `train: false`."""
     spoken = [place for place, turn in enumerate(answers.turns) if turn["role"] == "assistant"]
     last = answers[spoken[-1]]
     text = answers.whole_from(last)
@@ -162,7 +162,7 @@ def _all_of(answers: Answers, learnt: Sequence[int], messages: Messages) -> View
     off = {one.start for one in known if one.place in unseen}
     segments, at = [], 0
     for segment in view.segments:
-        segments.append(segment._replace(learnt=not (segment.learnt and at in off)))
+        segments.append(segment._replace(in_loss=not (segment.in_loss and at in off)))
         at += len(segment.text)
     return view._replace(segments=segments)
 
@@ -183,7 +183,7 @@ def _view(answers: Answers, text: str, shown: Sequence[Answer]) -> View:
 def _but_untrained(segments: Sequence[Segment], messages: Messages) -> list[Segment]:
     """The plain form, learnt but for turns that say `train: false`, which end as all answers do."""
     spoken = iter([turn.get(TRAIN) is not False for turn in messages if turn["role"] == "assistant"])
-    return [one._replace(learnt=next(spoken) if one.is_answer else True) for one in segments]
+    return [one._replace(in_loss=next(spoken) if one.is_answer else True) for one in segments]
 
 
 def _shown(view: View, marks: Marks) -> View:

@@ -11,7 +11,7 @@ from limbeck.rows.turns import Turn, reasoning_of
 
 
 def segments_of(
-    turns: Sequence[Turn], learnt: Collection[int], *, tools: str | None = None, finished: bool = True
+    turns: Sequence[Turn], in_loss: Collection[int], *, tools: str | None = None, finished: bool = True
 ) -> list[Segment]:
     """Every turn is the role on a line, what it says and an empty line.
 
@@ -30,7 +30,7 @@ def segments_of(
         content = str(turn.get("content") or "")
         segments.append(Segment(_header(turn["role"]), False))
         said = said_by(turn, is_cut=is_answer and not ends)
-        segments.append(Segment(said, place in learnt, ends, content.strip(), is_answer=is_answer))
+        segments.append(Segment(said, place in in_loss, ends, content.strip(), is_answer=is_answer))
         if place + 1 < len(turns):
             segments.append(Segment("\n\n", False))
     return _merged(segments)

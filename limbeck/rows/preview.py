@@ -18,7 +18,7 @@ class Stretch(NamedTuple):
     """Neighbouring tokens as text, and whether they are in the loss."""
 
     text: str
-    learnt: bool
+    in_loss: bool
 
 
 class Preview(NamedTuple):
@@ -27,19 +27,19 @@ class Preview(NamedTuple):
     Attributes:
         row_id: as the example is named.
         tokens: how many the model reads (of a seq2seq model, and writes).
-        learnt: how many of them are in the loss.
+        in_loss: how many of them are in the loss.
         stretches: the text.
     """
 
     row_id: str
     tokens: int
-    learnt: int
+    in_loss: int
     stretches: list[Stretch]
 
     @property
     def marked(self) -> str:
         """The text, what is in the loss between `⟦` and `⟧`."""
-        return "".join(f"{OPENS}{one.text}{CLOSES}" if one.learnt else one.text for one in self.stretches)
+        return "".join(f"{OPENS}{one.text}{CLOSES}" if one.in_loss else one.text for one in self.stretches)
 
 
 def previews(rendered: Dataset, tokenizer: "PreTrainedTokenizerBase", count: int) -> list[Preview]:
@@ -53,13 +53,13 @@ def totals(rendered: Dataset) -> tuple[int, int]:
     ids, written = table["input_ids"], table["target_ids"] if "target_ids" in names else None
     read = int(pc.sum(pc.list_value_length(ids)).as_py() or 0)
     if written is not None:
-        learnt = int(pc.sum(pc.list_value_length(written)).as_py() or 0)
-        return read + learnt, learnt
+        in_loss = int(pc.sum(pc.list_value_length(written)).as_py() or 0)
+        return read + in_loss, in_loss
     if "is_target" not in names:
         return read, 0
     flags = table["is_target"]
-    learnt = int(pc.sum(pc.list_flatten(flags)).as_py() or 0)
-    return read, learnt - int(pc.sum(pc.list_element(flags, 0)).as_py() or 0)  # the first is never predicted
+    in_loss = int(pc.sum(pc.list_flatten(flags)).as_py() or 0)
+    return read, in_loss - int(pc.sum(pc.list_element(flags, 0)).as_py() or 0)  # the first is never predicted
 
 
 def _preview(row: Mapping[str, Any], tokenizer: "PreTrainedTokenizerBase") -> Preview:
@@ -74,7 +74,7 @@ def _stretches(
     ids: Sequence[int], flags: Sequence[bool], tokenizer: "PreTrainedTokenizerBase"
 ) -> list[Stretch]:
     found = []
-    for learnt, tokens in groupby(zip(ids, flags, strict=True), key=lambda one: bool(one[1])):
+    for in_loss, tokens in groupby(zip(ids, flags, strict=True), key=lambda one: bool(one[1])):
         text = tokenizer.decode([token for token, _ in tokens], clean_up_tokenization_spaces=False)
-        found.append(Stretch(text, learnt))
+        found.append(Stretch(text, in_loss))
     return found

@@ -1,4 +1,4 @@
-"""Stretches of a text: what is tokenised, and which of it is learnt."""
+"""Stretches of a text: what is tokenised, and which of it is in the loss."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from limbeck.rows.marks import Marks
 
 
 class Segment(NamedTuple):
-    """A stretch of text: learnt or only read, and whether the end token follows it.
+    """A stretch of text: in_loss or only read, and whether the end token follows it.
 
     `words` are those of the turn, where a template may write its own before and behind them. `hidden` is
     the text with those marks hidden that are no control marks (`rows.marks`); empty where none are.
@@ -14,7 +14,7 @@ class Segment(NamedTuple):
     """
 
     text: str
-    learnt: bool
+    in_loss: bool
     ends: bool = False
     words: str = ""
     hidden: str = ""

@@ -9,7 +9,7 @@ import numpy as np
 from limbeck.core.errors import Problem
 from limbeck.core.targets import encode_targets, target_marks
 from limbeck.rows.causal import messages_of
-from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt, learnt_turns
+from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt, turns_in_loss
 from limbeck.rows.exchange import Exchange, exchanges
 from limbeck.rows.given import is_finished, target_of
 from limbeck.rows.kinds import Kind
@@ -111,7 +111,7 @@ def _last_exchange(
     row: Row, kind: Kind, messages: Messages, group: int, tokenizer: "PreTrainedTokenizerBase"
 ) -> Exchange:
     last = max(k for k, turn in enumerate(messages) if turn["role"] == "assistant")
-    learnt_turns(messages[last : last + 1], "all_assistant", empty_too=kind is Kind.PREFERENCE)
+    turns_in_loss(messages[last : last + 1], "all_assistant", empty_too=kind is Kind.PREFERENCE)
     segments = chat_prompt(messages[:last], tokenizer, tools=row.get("tools"))
     row_id = row["id"] + example_suffix(GROUPS["preference"][group]) if group else row["id"]
     (turn,) = seen_by_template(messages[last : last + 1], None)

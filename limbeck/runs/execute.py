@@ -18,14 +18,14 @@ from limbeck.recipes.steps import Step
 from limbeck.rows.read import quiet
 from limbeck.runs import ranks
 from limbeck.runs.assembly.sources import Renderer
-from limbeck.runs.record.curves import write_watched
-from limbeck.runs.record.fingerprints import Mark
-from limbeck.runs.record.folder import Done, RunFolder
-from limbeck.runs.record.progress import Progress, Stage
+from limbeck.runs.record.curves import write_validation
+from limbeck.runs.record.fingerprints import StepFingerprint
+from limbeck.runs.record.folder import RunFolder, StepRecord
+from limbeck.runs.record.progress import Progress, StepPosition
 from limbeck.runs.record.versions import METRICS, STUDENT, copy_student, merge_metrics, write_versions
 from limbeck.runs.steps import module_of
 from limbeck.runs.steps.compare import write_comparison
-from limbeck.runs.steps.work import EVALUATION, MODEL, Work
+from limbeck.runs.steps.context import EVALUATION, MODEL, StepContext
 
 _WORKING = ".working"  # there from the first step that works until the run is whole
 
@@ -33,7 +33,7 @@ _WORKING = ".working"  # there from the first step that works until the run is w
 def execute(
     recipe: Recipe,
     run: RunFolder,
-    marks: list[Mark],
+    marks: list[StepFingerprint],
     *,
     rows: Mapping[str, Dataset],
     progress: Progress,
@@ -50,7 +50,7 @@ def execute(
     worked, renderer = False, renderer or Renderer()
     with _interruptible(), storage_said(run.path), quiet():
         for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True)):
-            stage = Stage(place, len(recipe.steps), step.kind, step.out)
+            stage = StepPosition(place, len(recipe.steps), step.kind, step.out)
             if run.check_step(place, step, mark, overwrite=True):
                 if ranks.is_main():
                     run.tidy(place, step)
@@ -64,7 +64,7 @@ def execute(
                 place,
                 step,
                 mark,
-                Work(recipe, place, run, folder, progress, stage, rows, renderer),
+                StepContext(recipe, place, run, folder, progress, stage, rows, renderer),
                 planned[place] if planned else None,
             )
         if ranks.is_main() and (worked or not _is_complete(recipe, run)):
@@ -82,7 +82,7 @@ def _start_work(recipe: Recipe, run: RunFolder, place: int) -> None:
     write_versions(run.path, recipe)
 
 
-def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None) -> None:
+def _work(place: int, step: Step, mark: StepFingerprint, work: StepContext, planned: float | None) -> None:
     if ranks.is_main():
         work.run.begin(place, step, mark)
         work.progress.begun(work.stage)
@@ -93,7 +93,7 @@ def _work(place: int, step: Step, mark: Mark, work: Work, planned: float | None)
     made = module_of(step).run(step, work)
     seconds = time.perf_counter() - started if made.seconds is None else made.seconds
     if ranks.is_main():
-        done = Done(
+        done = StepRecord(
             mark.value,
             mark.reads,
             step.kind,
@@ -124,7 +124,7 @@ def _complete(recipe: Recipe, run: RunFolder) -> None:
     """The last model, the last evaluation, all evaluations compared, merged metrics, and the report."""
     steps = [(step, run.step(place, step)) for place, step in enumerate(recipe.steps)]
     merge_metrics(run.path, steps)
-    write_watched(run.path, run.path / METRICS)
+    write_validation(run.path, run.path / METRICS)
     made = [folder for step, folder in steps if step.makes == "model"]
     if made:
         copy_student(run.path, made[-1] / MODEL)

@@ -12,10 +12,10 @@ from limbeck.core.template import dated
 from limbeck.recipes.model import Recipe
 from limbeck.runs import ranks
 from limbeck.runs.checking.plan import make_plan
-from limbeck.runs.checking.preflight import Outset
+from limbeck.runs.checking.preflight import Preflight
 from limbeck.runs.execute import execute
 from limbeck.runs.given import named
-from limbeck.runs.record.fingerprints import Mark, fingerprint_steps
+from limbeck.runs.record.fingerprints import StepFingerprint, fingerprint_steps
 from limbeck.runs.record.folder import RunFolder
 from limbeck.runs.record.progress import Lines, Progress, Silent
 from limbeck.runs.resolve import resolve
@@ -83,7 +83,7 @@ def run(
         UserError: something about the input is wrong; nothing was started.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    outset = Outset(None if out is None else Path(out), overwrite)
+    outset = Preflight(None if out is None else Path(out), overwrite)
     resolved = resolve(recipe, named(inputs), outset)
     folder = outset.folder(resolved.name)
     progress = progress or (Lines() if ranks.is_main() else Silent())
@@ -128,7 +128,7 @@ def finished_steps(recipe: Recipe, folder: RunFolder) -> frozenset[int]:
     return _finished(recipe, folder, _marks(recipe) if _may_be_done(folder) else None)
 
 
-def _finished(recipe: Recipe, folder: RunFolder, marks: list[Mark] | None) -> frozenset[int]:
+def _finished(recipe: Recipe, folder: RunFolder, marks: list[StepFingerprint] | None) -> frozenset[int]:
     steps = enumerate(zip(recipe.steps, marks or (), strict=False))
     return frozenset(
         place for place, (step, mark) in steps if folder.check_step(place, step, mark, overwrite=True)
@@ -139,7 +139,7 @@ def _may_be_done(folder: RunFolder) -> bool:
     return any(folder.path.glob("steps/*/done.json"))
 
 
-def _marks(recipe: Recipe) -> list[Mark] | None:
+def _marks(recipe: Recipe) -> list[StepFingerprint] | None:
     """Fingerprints, or None where something that is read is not there: planning then says what."""
     try:
         return fingerprint_steps(recipe)
@@ -147,7 +147,7 @@ def _marks(recipe: Recipe) -> list[Mark] | None:
         return None
 
 
-def _all_done(recipe: Recipe, folder: RunFolder, marks: list[Mark], *, overwrite: bool) -> bool:
+def _all_done(recipe: Recipe, folder: RunFolder, marks: list[StepFingerprint], *, overwrite: bool) -> bool:
     done = [
         folder.check_step(place, step, mark, overwrite=overwrite)
         for place, (step, mark) in enumerate(zip(recipe.steps, marks, strict=True))

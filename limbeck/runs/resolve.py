@@ -27,7 +27,7 @@ from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.assembly.measured_teachers import with_measured_teachers
-from limbeck.runs.checking.preflight import Outset, input_errors
+from limbeck.runs.checking.preflight import Preflight, input_errors
 from limbeck.runs.checking.problems import Problems
 from limbeck.runs.overrides import STEP_SETTINGS, overridden, unknown_keys
 
@@ -69,7 +69,9 @@ class _RefusedError(ConfigError):
         self.inputs = inputs or {}
 
 
-def resolve(recipe: str | Path | Recipe, inputs: Mapping[str, Any], outset: Outset | None = None) -> Recipe:
+def resolve(
+    recipe: str | Path | Recipe, inputs: Mapping[str, Any], outset: Preflight | None = None
+) -> Recipe:
     """The recipe a user means, complete and checked between its steps.
 
     Args:

@@ -14,10 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from limbeck.core.batch import Source
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import KindName, kind_named, kinds_that
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.core.positions import positions_of
-from limbeck.core.reader import Reader
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import hf_trainer
 from limbeck.engine.party import Party
@@ -184,7 +184,7 @@ def _party(
     terms = build_terms(step.objective, student_width=widths[0], teacher_width=widths[1], seed=step.seed)
     for term in terms:
         try_term(term, student_width=widths[0], teacher_width=widths[1] or widths[0])
-    reader = Reader(student, vocabulary).probe()
+    reader = ForwardModel(student, vocabulary).probe()
     balance = router_term(step.router_aux_loss_coef, reader.plain)
     criterion = Criterion(terms if balance is None else [*terms, balance])
     for model in (student, teacher) if step.packing and kind_named(step.model_kind).packs else ():

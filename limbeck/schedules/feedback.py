@@ -12,7 +12,7 @@ _DIGITS = 12  # ten times 0.1 is 1
 
 
 def adaptive_interpolation(
-    *, start: float = 0.4, stop: float = 1.0, rate: float = 5e-4, momentum: float = 0.99, watch: str = "own"
+    *, start: float = 0.4, stop: float = 1.0, rate: float = 5e-4, momentum: float = 0.99, monitor: str = "own"
 ) -> "AdaptiveInterpolation":
     """TAID's t: from `start` to `stop`, ahead of a straight line while the loss falls quickly.
 
@@ -24,18 +24,18 @@ def adaptive_interpolation(
         stop: last value.
         rate: alpha of the paper. In fewer than about 2 / rate steps the line decides alone.
         momentum: beta of the paper.
-        watch: metric that is J; "own" is the mean of the term itself.
+        monitor: metric that is J; "own" is the mean of the term itself.
 
     Source:
         Shing et al. 2025, arXiv:2501.16937; SakanaAI/TAID, `distil_losses/taid.py:TAID.update_t`.
         We differ: once an optimizer step, from the loss of the whole step over all ranks, while
         training only; the official code updates in every forward, of validation too.
     """
-    return AdaptiveInterpolation(start, stop, rate, momentum, watch)
+    return AdaptiveInterpolation(start, stop, rate, momentum, monitor)
 
 
 def adaptive_share(
-    *, tolerance: float = 0.1, growth: float = 0.1, stop: float = 1.0, watch: str = "validation_loss"
+    *, tolerance: float = 0.1, growth: float = 0.1, stop: float = 1.0, monitor: str = "validation_loss"
 ) -> "AdaptiveShare":
     """DistiLLM's share of student samples: raised whenever the validation loss has risen.
 
@@ -46,12 +46,12 @@ def adaptive_share(
         tolerance: epsilon of the paper, in the unit of the loss.
         growth: added each time.
         stop: largest share.
-        watch: metric that is looked at in the steps where it was measured.
+        monitor: metric that is looked at in the steps where it was measured.
 
     Source:
         Ko et al. 2024, arXiv:2402.03898; jongwooko/distillm, `finetune.py` (adaptive_threshold).
     """
-    return AdaptiveShare(tolerance, growth, stop, watch)
+    return AdaptiveShare(tolerance, growth, stop, monitor)
 
 
 @dataclass
@@ -77,7 +77,7 @@ class AdaptiveInterpolation(Rule):
     stop: float
     rate: float
     momentum: float
-    watch: str
+    monitor: str
 
     def at(self, step: int, total_steps: int) -> float:
         """t in this step."""
@@ -85,7 +85,7 @@ class AdaptiveInterpolation(Rule):
 
     def observe(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> None:
         """Take in the loss of step `step`; `steps_ahead` counts where the adaptive part decided."""
-        loss, before, t = metrics[self.watch], self._state.get("loss"), self.at(step, total_steps)
+        loss, before, t = metrics[self.monitor], self._state.get("loss"), self.at(step, total_steps)
         if before is not None:
             delta = (before - loss) / (before + _TINY)
             moved = self.momentum * self._state.get("momentum", 0.0) + (1 - self.momentum) * delta
@@ -103,7 +103,7 @@ class AdaptiveShare(Rule):
     tolerance: float
     growth: float
     stop: float
-    watch: str
+    monitor: str
 
     def at(self, step: int, total_steps: int) -> float:
         """The share of student samples in this step."""
@@ -111,9 +111,9 @@ class AdaptiveShare(Rule):
 
     def observe(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> None:
         """Take in a validation loss, if this step has one."""
-        if self.watch not in metrics:
+        if self.monitor not in metrics:
             return
-        loss, reference = metrics[self.watch], self._state.get("reference")
+        loss, reference = metrics[self.monitor], self._state.get("reference")
         if reference is None:
             self._state["reference"] = loss
         elif loss >= reference + self.tolerance:

@@ -150,8 +150,8 @@ class Signals:
 
     def _gather(self, batch: Batch) -> tuple[Tensor, dict[str, list[memoryview]]]:
         """Places in the flattened batch of all stored positions, and the streams of its rows."""
-        targets, learnt = batch.targets, batch.learnt
-        if targets is None or learnt is None or not batch.per_token:
+        targets, loss_mask = batch.targets, batch.loss_mask
+        if targets is None or loss_mask is None or not batch.per_token:
             raise StoreError("a stored teacher answers rows with targets at every token, got others.")
         streams: dict[str, list[memoryview]] = {name: [] for name in self._columns}
         places = []
@@ -165,7 +165,7 @@ class Signals:
         flat = torch.from_numpy(np.concatenate(places))
         is_there = torch.zeros(targets.numel(), dtype=torch.bool)
         is_there[flat] = True
-        lost = learnt.cpu().flatten() & ~is_there
+        lost = loss_mask.cpu().flatten() & ~is_there
         if lost.any():
             line = int(lost.nonzero()[0]) // targets.shape[1]
             raise StoreError(

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.core.forward_model import project
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 from limbeck.core.seeds import generator
 from limbeck.core.signals import Head
 from limbeck.signals import codec_hidden, codec_topk

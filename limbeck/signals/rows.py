@@ -68,6 +68,6 @@ def _packed(batch: Batch, ids: NDArray, positions: NDArray) -> list[Row]:
 
 def learnt_of(batch: Batch) -> torch.Tensor:
     """[B, T] positions whose distribution is worth keeping: those that learn something."""
-    learnt = batch.learnt
-    assert learnt is not None and learnt.dim() == 2, "causal and seq2seq rows have targets"
-    return learnt
+    loss_mask = batch.loss_mask
+    assert loss_mask is not None and loss_mask.dim() == 2, "causal and seq2seq rows have targets"
+    return loss_mask

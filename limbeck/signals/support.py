@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.core.forward_model import project
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 from limbeck.core.signals import TopK
 from limbeck.signals.codec_topk import Support
 from limbeck.signals.draws import draw

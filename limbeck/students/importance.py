@@ -94,7 +94,7 @@ def measure_importance(
     count = 0
     with watch.hooked(), _at_rest(model), torch.set_grad_enabled(by == "gradient"):
         for batch in batches:
-            if batch.learnt is not None and batch.learnt.any():
+            if batch.loss_mask is not None and batch.loss_mask.any():
                 watch.read(model, batch.to(model.device))
                 count += 1
     if not count:
@@ -236,13 +236,13 @@ class _Watch:
 def _at_rest(model: nn.Module) -> Iterator[None]:
     """In eval mode, and the weights as constants; both as before afterwards."""
     was_training = model.training
-    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    loss_mask = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
-    for parameter in learnt:
+    for parameter in loss_mask:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
         model.train(was_training)
-        for parameter in learnt:
+        for parameter in loss_mask:
             parameter.requires_grad_(True)

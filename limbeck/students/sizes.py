@@ -120,7 +120,7 @@ def sizes_from_ratio(config: PreTrainedConfig, ratio: float) -> PrunedSizes:
 
     shapes = [
         shape
-        for shape in _shapes(size, units, target, share)
+        for shape in _infos(size, units, target, share)
         if not width_problem(config, shape[0], shape[2] * units.group_heads)
     ]
     # Where heads must divide the width, small models may have no even shape at all.
@@ -203,7 +203,7 @@ def _even_share(size: _Counted, units: Units, target: float) -> float:
     return high
 
 
-def _shapes(size: _Counted, units: Units, target: float, share: float) -> Iterator[tuple[int, int, int]]:
+def _infos(size: _Counted, units: Units, target: float, share: float) -> Iterator[tuple[int, int, int]]:
     """Whole shapes around the even one: hidden units and groups tried, neurons to fit."""
     step, fine = _step(units.hidden), _step(units.neurons)
     nearby = range(step, units.hidden + 1, step)

@@ -1,7 +1,7 @@
 """Whoever answers: where the signals of a teacher come from."""
 
+from limbeck.teachers.cross_tokenizer import CrossTokenizerRows, CrossTokenizerTeacher
 from limbeck.teachers.ensemble import EnsembleTeacher, Member, live_models
-from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
 from limbeck.teachers.local import LocalTeacher
 from limbeck.teachers.own_view import OwnViewTeacher
 from limbeck.teachers.protocol import Teacher
@@ -12,9 +12,9 @@ from limbeck.teachers.vocabulary import SharedVocabulary, shared_vocabulary
 __all__ = [
     "ByColumn",
     "ByLikelihood",
+    "CrossTokenizerRows",
+    "CrossTokenizerTeacher",
     "EnsembleTeacher",
-    "ForeignRows",
-    "ForeignTeacher",
     "LocalTeacher",
     "Member",
     "OwnViewTeacher",

@@ -44,9 +44,9 @@ class Frame:
 
     def order_keys(self, stride: int) -> Tensor:
         """[B * T] row and rank of each learnt target in its row; -1 elsewhere."""
-        learnt = self.batch.learnt
-        assert learnt is not None
-        flat, rows = learnt.flatten(), self.rows.flatten()
+        loss_mask = self.batch.loss_mask
+        assert loss_mask is not None
+        flat, rows = loss_mask.flatten(), self.rows.flatten()
         before = flat.cumsum(0) - flat.long()
         count = int(self.rows.max()) + 1
         first = before.new_full((count,), flat.numel())

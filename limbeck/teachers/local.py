@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import VocabularyError
+from limbeck.core.forward_model import ForwardModel, project
 from limbeck.core.needs import Needs
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader, project
 from limbeck.core.seeds import derived_seed
 from limbeck.teachers.routing import rows_by_unit
 
@@ -36,7 +36,7 @@ class LocalTeacher:
         self, model: nn.Module, vocabulary: int | None, *, noise: float = 0.0, seed: int = 0
     ) -> None:
         self.model = model.requires_grad_(False).eval()
-        self.reader = Reader(model, vocabulary).probe()
+        self.reader = ForwardModel(model, vocabulary).probe()
         self.noise, self.seed = noise, seed
         _check_head(self.reader)
 
@@ -72,16 +72,16 @@ def _noisy(answer: Outputs, batch: Batch, noise: float, seed: int) -> Outputs:
 
 def _places(batch: Batch, logits: Tensor, rows: int) -> Iterator[Any]:
     """Of each data row, where its scores get noise."""
-    learnt = batch.learnt
-    if learnt is None or logits.dim() == 2:  # [B, C]: the scores of a class have no positions
+    loss_mask = batch.loss_mask
+    if loss_mask is None or logits.dim() == 2:  # [B, C]: the scores of a class have no positions
         yield from range(rows)
         return
     of_unit = rows_by_unit(batch)
     for row in range(rows):
-        yield learnt & (of_unit == row)
+        yield loss_mask & (of_unit == row)
 
 
-def _check_head(reader: Reader) -> None:
+def _check_head(reader: ForwardModel) -> None:
     head = reader.plain.get_output_embeddings() if hasattr(reader.plain, "get_output_embeddings") else None
     rows = getattr(getattr(head, "weight", None), "shape", (None,))[0]
     if reader.vocabulary is not None and rows is not None and reader.vocabulary > rows:

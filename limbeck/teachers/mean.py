@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from limbeck.core.errors import ConfigError
+from limbeck.core.forward_model import project
 from limbeck.core.mixture import side_by_side
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 from limbeck.core.signals import Head, MixedHead, TopK
 
 _LAST = torch.iinfo(torch.int64).max  # sorts empty places behind every id

@@ -73,13 +73,13 @@ class PromptedRows:
 
     def like(self, batch: Batch) -> tuple[Batch, Tensor]:
         """The rows of the student's batch, one a line, and [B, T] which place of them answers; -1: none."""
-        assert batch.targets is not None and batch.learnt is not None
-        learnt = batch.learnt.cpu().numpy()
+        assert batch.targets is not None and batch.loss_mask is not None
+        loss_mask = batch.loss_mask.cpu().numpy()
         targets = batch.targets.cpu().numpy()
         names, answers = [], []
         for row in rows_of(batch):
             here = (row.line, slice(row.start, row.stop))
-            answer = targets[here][learnt[here]]
+            answer = targets[here][loss_mask[here]]
             for ours, theirs in self.ends.items():
                 answer = np.where(answer == ours, theirs, np.where(answer == theirs, ours, answer))
             names.append(row.id)
@@ -215,9 +215,9 @@ def _places(batch: Batch, own: Batch, lines: Tensor, ranks: Tensor) -> Tensor:
         lines: for each target of the student, in order, the line that answers it; -1: none.
         ranks: which of the targets of that line it is.
     """
-    assert batch.learnt is not None
+    assert batch.loss_mask is not None
     stride = 1 + own.inputs["input_ids"].shape[1]
-    learnt = batch.learnt.flatten()
-    wanted = torch.full(learnt.shape, _NOBODY, device=batch.device)
-    wanted[learnt] = (lines * stride + ranks).where(lines >= 0, _NOBODY).to(batch.device)
-    return places_of(Frame.of(own).order_keys(stride), wanted).view(batch.learnt.shape)
+    loss_mask = batch.loss_mask.flatten()
+    wanted = torch.full(loss_mask.shape, _NOBODY, device=batch.device)
+    wanted[loss_mask] = (lines * stride + ranks).where(lines >= 0, _NOBODY).to(batch.device)
+    return places_of(Frame.of(own).order_keys(stride), wanted).view(batch.loss_mask.shape)

@@ -10,8 +10,8 @@ from torch import Tensor
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
 from limbeck.core.examples import data_row
+from limbeck.core.forward_model import project
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import project
 from limbeck.core.signals import TopK
 
 _CHUNK = 2**21  # logits held at a time, 8 MB
@@ -50,7 +50,7 @@ class ByColumn:
 
 @dataclass(frozen=True)
 class ByLikelihood:
-    """Each row goes to the teacher to which its learnt tokens are likeliest, by the mean over them.
+    """Each row goes to the teacher to which its tokens in the loss are likeliest, by the mean over them.
 
     All teachers read all rows. Of two that are equally sure the first answers.
     """
@@ -66,28 +66,28 @@ Route = ByColumn | ByLikelihood
 
 
 def mean_log_likelihoods(answer: Outputs, batch: Batch) -> Tensor:
-    """[S] mean natural log-probability of the learnt tokens of each data row; 0 where none is learnt.
+    """[S] mean natural log-probability of the tokens in the loss of each data row; 0 where none is learnt.
 
     Raises:
         ConfigError: a top-k store does not know the likelihood of every token.
     """
-    learnt, targets = batch.learnt, batch.targets
-    if answer.topk is not None or learnt is None or targets is None:
+    loss_mask, targets = batch.loss_mask, batch.targets
+    if answer.topk is not None or loss_mask is None or targets is None:
         raise ConfigError(
             "route by likelihood must ask models or stores of hidden states about rows with targets, got a "
             "top-k store or rows without. Route by a column."
         )
     source = answer.logits if answer.hidden is None else answer.hidden
     assert source is not None
-    rows, labels, head = source[learnt], targets[learnt], answer.head
+    rows, labels, head = source[loss_mask], targets[loss_mask], answer.head
     size = max(1, _CHUNK // (rows.shape[-1] if head is None else head.vocabulary))
     values = [
         _label_log_probs((part if head is None else project(part, head)).float(), wanted)
         for part, wanted in zip(rows.split(size), labels.split(size), strict=True)
     ]
     sequences, count = rows_by_unit(batch), sum(map(len, batch.row_ids))
-    total = torch.zeros(count, device=rows.device).index_add_(0, sequences[learnt], torch.cat(values))
-    return total / torch.bincount(sequences[learnt], minlength=count).clamp_min(1)
+    total = torch.zeros(count, device=rows.device).index_add_(0, sequences[loss_mask], torch.cat(values))
+    return total / torch.bincount(sequences[loss_mask], minlength=count).clamp_min(1)
 
 
 def only_rows(batch: Batch, rows: Tensor) -> Batch:

@@ -110,15 +110,15 @@ def test_a_group_that_rollouts_do_not_have(file_errors):
 
 
 def test_held_out_rows_in_a_watch(file_errors):
-    assert file_errors("objective: [cross_entropy], watch: {rows: rows.heldout}") == [
-        "error: steps.1.train.watch.rows: must not be held-out rows, got 'rows.heldout'. Take rows.validation."
+    assert file_errors("objective: [cross_entropy], validation: {rows: rows.heldout}") == [
+        "error: steps.1.train.validation.rows: must not be held-out rows, got 'rows.heldout'. Take rows.validation."
     ]
 
 
 def test_a_watch_without_validation_rows(errors):
     (said,) = errors("distillm", "validation=0")
     assert said.startswith(
-        "error: steps.2.train.watch.rows: has no rows, because steps.0.load.validation is 0."
+        "error: steps.2.train.validation.rows: has no rows, because steps.0.load.validation is 0."
     )
 
 
@@ -128,8 +128,8 @@ def test_a_share_that_watches_what_no_one_measures(file_errors, world):
         f"teacher: {world / 'teacher'}, objective: [forward_kl], rollouts: {{student: {share}, draw: step}}"
     )
     assert said == (
-        "error: steps.1.train.rollouts.student: watches validation_loss, which this step does not measure: add "
-        "watch: {rows: rows.validation}."
+        "error: steps.1.train.rollouts.student: monitors validation_loss, which this step does not measure: add "
+        "validation: {rows: rows.validation}."
     )
 
 
@@ -139,7 +139,7 @@ def test_a_share_has_no_term_of_its_own_to_watch(file_errors, world):
         f"teacher: {world / 'teacher'}, objective: [forward_kl], rollouts: {{student: {share}}}"
     )
     assert said == (
-        "error: steps.1.train.rollouts.student: watches own, which this step does not measure: take one of "
+        "error: steps.1.train.rollouts.student: monitors own, which this step does not measure: take one of "
         "forward_kl, loss."
     )
 
@@ -178,7 +178,7 @@ def test_a_column_of_domains_that_is_not_there(errors):
     said = errors("ddk", "domain=domian", "validation=6", data="domains.jsonl")
     assert said == [
         f"error: steps.2.train.{place}: must name a column of rows.{part}, got 'domian'. Did you mean 'domain'?"
-        for place, part in (("domains.column", "train"), ("watch.perplexities_by", "validation"))
+        for place, part in (("domains.column", "train"), ("validation.perplexities_by", "validation"))
     ]
 
 
@@ -187,7 +187,7 @@ def test_a_domain_that_no_one_watches(errors, world):
     write_rows(world / "rare.jsonl", rows)
     said = errors("ddk", "validation=2", data="rare.jsonl")
     assert said == [
-        "error: steps.2.train.watch.rows: must have rows of every domain, got none of rare. Set a larger validation "
+        "error: steps.2.train.validation.rows: must have rows of every domain, got none of rare. Set a larger validation "
         "part, or take rows of that domain out."
     ]
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from limbeck.cli.bars import Bars
 from limbeck.engine import StepReport
-from limbeck.runs.record.progress import Lines, Stage
+from limbeck.runs.record.progress import Lines, StepPosition
 
 
 def report(step: int) -> StepReport:
@@ -17,9 +17,9 @@ def report(step: int) -> StepReport:
 def test_bars_name_the_step_the_loss_and_reused_steps():
     file = io.StringIO()
     with Bars(Console(file=file, force_terminal=True, width=120)) as bars:
-        bars.reused(Stage(0, 2, "load", "rows"))
-        bars.begun(Stage(1, 2, "train", "student"))
-        bars.trained(Stage(1, 2, "train", "student"), report(2))
+        bars.reused(StepPosition(0, 2, "load", "rows"))
+        bars.begun(StepPosition(1, 2, "train", "student"))
+        bars.trained(StepPosition(1, 2, "train", "student"), report(2))
     drawn = file.getvalue()
     for text in ("0 load rows", "reused", "1 train student", "loss 1.2500", "2,000 tok/s", " 50 %"):
         assert text in drawn
@@ -27,7 +27,7 @@ def test_bars_name_the_step_the_loss_and_reused_steps():
 
 def test_bars_leave_room_for_an_interrupt_and_cut_nothing_at_80_columns():
     file = io.StringIO()
-    stage = Stage(4, 5, "evaluate", "evaluation")
+    stage = StepPosition(4, 5, "evaluate", "evaluation")
     with Bars(Console(file=file, width=80)) as bars:
         bars.begun(stage)
         bars.trained(stage, replace(report(2), tokens_per_second=123456.7))
@@ -40,13 +40,13 @@ def test_bars_leave_room_for_an_interrupt_and_cut_nothing_at_80_columns():
 def test_a_reused_step_has_no_clock():
     file = io.StringIO()
     with Bars(Console(file=file, width=80)) as bars:
-        bars.reused(Stage(0, 2, "load", "rows"))
+        bars.reused(StepPosition(0, 2, "load", "rows"))
     assert file.getvalue().rstrip().endswith("100 % reused")
 
 
 def test_lines_are_said_at_the_start_and_end_of_a_step_and_seldom_between():
     file = io.StringIO()
-    lines, stage = Lines(file), Stage(1, 2, "train", "student")
+    lines, stage = Lines(file), StepPosition(1, 2, "train", "student")
     lines.begun(stage)
     for step in range(1, 5):
         lines.trained(stage, report(step))
@@ -57,6 +57,6 @@ def test_lines_are_said_at_the_start_and_end_of_a_step_and_seldom_between():
 def test_brackets_and_colons_are_text():
     file = io.StringIO()
     with Bars(Console(file=file, force_terminal=True, width=120)) as bars:
-        bars.begun(Stage(1, 2, "train", "[/b]"))
-        bars.advanced(Stage(1, 2, "train", "[/b]"), 0.5, "[bold]reading[/x]")
+        bars.begun(StepPosition(1, 2, "train", "[/b]"))
+        bars.advanced(StepPosition(1, 2, "train", "[/b]"), 0.5, "[bold]reading[/x]")
     assert "1 train [/b]" in file.getvalue() and "[bold]reading[/x]" in file.getvalue()

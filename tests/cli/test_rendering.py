@@ -61,9 +61,9 @@ def test_counts_and_stretches_come_as_json(folder, capsys):
     found = json.loads(said)
     assert code == 0 and (found["rows"], found["examples"], len(found["shown"])) == (6, 6, 1)
     (one,) = found["shown"]
-    assert [part["learnt"] for part in one["stretches"]] == [False, True, False]
+    assert [part["in_loss"] for part in one["stretches"]] == [False, True, False]
     assert one["stretches"][0]["text"] == "<|im_start|>user\nwhat 0?<|im_end|>\n<|im_start|>assistant\n"
-    assert found["learnt"] == 6 * one["learnt"]
+    assert found["in_loss"] == 6 * one["in_loss"]
 
 
 def test_a_field_that_does_not_exist_and_a_wrong_value_are_the_users(folder, capsys):
@@ -75,7 +75,7 @@ def test_a_field_that_does_not_exist_and_a_wrong_value_are_the_users(folder, cap
 def test_the_first_token_is_in_no_loss(folder):
     _, found, tokenizer = rendered_as(str(folder / "pairs.jsonl"), str(folder / "model"), {"loss_on": "all"})
     (first,) = previews(found, tokenizer, 1)
-    assert first.tokens - first.learnt == 1 and not first.stretches[0].learnt
+    assert first.tokens - first.in_loss == 1 and not first.stretches[0].in_loss
 
 
 def test_the_plan_says_how_rows_are_read_and_what_is_cut(folder):

@@ -13,10 +13,10 @@ from datasets import Dataset
 import limbeck
 from limbeck.core.batch import Batch
 from limbeck.core.decoder_start import decoder_start
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import kind_named, kind_names
 from limbeck.core.measures import MEASURES, expects_teacher, metrics_of
 from limbeck.core.models import kind_of, load_model, read_config, save_model
-from limbeck.core.reader import Reader
 from limbeck.core.term import LayerMap, Term
 from limbeck.objectives import forward_kl, state_mse
 from limbeck.objectives.criterion import Criterion
@@ -95,8 +95,8 @@ def test_rows_become_a_batch_from_which_the_model_learns(name):
     model, batch = made(name)[0], first_batch(name)
     criterion = Criterion([TERMS[CASES[name].objective]])
     with torch.no_grad():
-        teacher = Reader(made(name, seed=1)[0]).probe().read(batch.inputs, criterion.student_needs)
-    student = Reader(model).probe().read(batch.inputs, criterion.student_needs)
+        teacher = ForwardModel(made(name, seed=1)[0]).probe().read(batch.inputs, criterion.student_needs)
+    student = ForwardModel(model).probe().read(batch.inputs, criterion.student_needs)
     counts = criterion.counts(batch)
     loss, _ = criterion(student, teacher, batch, counts=counts, step=0, total_steps=1)
     loss.backward()

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ModelError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION, NOTHING, at
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.signals import SIGNALS, Moment, Signal, TopK, Trial
 from limbeck.core.signals.entry import SIDES
 from limbeck.core.taps import TAPS
 from limbeck.core.term import LayerMap
 from limbeck.teachers import LocalTeacher
-from tests.teachers.test_foreign import STUDENT, STUDENT_CHUNKS, foreign, padded
+from tests.teachers.test_cross_tokenizer import STUDENT, STUDENT_CHUNKS, foreign, padded
 from tests.tiny import (
     random_ids,
     tiny_bert,
@@ -90,10 +90,10 @@ def test_what_objectives_are_tried_on_has_the_shape_that_is_documented(entry):
     assert tried
 
 
-def world(entry: Signal) -> tuple[Reader, Callable[..., Outputs], Batch]:
+def world(entry: Signal) -> tuple[ForwardModel, Callable[..., Outputs], Batch]:
     """A student, a teacher that gives what the signal asks, and a batch that suits both."""
     build = tiny_mixtral if "routing" in {tap for _, tap, _ in entry.asks} else tiny_llama
-    student = Reader(build(), 320).probe()
+    student = ForwardModel(build(), 320).probe()
     if any(ask[:2] == ("teacher", "chunks") for ask in entry.asks):
         return student, foreign().answer, padded(STUDENT, STUDENT_CHUNKS)
     ids = random_ids(2, 5)
@@ -128,7 +128,7 @@ def test_is_taken_from_models_in_the_shape_that_is_documented_with_gradients_of_
     flows = any(one.requires_grad for one in tensors(value))
     assert flows == (entry.side == "student")
     if entry.pointwise:
-        chosen = batch.learnt
+        chosen = batch.loss_mask
         at_chosen = entry.take(replace(moment, chosen=chosen))
         for one, whole in zip(tensors(at_chosen), tensors(value), strict=True):
             torch.testing.assert_close(one, whole[chosen], atol=1e-5, rtol=1e-5)
@@ -152,7 +152,7 @@ def read(model: Any, needs: Any) -> Outputs:
     inputs = {"input_ids": ids, "attention_mask": mask}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = ids[:, :5]
-    return Reader(model).probe().read(inputs, needs)
+    return ForwardModel(model).probe().read(inputs, needs)
 
 
 def test_every_tap_is_in_the_battery():

@@ -13,8 +13,8 @@ from limbeck.rows.load import load_rows
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
-from limbeck.runs.assembly.models import read_shape
-from limbeck.runs.assembly.students import made_shape, make_student, said_of
+from limbeck.runs.assembly.models import read_info
+from limbeck.runs.assembly.students import made_info, make_student, said_of
 from limbeck.runs.assembly.students.making import Making
 from tests.runs.world import make_world
 
@@ -62,7 +62,7 @@ def test_a_key_of_another_form_is_answered_with_the_form_it_goes_with(form):
 def test_what_is_planned_is_what_is_made_twice_alike(form, world):
     place = str(world / "teacher")
     student = Student.model_validate(json.loads(json.dumps(EXAMPLES[form]).replace("TEACHER", place)))
-    shape = made_shape(student, read_shape(place), None)
+    shape = made_info(student, read_info(place), None)
     read = (lambda: batches(world)) if student.reads_rows else None
     first, second = (make_student(student, Making(place, "causal", 3, read=read)) for _ in range(2))
     assert sum(weight.numel() for weight in first.parameters()) == shape.parameters

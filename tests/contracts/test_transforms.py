@@ -52,7 +52,7 @@ def unsure(batch: Batch) -> Outputs:
 
 
 def half_answered(batch: Batch) -> Batch:
-    groups = (batch.inputs["input_ids"] % 2).where(batch.learnt, torch.tensor(IGNORE))
+    groups = (batch.inputs["input_ids"] % 2).where(batch.loss_mask, torch.tensor(IGNORE))
     return replace(batch, groups=groups, group_names=ANSWERED)
 
 

@@ -17,7 +17,10 @@ def problems(**fields) -> list[str]:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"watch": {"rows": "r", "evry": 5}}, "watch.evry: unknown key 'evry'. Did you mean 'every'?"),
+        (
+            {"validation": {"rows": "r", "evry": 5}},
+            "validation.evry: unknown key 'evry'. Did you mean 'every'?",
+        ),
         ({"student": {"modle": "x"}}, "student.modle: unknown key 'modle'. Did you mean 'model'?"),
         ({"alignment": {"pairr": "order"}}, "alignment.pairr: unknown key 'pairr'. Did you mean 'pair'?"),
         (

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
+from limbeck.core.forward_model import ForwardModel, project
 from limbeck.core.needs import DISTRIBUTION
-from limbeck.core.reader import Reader, project
 from limbeck.rows.packable import reads_packs
 from tests.tiny import random_ids, seeded, tiny_llama
 
@@ -52,7 +52,7 @@ def test_rows_of_a_batch_and_of_a_pack_read_as_alone(build):
     assert not torch.allclose(
         alone(build, rows[1])[:5], alone(build, rows[1][:5]), atol=1e-2
     )  # length counts
-    reader, needs = Reader(build()).probe(), DISTRIBUTION
+    reader, needs = ForwardModel(build()).probe(), DISTRIBUTION
     assert reader.projects
     longest = max(len(row) for row in rows)
     padded = torch.stack([torch.cat([row, row.new_zeros(longest - len(row))]) for row in rows])

@@ -20,9 +20,9 @@ from transformers import (
     SmolVLMForConditionalGeneration,
 )
 
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.models import check_weights, kind_of, load_model, read_config, save_model, text_part_note
 from limbeck.core.models.config import raw_config
-from limbeck.core.reader import Reader
 from tests.tiny import VOCABULARY, random_ids, seeded, tiny_llama
 
 SIZES = {
@@ -124,7 +124,7 @@ def test_the_language_part_has_the_logits_of_the_whole_and_is_saved_as_a_plain_m
         plain = AutoModelForCausalLM.from_pretrained(tmp_path / "part")
         torch.testing.assert_close(plain(ids).logits, expected, atol=1e-4, rtol=1e-4)
     assert type(plain).__name__ == name.split()[0]
-    assert Reader(part).probe().projects
+    assert ForwardModel(part).probe().projects
     assert "the language part is read alone" in text_part_note(raw_config(tmp_path / "whole"))
 
 

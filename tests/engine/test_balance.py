@@ -15,16 +15,16 @@ from torch import nn
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError, Interrupted, ModelError, NotFiniteError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import Needs
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
-from limbeck.core.term import LayerMap, Learnt, Term
+from limbeck.core.term import LayerMap, Term, Trainable
 from limbeck.engine import Party, StepReport, train
 from limbeck.engine.balance import last_layer
 from limbeck.engine.hf_trainer import DistilTrainer
 from limbeck.objectives import state_mse
 from limbeck.objectives.criterion import Criterion
-from limbeck.objectives.learnt import temperature
+from limbeck.objectives.trainable import temperature
 from limbeck.students import add_lora
 from tests import tiny
 from tests.engine.test_processes import ENVIRONMENT, command, losses
@@ -54,12 +54,12 @@ def flat(party: Party) -> torch.Tensor:
 def norms_by_hand(party: Party, batch: Batch) -> list[float]:
     """Last-layer gradient norms of both terms: dense logits, plain autograd, no criterion."""
     teacher = teacher_answer(batch)
-    learnt = batch.learnt
-    log_q = party.model(**batch.inputs).logits[learnt].log_softmax(-1)
-    log_p = (teacher.hidden @ teacher.head.weight.T)[learnt].log_softmax(-1)
+    loss_mask = batch.loss_mask
+    log_q = party.model(**batch.inputs).logits[loss_mask].log_softmax(-1)
+    log_p = (teacher.hidden @ teacher.head.weight.T)[loss_mask].log_softmax(-1)
     values = [
         (log_p.exp() * (log_p - log_q)).sum(-1).mean(),
-        -log_q.gather(1, batch.targets[learnt][:, None]).mean(),
+        -log_q.gather(1, batch.targets[loss_mask][:, None]).mean(),
     ]
     layer = list(party.model.model.layers[-1].parameters())
     found = [torch.autograd.grad(value, layer, retain_graph=True) for value in values]
@@ -178,7 +178,7 @@ def test_it_is_measured_in_the_precision_and_memory_of_the_step(tmp_path: Path, 
 def test_adapters_are_balanced_by_their_own_gradients(tmp_path: Path):
     party = balanced(max_steps=2)
     model = add_lora(party.model, r=2, alpha=4, dropout=0.0, target_modules="all-linear")
-    party = replace(party, model=model, reader=Reader(model).probe())
+    party = replace(party, model=model, reader=ForwardModel(model).probe())
     found = {id(parameter) for parameter in last_layer(party.reader)}
     names = {name for name, parameter in model.named_parameters() if id(parameter) in found}
     assert names and all("lora" in name and ".layers.1." in name for name in names)
@@ -199,7 +199,7 @@ def toy(*slopes: float) -> Party:
             nn.init.constant_(self.layers[0].weight, 2.0)
             nn.init.constant_(self.layers[1].weight, 0.5)
 
-    class Read(Reader):
+    class Read(ForwardModel):
         def read(self, inputs: dict[str, torch.Tensor], needs: Needs) -> Outputs:
             value = self.model.layers[1](self.model.layers[0](torch.ones(len(inputs["input_ids"]), 1)))
             return Outputs(logits=torch.cat([value, torch.zeros_like(value)], -1))
@@ -262,12 +262,15 @@ def test_a_gradient_that_is_not_finite_stops_the_step_and_names_the_rows(tmp_pat
 
 def test_learnt_hyperparameters_are_balanced_with_their_term(tmp_path: Path):
     party = balanced(max_steps=2)
-    terms = [replace(party.criterion.terms[0], learnt=Learnt(temperature(), 0.1)), party.criterion.terms[1]]
+    terms = [
+        replace(party.criterion.terms[0], trainable=Trainable(temperature(), 0.1)),
+        party.criterion.terms[1],
+    ]
     party = replace(party, criterion=Criterion(terms))
-    before = float(terms[0].learnt.module.tau.detach())
+    before = float(terms[0].trainable.module.tau.detach())
     train([party], Rows(), folder=tmp_path)
-    assert float(terms[0].learnt.module.tau.detach()) != before
-    assert terms[0].learnt.module.tau.requires_grad
+    assert float(terms[0].trainable.module.tau.detach()) != before
+    assert terms[0].trainable.module.tau.requires_grad
 
 
 def test_a_term_that_never_reads_the_last_layer_is_refused(tmp_path: Path):
@@ -282,7 +285,7 @@ def test_a_term_that_never_reads_the_last_layer_is_refused(tmp_path: Path):
 
     def answer(batch: Batch) -> Outputs:
         teacher = tiny.tiny_llama(vocab=61, seed=2)
-        return Reader(teacher).probe().read(batch.inputs, party.criterion.teacher_needs)
+        return ForwardModel(teacher).probe().read(batch.inputs, party.criterion.teacher_needs)
 
     with pytest.raises(ConfigError, match="got state_mse, which reads earlier ones alone"):
         train([replace(party, answer=answer)], Rows(), folder=tmp_path)
@@ -303,7 +306,7 @@ def test_a_term_that_never_reads_the_last_layer_is_refused(tmp_path: Path):
 )
 def test_the_last_layer_is_that_of_the_longest_list(model, expected: str):
     made = model()
-    found = {id(parameter) for parameter in last_layer(Reader(made))}
+    found = {id(parameter) for parameter in last_layer(ForwardModel(made))}
     names = [name for name, parameter in made.named_parameters() if id(parameter) in found]
     assert names == [name for name in dict(made.named_parameters()) if name.startswith(expected)]
 
@@ -313,11 +316,11 @@ def test_models_that_cannot_be_balanced_are_refused_by_name():
         config = SimpleNamespace(is_encoder_decoder=False)
 
     with pytest.raises(ModelError, match=r"must hold its layers in a ModuleList .* got Flat"):
-        last_layer(Reader(Flat()))
+        last_layer(ForwardModel(Flat()))
     frozen = tiny.tiny_llama()
     frozen.model.layers[-1].requires_grad_(False)
     with pytest.raises(ModelError, match=r"the last layer must be trained .* got a LlamaForCausalLM"):
-        last_layer(Reader(frozen))
+        last_layer(ForwardModel(frozen))
 
 
 def test_a_transformers_trainer_refuses_it():

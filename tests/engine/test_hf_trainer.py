@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback, TrainingArgument
 
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError
-from limbeck.core.term import Learnt
+from limbeck.core.term import Trainable
 from limbeck.engine import Party, train
 from limbeck.engine.hf_trainer import DistilTrainer
 from limbeck.engine.order import Shuffles
@@ -93,16 +93,16 @@ def test_steps_run_on_across_epochs_in_the_engines_order_and_number(tmp_path: Pa
 def learning_party(**settings: object) -> Party:
     """A learnt temperature with a rate of its own, and a weight that follows the loss."""
     party = student_party(**{"max_grad_norm": 0.5, **settings})
-    module = catalogue("objectives/learnt")["temperature"].load()()
-    learnt = Learnt(module, learning_rate=0.05, gradient_scale=-0.5)
+    module = catalogue("objectives/trainable")["temperature"].load()()
+    trainable = Trainable(module, learning_rate=0.05, gradient_scale=-0.5)
     weight = scheduled({"schedule": "adaptive_interpolation", "start": 0.1, "stop": 1.0, "rate": 5.0})
-    terms = [replace(party.criterion.terms[0], learnt=learnt, weight=weight), party.criterion.terms[1]]
+    terms = [replace(party.criterion.terms[0], trainable=trainable, weight=weight), party.criterion.terms[1]]
     return replace(party, criterion=Criterion(terms))
 
 
 def all_weights(party: Party) -> list[torch.Tensor]:
-    learnt = party.criterion.terms[0].learnt
-    return [*party.model.parameters(), *(() if learnt is None else learnt.module.parameters())]
+    trainable = party.criterion.terms[0].trainable
+    return [*party.model.parameters(), *(() if trainable is None else trainable.module.parameters())]
 
 
 def assert_equal(one: Party, other: Party) -> None:
@@ -148,9 +148,9 @@ def test_the_held_out_loss_is_a_mean_over_all_tokens_however_they_are_batched(tm
     batch = Rows().batch(range(24))
     student = party.model(**batch.inputs).logits.log_softmax(-1)
     teacher = tiny_llama(vocab=VOCABULARY, width=48, seed=2)(**batch.inputs).logits.log_softmax(-1)
-    learnt = batch.targets != -100
-    kl = (teacher.exp() * (teacher - student)).sum(-1)[learnt].mean()
-    cross = torch.nn.functional.cross_entropy(student[learnt], batch.targets[learnt])
+    loss_mask = batch.targets != -100
+    kl = (teacher.exp() * (teacher - student)).sum(-1)[loss_mask].mean()
+    cross = torch.nn.functional.cross_entropy(student[loss_mask], batch.targets[loss_mask])
     for metrics in found:
         assert metrics["eval_forward_kl"] == pytest.approx(float(kl.detach()), rel=1e-5)
         assert metrics["eval_loss"] == pytest.approx(float((0.7 * kl + 0.3 * cross).detach()), rel=1e-5)

@@ -12,9 +12,9 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import Interrupted, NotFiniteError, RowError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.engine import Party, StepReport, train
 from limbeck.students import add_lora
 from tests.engine.world import Changed, Rows, nothing_learnt, student_party, teacher_answer
@@ -53,9 +53,9 @@ def test_the_loss_is_the_mean_over_all_learnt_tokens_of_the_step(tmp_path: Path)
     teacher = teacher_answer(batch)
     log_q = party.model(**batch.inputs).logits.log_softmax(-1)
     log_p = (teacher.hidden @ teacher.head.weight.T).log_softmax(-1)
-    learnt = batch.targets != IGNORE
-    kl = (log_p.exp() * (log_p - log_q)).sum(-1)[learnt].mean()
-    nll = -log_q[learnt].gather(1, batch.targets[learnt][:, None]).mean()
+    loss_mask = batch.targets != IGNORE
+    kl = (log_p.exp() * (log_p - log_q)).sum(-1)[loss_mask].mean()
+    nll = -log_q[loss_mask].gather(1, batch.targets[loss_mask][:, None]).mean()
     reports: list[StepReport] = []
     train([party], Rows(), folder=tmp_path, on_step=reports.append)
     assert reports[0].terms["forward_kl"] == pytest.approx(kl.item(), rel=1e-5)
@@ -69,8 +69,8 @@ def test_units_are_counted_after_the_transforms(tmp_path: Path) -> None:
         return replace(batch, targets=first_only(batch.targets))
 
     def first_only(targets: torch.Tensor) -> torch.Tensor:
-        learnt = targets != IGNORE
-        return torch.where(learnt & (learnt.cumsum(1) == 1), targets, IGNORE)
+        loss_mask = targets != IGNORE
+        return torch.where(loss_mask & (loss_mask.cumsum(1) == 1), targets, IGNORE)
 
     class Prepared(Rows):
         def batch(self, indices: list[int]) -> Batch:
@@ -156,7 +156,7 @@ def adapted_party(**settings: object) -> Party:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = add_lora(party.model, r=2, alpha=4, dropout=0.0, target_modules="all-linear")
-    return replace(party, model=model, reader=Reader(model).probe())
+    return replace(party, model=model, reader=ForwardModel(model).probe())
 
 
 def test_recomputed_activations_give_adapters_on_frozen_embeddings_the_same_gradients(tmp_path):

@@ -10,9 +10,9 @@ from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen2MoeConfig, Qwen2Moe
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ModelError, RowError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import DISTRIBUTION, at
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.signals.routing import Routing, routed_tokens
 from limbeck.engine import Party, StepReport, train
 from limbeck.engine.hf_trainer import DistilTrainer
@@ -55,7 +55,7 @@ def alone() -> Criterion:
 
 
 def loss_on(model: Any, batch: Batch, *, probe: bool = True) -> tuple[torch.Tensor, float]:
-    criterion, reader = alone(), Reader(model).probe() if probe else Reader(model)
+    criterion, reader = alone(), ForwardModel(model).probe() if probe else ForwardModel(model)
     answer = reader.read(batch.inputs, criterion.student_needs | DISTRIBUTION)
     counts = criterion.counts(batch)
     loss, means = criterion(answer, None, batch, counts=counts, step=0, total_steps=1)
@@ -100,7 +100,7 @@ def test_is_computed_in_float32_in_mixed_precision_too():
 
 def test_several_teachers_do_not_touch_it():
     batch = Rows().batch([0, 1])
-    criterion, reader = alone(), Reader(tiny_mixtral(vocab=VOCABULARY)).probe()
+    criterion, reader = alone(), ForwardModel(tiny_mixtral(vocab=VOCABULARY)).probe()
     answer = reader.read(batch.inputs, criterion.student_needs)
     moment = {"counts": criterion.counts(batch), "step": 0, "total_steps": 1}
     teachers = Outputs(members=((torch.ones(2), Outputs()), (torch.zeros(2), Outputs())))
@@ -191,7 +191,7 @@ def test_tokens_are_counted_under_the_dropout_that_they_are_learnt_with(tmp_path
     party = replace(party, criterion=Watched(party.criterion.terms))
     train([party], Rows(), folder=tmp_path)
     assert len(seen) == 4
-    assert torch.equal(seen[0][0], torch.stack([learnt for _, learnt in seen]).sum(0))
+    assert torch.equal(seen[0][0], torch.stack([loss_mask for _, loss_mask in seen]).sum(0))
 
 
 def test_a_trainer_of_transformers_takes_the_same_step(tmp_path: Path):
@@ -225,4 +225,4 @@ def test_alone_it_is_nothing_to_learn_from(tmp_path: Path):
 
 def test_a_model_without_routers_is_refused():
     with pytest.raises(ModelError, match="must have routers to say which experts it chooses, got Llama"):
-        Reader(tiny_llama(vocab=VOCABULARY)).read(Rows().batch([0]).inputs, at("routing"))
+        ForwardModel(tiny_llama(vocab=VOCABULARY)).read(Rows().batch([0]).inputs, at("routing"))

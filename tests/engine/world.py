@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE, next_token_targets
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
 from limbeck.core.transform import Transform
@@ -41,12 +41,12 @@ class Rows:
 
     def batch(self, indices: Sequence[int]) -> Batch:
         width = max(len(self.ids[index]) for index in indices)
-        ids, mask, learnt = (np.zeros((len(indices), width), dtype=np.int64) for _ in range(3))
+        ids, mask, loss_mask = (np.zeros((len(indices), width), dtype=np.int64) for _ in range(3))
         for place, index in enumerate(indices):
             length = len(self.ids[index])
             ids[place, :length], mask[place, :length] = self.ids[index], 1
-            learnt[place, length // 3 : length] = 1
-        targets = next_token_targets(ids, learnt.astype(bool), np.where(mask == 1, 0, -1))
+            loss_mask[place, length // 3 : length] = 1
+        targets = next_token_targets(ids, loss_mask.astype(bool), np.where(mask == 1, 0, -1))
         assert (targets != IGNORE).any()
         inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
         return Batch(inputs, torch.tensor(targets), [(f"row-{index}",) for index in indices])
@@ -82,14 +82,14 @@ def student_party(*, dropout: float = 0.0, **settings: object) -> Party:
         "adam_epsilon": 0.01,
     }
     chosen = TrainingSettings(**{**defaults, **settings})
-    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen, teacher_answer)
+    return Party("student", model, ForwardModel(model).probe(), Criterion(terms), chosen, teacher_answer)
 
 
 def teacher_answer(batch: Batch) -> Outputs:
     """A frozen tiny model, made anew for every question so that it cannot hold state."""
     model = tiny_llama(vocab=VOCABULARY, width=48, seed=2)
     party = student_party()
-    return Reader(model).probe().read(batch.inputs, party.criterion.teacher_needs)
+    return ForwardModel(model).probe().read(batch.inputs, party.criterion.teacher_needs)
 
 
 class RareRows(Rows):
@@ -118,7 +118,7 @@ def experts_party(*, weight: float = 0.5, dropout: float = 0.0, **settings: obje
     signals = ("student_routing", "routed_shares")
     balance = Term("router_balance", router_balance, signals, weight=weight, regularises=True)
     criterion = Criterion([*party.criterion.terms, balance])
-    return replace(party, model=model, reader=Reader(model).probe(), criterion=criterion)
+    return replace(party, model=model, reader=ForwardModel(model).probe(), criterion=criterion)
 
 
 def main(

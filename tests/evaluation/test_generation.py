@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from limbeck.evaluation.data import EvaluationData
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.evaluation.evidence import Evidence
 from limbeck.evaluation.generation import repetition
 from limbeck.evaluation.prompts import held_out_prompts
 from limbeck.evaluation.statistics import Rows
@@ -15,7 +15,7 @@ from tests.evaluation.tiny import Texts, causal, rows_of, settings, subject, tex
 
 def evidence(source, **changes):
     rows = {row["id"]: row for row in rows_of(source)}
-    return Evidence([], source, rows, settings("causal", "generation", **changes))
+    return EvaluationData([], source, rows, settings("causal", "generation", **changes))
 
 
 def test_a_row_with_a_prompt_is_cut_before_its_first_learnt_token():
@@ -38,7 +38,9 @@ def test_one_window_of_a_long_text_is_drawn_as_its_prompt():
     rows = {"a": {"id": "a", "text": "x"}}
     drawn = set()
     for seed in range(12):
-        found = held_out_prompts(Evidence([], source, rows, settings("causal", "generation", seed=seed)))
+        found = held_out_prompts(
+            EvaluationData([], source, rows, settings("causal", "generation", seed=seed))
+        )
         assert len(found) == 1
         drawn.add(found[0].row)
     assert drawn == {"a", "a#1", "a#2", "a#3"}
@@ -47,7 +49,7 @@ def test_one_window_of_a_long_text_is_drawn_as_its_prompt():
 def test_later_windows_of_anything_but_text_are_no_prompts():
     source = Texts(texts(2))
     source.ids = ["a", "a#1"]
-    found = held_out_prompts(Evidence([], source, {"a": {"id": "a"}}, settings("causal", "generation")))
+    found = held_out_prompts(EvaluationData([], source, {"a": {"id": "a"}}, settings("causal", "generation")))
     assert [prompt.row for prompt in found] == ["a"]
 
 

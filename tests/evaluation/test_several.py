@@ -7,9 +7,9 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError
-from limbeck.core.reader import Reader
+from limbeck.core.forward_model import ForwardModel
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.evaluation.settings import Subject
+from limbeck.evaluation.settings import EvaluatedModel
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
@@ -29,7 +29,9 @@ def source_of(tokenizer, rows=ROWS, max_length=64):
 
 
 def subject_of(name, model, tokenizer, source=None):
-    return Subject(name, name, model, tokenizer, Reader(model).probe(), f"{name} of the tests", source=source)
+    return EvaluatedModel(
+        name, name, model, tokenizer, ForwardModel(model).probe(), f"{name} of the tests", source=source
+    )
 
 
 def vocabulary_of(tokenizer):

@@ -9,7 +9,7 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import accuracy_score
 
-import limbeck.evaluation.evidence as evidence_module
+import limbeck.evaluation.data as evidence_module
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError, VocabularyError
 from limbeck.core.masks import IGNORE
@@ -23,7 +23,7 @@ TOKEN_METRICS = ("perplexity", "fidelity", "calibration")
 
 
 def dense(model, source):
-    """Log-probabilities [N, V] and targets [N] of all learnt positions, row by row."""
+    """Log-probabilities [N, V] and targets [N] of all positions in the loss, row by row."""
     parts, targets = [], []
     model.eval()
     for index in range(len(source)):

@@ -5,9 +5,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertModel, LlamaConfig, LlamaForCausalLM
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
-from limbeck.core.reader import Reader
-from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.settings import EvaluatedModel, EvaluationSettings
 
 V = 30
 
@@ -87,7 +87,9 @@ def bert(seed, *, classes=None, hidden=16):
 
 
 def subject(name, model, role=None, vocabulary=V):
-    return Subject(name, role or name, model, Letters(), Reader(model, vocabulary), f"{name} of the tests")
+    return EvaluatedModel(
+        name, role or name, model, Letters(), ForwardModel(model, vocabulary), f"{name} of the tests"
+    )
 
 
 def settings(kind, *metrics, **changes):

@@ -8,9 +8,9 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.errors import ModelError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION
-from limbeck.core.reader import Reader
 from limbeck.core.term import Term
 from limbeck.kinds.masked_lm import KIND
 from limbeck.objectives import cross_entropy
@@ -88,7 +88,7 @@ def test_the_loss_is_that_of_transformers_on_the_same_hidden_tokens(tokenizer):
     rows = source(list(tiny.TEXTS), tokenizer)
     batch = KIND.drawn(rows.batch(range(len(tiny.TEXTS))), tokenizer, STEP, at=3)
     expected = model(**batch.inputs, labels=batch.targets).loss
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     term = Term("cross_entropy", cross_entropy, ("student_logits", "labels"))
     criterion = Criterion([term])
     outputs = reader.read(batch.inputs, DISTRIBUTION)

@@ -5,7 +5,7 @@ import torch
 
 from limbeck.core.errors import ObjectiveError
 from limbeck.objectives import chunk_state_mse
-from limbeck.objectives.learnt import projection
+from limbeck.objectives.trainable import projection
 from tests.objectives.worked import logits
 
 STUDENT = torch.tensor([[[1.0, 0.0]], [[2.0, 1.0]]])  # two chunks, one layer, two channels

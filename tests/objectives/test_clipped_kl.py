@@ -9,7 +9,7 @@ from limbeck.core.errors import ObjectiveError
 from limbeck.core.signals import Head, TopK
 from limbeck.objectives import clipped_kl, cross_entropy, forward_kl
 from limbeck.objectives.fused import PointwiseTerm, linear_objective, linear_terms
-from limbeck.objectives.learnt import clip_window
+from limbeck.objectives.trainable import clip_window
 from tests.objectives.worked import P, Q, logits, top, value_and_gradient
 
 # Stretches from the bottom: .05, .05 to .2, .2 to .5, .5 to 1.

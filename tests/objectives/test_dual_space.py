@@ -9,19 +9,19 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError, ModelError, ObjectiveError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import at
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.signals import Head
-from limbeck.core.signals.space import Space, space_of
-from limbeck.core.term import Learnt, Term
+from limbeck.core.signals.space import HeadSpace, head_space_of
+from limbeck.core.term import Term, Trainable
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
 from limbeck.objectives import cross_entropy, dual_space
 from limbeck.objectives.criterion import Criterion
 from limbeck.objectives.dual_space import Affine
-from limbeck.objectives.learnt import projectors
+from limbeck.objectives.trainable import projectors
 from tests import tiny
 from tests.engine.world import VOCABULARY, Rows
 from tests.objectives.worked import logits
@@ -29,12 +29,12 @@ from tests.objectives.worked import logits
 SIGNALS = ("student_space", "teacher_space")
 
 
-def space(*shape: int, vocabulary: int, seed: int, dtype: torch.dtype = torch.float32) -> Space:
+def space(*shape: int, vocabulary: int, seed: int, dtype: torch.dtype = torch.float32) -> HeadSpace:
     """[B, T, D], every position learnt, weights of the head included."""
     rows, tokens, _ = shape
     labels = torch.randint(0, vocabulary, (rows, tokens), generator=torch.Generator().manual_seed(seed))
     parts = [logits(*shape, seed=seed + place).to(dtype) for place in range(3)]
-    return Space(*parts, labels, Head(logits(vocabulary, shape[-1], seed=seed + 3).to(dtype)))
+    return HeadSpace(*parts, labels, Head(logits(vocabulary, shape[-1], seed=seed + 3).to(dtype)))
 
 
 def maps(student: int, teacher: int, dtype: torch.dtype = torch.float32) -> dict[str, Affine]:
@@ -49,7 +49,7 @@ def maps(student: int, teacher: int, dtype: torch.dtype = torch.float32) -> dict
     }
 
 
-def on(one: Space, **leaves: Tensor) -> Space:
+def on(one: HeadSpace, **leaves: Tensor) -> HeadSpace:
     return one._replace(**leaves)
 
 
@@ -63,7 +63,7 @@ def test_equal_models_with_a_diagonal_attention_are_plain_distillation():
     scores = [part[0] @ head.weight.T for part in hidden]
     labels = scores[1].argmax(-1)[None]  # the teacher is right everywhere
     labels[0, 2] = scores[1][2].argmin()  # but at one position
-    sides = [Space(part, eye, torch.zeros_like(eye), labels, head) for part in hidden]
+    sides = [HeadSpace(part, eye, torch.zeros_like(eye), labels, head) for part in hidden]
     same = Affine(torch.eye(width), torch.zeros(width))
     query = Affine(1e4 * torch.eye(2 * width), torch.zeros(2 * width))
     found = dual_space(*sides, query=query, to_student=same, to_teacher=same, temperature=2.0)
@@ -90,7 +90,7 @@ def test_no_gradient_reaches_a_head_through_the_other_side():
     assert heads[1].weight.grad is None and all(leaf.grad is None for leaf in leaves)
 
 
-def labels_nobody_says(student: Space, teacher: Space, given: dict[str, Affine]) -> Tensor:
+def labels_nobody_says(student: HeadSpace, teacher: HeadSpace, given: dict[str, Affine]) -> Tensor:
     """Labels at which t2s is wrong everywhere: D is empty, and so the head is read by t2s and s2t alone."""
     for label in range(len(student.head.weight)):
         labels = torch.full_like(student.labels, label)
@@ -145,12 +145,12 @@ def test_the_students_gradient_is_the_slope_of_the_value_in_every_divergence():
         )
 
 
-def padded(one: Space, *, left: int, right: int) -> Space:
+def padded(one: HeadSpace, *, left: int, right: int) -> HeadSpace:
     def fill(part: Tensor, value: float) -> Tensor:
         sides = [part.new_full((part.shape[0], n, *part.shape[2:]), value) for n in (left, right)]
         return torch.cat([sides[0], part, sides[1]], 1)
 
-    return Space(*(fill(part, 1e3) for part in one[:3]), fill(one.labels, IGNORE), one.head)
+    return HeadSpace(*(fill(part, 1e3) for part in one[:3]), fill(one.labels, IGNORE), one.head)
 
 
 def test_prompts_padding_and_neighbours_do_not_change_a_row():
@@ -161,7 +161,7 @@ def test_prompts_padding_and_neighbours_do_not_change_a_row():
     torch.testing.assert_close(wide[:, 2:-3], plain, rtol=1e-5, atol=1e-5)
     assert not wide[:, :2].any() and not wide[:, -3:].any()
     alone = dual_space(
-        *(Space(*(part[:1] for part in one[:4]), one.head) for one in (student, teacher)), **given
+        *(HeadSpace(*(part[:1] for part in one[:4]), one.head) for one in (student, teacher)), **given
     )
     torch.testing.assert_close(alone, plain[:1], rtol=1e-5, atol=1e-5)
 
@@ -171,8 +171,8 @@ def test_rows_of_unequal_length_are_aligned_apart():
     student.labels[1, 2:], teacher.labels[1, :3] = IGNORE, IGNORE
     found = dual_space(student, teacher, **maps(4, 3))
     short = [
-        Space(*(part[1:, :2] for part in student[:4]), student.head),
-        Space(*(part[1:, 3:] for part in teacher[:4]), teacher.head),
+        HeadSpace(*(part[1:, :2] for part in student[:4]), student.head),
+        HeadSpace(*(part[1:, 3:] for part in teacher[:4]), teacher.head),
     ]
     torch.testing.assert_close(found[1:, :2], dual_space(*short, **maps(4, 3)), rtol=1e-5, atol=1e-5)
     assert not found[1, 2:].any()
@@ -227,35 +227,35 @@ def test_projectors_start_the_same_and_leave_the_random_state_alone():
 
 def test_a_space_is_what_the_model_reads_and_writes():
     model, batch = tiny.tiny_llama(vocab=VOCABULARY, seed=1), Rows().batch([3, 5])
-    reader = Reader(model).probe()
-    found = space_of(reader.read(batch.inputs, at("space")), batch)
-    table, learnt = model.model.embed_tokens.weight, batch.targets != IGNORE
+    reader = ForwardModel(model).probe()
+    found = head_space_of(reader.read(batch.inputs, at("space")), batch)
+    table, loss_mask = model.model.embed_tokens.weight, batch.targets != IGNORE
     torch.testing.assert_close(found.inputs, table[batch.inputs["input_ids"]])
-    torch.testing.assert_close(found.outputs[learnt], table[batch.targets[learnt]])
-    assert not found.outputs[~learnt].any() and not found.inputs.requires_grad
+    torch.testing.assert_close(found.outputs[loss_mask], table[batch.targets[loss_mask]])
+    assert not found.outputs[~loss_mask].any() and not found.inputs.requires_grad
     torch.testing.assert_close(found.hidden @ found.head.weight.T, model(**batch.inputs).logits)
-    assert space_of(Outputs(taps={("space", None): found}), batch) is found
+    assert head_space_of(Outputs(taps={("space", None): found}), batch) is found
 
 
 def test_a_space_is_refused_where_there_is_none():
     batch = Rows().batch([3, 5])
     with pytest.raises(ConfigError, match="hidden states, a head and embeddings"):
-        space_of(Outputs(logits=torch.zeros(2, 3, 4)), batch)
+        head_space_of(Outputs(logits=torch.zeros(2, 3, 4)), batch)
     masked = tiny.tiny_masked_bert()
     with pytest.raises(ModelError, match="linear head to give its space, got BertForMaskedLM"):
-        Reader(masked).probe().read({"input_ids": torch.ones(1, 3, dtype=torch.long)}, at("space"))
+        ForwardModel(masked).probe().read({"input_ids": torch.ones(1, 3, dtype=torch.long)}, at("space"))
 
 
 def party(**settings: object) -> Party:
     model = tiny.tiny_llama(vocab=VOCABULARY, seed=1)
-    learnt = Learnt(projectors(student_width=32, teacher_width=48), 1e-3)
+    trainable = Trainable(projectors(student_width=32, teacher_width=48), 1e-3)
     terms = [
-        Term("dual_space", dual_space, SIGNALS, weight=0.5, learnt=learnt),
+        Term("dual_space", dual_space, SIGNALS, weight=0.5, trainable=trainable),
         Term("cross_entropy", cross_entropy, ("student_logits", "labels"), weight=0.5),
     ]
     defaults = {"learning_rate": 0.01, "max_steps": 2, "max_grad_norm": 0.0, "adam_epsilon": 0.01}
     chosen = TrainingSettings(**{**defaults, **settings})
-    return Party("student", model, Reader(model).probe(), Criterion(terms), chosen, other_tokens)
+    return Party("student", model, ForwardModel(model).probe(), Criterion(terms), chosen, other_tokens)
 
 
 def other_tokens(batch: Batch) -> Outputs:
@@ -266,8 +266,8 @@ def other_tokens(batch: Batch) -> Outputs:
     targets = batch.targets[:, 1:]
     own = Batch(inputs, torch.where(targets == IGNORE, IGNORE, targets + 5), batch.row_ids)
     with torch.no_grad():
-        answer = Reader(model).probe().read(own.inputs, at("space"))
-    return Outputs(taps={("space", None): space_of(answer, own)})
+        answer = ForwardModel(model).probe().read(own.inputs, at("space"))
+    return Outputs(taps={("space", None): head_space_of(answer, own)})
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -276,18 +276,20 @@ def test_the_mean_is_over_the_students_learnt_tokens(fused: bool):
     criterion = Criterion(one.criterion.terms, fused=fused)
     answer, teacher = one.reader.read(batch.inputs, criterion.student_needs), other_tokens(batch)
     _, means = criterion(answer, teacher, batch, counts=criterion.counts(batch), step=0, total_steps=1)
-    module = one.criterion.terms[0].learnt.module
-    values = dual_space(space_of(answer, batch), teacher.taps["space", None], **module())
-    assert float(means[0]) == pytest.approx(float(values.detach().sum()) / int(batch.learnt.sum()), rel=1e-6)
+    module = one.criterion.terms[0].trainable.module
+    values = dual_space(head_space_of(answer, batch), teacher.taps["space", None], **module())
+    assert float(means[0]) == pytest.approx(
+        float(values.detach().sum()) / int(batch.loss_mask.sum()), rel=1e-6
+    )
 
 
 def test_training_moves_the_projectors_whatever_the_micro_batches(tmp_path: Path):
     found = []
     for size, accumulation in ((8, 1), (2, 4)):
         one = party(per_device_train_batch_size=size, gradient_accumulation_steps=accumulation)
-        before = one.criterion.terms[0].learnt.module.to_teacher.weight.detach().clone()
+        before = one.criterion.terms[0].trainable.module.to_teacher.weight.detach().clone()
         train([one], Rows(), folder=tmp_path / str(size))
-        module = one.criterion.terms[0].learnt.module
+        module = one.criterion.terms[0].trainable.module
         assert not torch.equal(module.to_teacher.weight, before)
         found.append(
             torch.cat([p.detach().flatten() for p in [*one.model.parameters(), *module.parameters()]])

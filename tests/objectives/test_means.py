@@ -15,7 +15,7 @@ from limbeck.objectives import cross_entropy, state_mse, uld
 from limbeck.objectives.criterion import Criterion
 
 V, H = 7, 5
-LENGTHS = (2, 4, 1)  # learnt tokens of each row
+LENGTHS = (2, 4, 1)  # tokens in the loss of each row
 HEAD = Head(torch.randn(V, H, generator=torch.Generator().manual_seed(0)))
 
 
@@ -130,8 +130,8 @@ def test_a_teacher_with_a_vocabulary_of_its_own_is_read_on_both_paths(fused):
     criterion = Criterion([term], fused=fused)
     student = Outputs(hidden=hidden, head=HEAD)
     total, _ = criterion(student, answer, batch, counts=criterion.counts(batch), step=0, total_steps=1)
-    learnt = batch.learnt
-    q, p = ((x[learnt] @ w.weight.T).softmax(-1) for x, w in ((hidden, HEAD), (teacher, head)))
+    loss_mask = batch.loss_mask
+    q, p = ((x[loss_mask] @ w.weight.T).softmax(-1) for x, w in ((hidden, HEAD), (teacher, head)))
     ordered = [side.sort(-1, descending=True).values for side in (q, p)]
     ordered[0] = torch.nn.functional.pad(ordered[0], (0, 4))
     torch.testing.assert_close(total, (ordered[0] - ordered[1]).abs().sum(-1).mean())

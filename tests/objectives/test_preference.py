@@ -37,9 +37,9 @@ def test_nothing_flows_to_the_reference():
 
 def test_whole_answers_are_summed_or_averaged_over_their_own_tokens():
     log_probs = torch.tensor([[-1.0, -2.0, -9.0], [-3.0, math.nan, math.nan]])
-    learnt = torch.tensor([[True, True, False], [True, False, False]])
-    torch.testing.assert_close(pair_log_probs(log_probs, learnt, mean=False), torch.tensor([[-3.0, -3.0]]))
-    torch.testing.assert_close(pair_log_probs(log_probs, learnt, mean=True), torch.tensor([[-1.5, -3.0]]))
+    loss_mask = torch.tensor([[True, True, False], [True, False, False]])
+    torch.testing.assert_close(pair_log_probs(log_probs, loss_mask, mean=False), torch.tensor([[-3.0, -3.0]]))
+    torch.testing.assert_close(pair_log_probs(log_probs, loss_mask, mean=True), torch.tensor([[-1.5, -3.0]]))
 
 
 def test_refuses_what_cannot_be_a_pair_or_a_scale():

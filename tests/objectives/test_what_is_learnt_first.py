@@ -19,7 +19,7 @@ def teacher() -> Tensor:
     return (-((GRID * torch.arange(OUTCOMES)) ** 2) / (2 * WIDTH**2))[None]
 
 
-def learnt(objective: Callable[..., Tensor], steps: int, seed: int) -> Tensor:
+def loss_mask(objective: Callable[..., Tensor], steps: int, seed: int) -> Tensor:
     """The student's probabilities after so many steps of Adam."""
     scores = torch.rand(1, OUTCOMES, generator=torch.Generator().manual_seed(seed)).requires_grad_()
     optimizer = torch.optim.Adam([scores], lr=0.2)
@@ -44,7 +44,7 @@ def far_mass(q: Tensor) -> float:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_forward_kl_learns_the_head_first_and_reverse_kl_the_tail(seed):
-    forward, reverse = (learnt(objective, EARLY, seed) for objective in (forward_kl, reverse_kl))
+    forward, reverse = (loss_mask(objective, EARLY, seed) for objective in (forward_kl, reverse_kl))
     assert head_gap(forward) < 0.5 * head_gap(reverse)
     assert far_mass(reverse) < 0.8 * far_mass(forward)
 
@@ -52,14 +52,14 @@ def test_forward_kl_learns_the_head_first_and_reverse_kl_the_tail(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_adaptive_kl_is_ahead_of_reverse_kl_in_both_and_ends_nearest(seed):
     forward, reverse, adaptive = (
-        learnt(objective, EARLY, seed) for objective in (forward_kl, reverse_kl, adaptive_kl)
+        loss_mask(objective, EARLY, seed) for objective in (forward_kl, reverse_kl, adaptive_kl)
     )
     assert head_gap(forward) < head_gap(adaptive) < head_gap(reverse)
     assert far_mass(adaptive) < far_mass(reverse) < far_mass(forward)
-    late = [head_gap(learnt(objective, LATE, seed)) for objective in (adaptive_kl, forward_kl, reverse_kl)]
+    late = [head_gap(loss_mask(objective, LATE, seed)) for objective in (adaptive_kl, forward_kl, reverse_kl)]
     assert late[0] < min(late[1:])
 
 
 @pytest.mark.parametrize("objective", [forward_kl, reverse_kl, adaptive_kl])
 def test_all_end_at_the_teacher(objective):
-    assert head_gap(learnt(objective, LATE, 0)) < 3e-3
+    assert head_gap(loss_mask(objective, LATE, 0)) < 3e-3

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from limbeck.core.signals import Head
-from limbeck.core.signals.space import Space
+from limbeck.core.signals.space import HeadSpace
 from limbeck.objectives.dual_space import Affine
 
 STUDENT_IDS = torch.tensor([[4, 1, 3, 0, 2], [2, 2, 5, 1, 4]])
@@ -20,7 +20,7 @@ def waves(*shape: int, start: float) -> Tensor:
     return torch.sin(1.7 * torch.arange(count, dtype=torch.float64) + start).float().view(*shape)
 
 
-def spaces() -> tuple[Space, Space, Tensor, Tensor, Tensor, Tensor]:
+def spaces() -> tuple[HeadSpace, HeadSpace, Tensor, Tensor, Tensor, Tensor]:
     """Both spaces, both embedding tables, and the ids that each side read."""
     tables = waves(6, STUDENT_WIDTH, start=0.1), waves(8, TEACHER_WIDTH, start=0.2)
     sides = []
@@ -32,7 +32,7 @@ def spaces() -> tuple[Space, Space, Tensor, Tensor, Tensor, Tensor]:
             2 * waves(*ids.shape, width, start=start),
             Head(3 * waves(len(table), width, start=start + 1)),
         )
-        sides.append(Space(hidden, table[ids], table[labels], labels, head))
+        sides.append(HeadSpace(hidden, table[ids], table[labels], labels, head))
     return (*sides, *tables, STUDENT_IDS, TEACHER_IDS)
 
 

@@ -65,9 +65,13 @@ def test_a_usual_argument_of_the_trainer_works_or_is_answered(word):
 
 def test_what_is_advised_for_measuring_while_training_is_taken():
     watch = {"rows": "rows.validation", "every": 100}
-    given = {"steps.rows.validation": 0.05, "steps.student.watch": watch, "steps.evaluation.batch_size": 8}
+    given = {
+        "steps.rows.validation": 0.05,
+        "steps.student.validation": watch,
+        "steps.evaluation.batch_size": 8,
+    }
     made = resolve("word_kd", {**GIVEN, **given})
-    assert made.steps[2].watch.every == 100 and made.steps[3].batch_size == 8
+    assert made.steps[2].validation.every == 100 and made.steps[3].batch_size == 8
 
 
 @pytest.mark.parametrize("given", ["wandb", ["wandb"], " wandb "])

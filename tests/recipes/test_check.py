@@ -48,7 +48,7 @@ steps:
         "steps.2.train.objective.0: unknown objective 'forward_kll'. Did you mean 'forward_kl'?",
         "steps.2.train.objective.1: jsd: hyperparameter 'beta' is required and has no default.",
         "steps.2.train.objective.2: taid: unknown hyperparameter 'tau'. "
-        "Allowed: compat, layers, learnt, mean, on, t, tail, temperature, temperature_squared, weight, weighted_by. t: unknown schedule 'liner'. Did you mean 'linear'?",
+        "Allowed: compat, layers, mean, on, t, tail, temperature, temperature_squared, trainable, weight, weighted_by. t: unknown schedule 'liner'. Did you mean 'linear'?",
         "steps.3.train.objective.0: patient reads inner layers: say which, as in layers: "
         "{student: [-1], teacher: [-1]}.",
         "steps.3.train.objective.1: forward_kl reads no inner layers: leave out layers.",
@@ -93,7 +93,7 @@ def train(**changes: str) -> str:
         (
             train(
                 teacher="T",
-                objective="[{name: dual_space, learnt: {module: projectors, student_width: 4, teacher_width: 6}}]",
+                objective="[{name: dual_space, trainable: {module: projectors, student_width: 4, teacher_width: 6}}]",
             ),
             "steps.1.train.objective.0: dual_space aligns the tokens of single rows: give the step packing: false.",
         ),

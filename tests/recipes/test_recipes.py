@@ -100,7 +100,7 @@ def test_the_baseline_differs_from_the_student_in_teacher_rows_and_objective_onl
         next(step for step in SHIPPED[name].steps if isinstance(step, Train) and step.out == out)
         for out in ("baseline", "student")
     )
-    method = {"out", "teacher", "rows", "objective", "rollouts", "corpus", "watch", "domains"}
+    method = {"out", "teacher", "rows", "objective", "rollouts", "corpus", "validation", "domains"}
     assert baseline.model_dump(exclude=method) == student.model_dump(exclude=method)
     assert baseline.teacher is None
 

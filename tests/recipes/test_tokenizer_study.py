@@ -19,7 +19,7 @@ from limbeck.recipes.quickstart import MEASURED, ROW_TOKENS, SIZES, TEACHER
 from limbeck.recipes.steps import Build, Evaluate, Load, Train
 from limbeck.recipes.students import FreshStudent, ModelStudent, Student
 from limbeck.recipes.teachers import ModelTeacher
-from limbeck.recipes.terms import Learnt, Term
+from limbeck.recipes.terms import Term, Trainable
 from limbeck.rows.standard_library import standard_library_files
 
 FILES = 300
@@ -49,7 +49,7 @@ METHODS: Mapping[str, tuple[tuple[Term, ...], dict[str, object]]] = {
             Term(
                 name="dual_space",
                 weight=0.5,
-                learnt=Learnt(module="projectors"),
+                trainable=Trainable(module="projectors"),
                 options={"temperature": 2.0},
             ),
         ),

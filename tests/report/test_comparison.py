@@ -8,8 +8,8 @@ import pytest
 from limbeck.evaluation.comparison import Axes, Question, compare
 from limbeck.report.build import build_report
 from limbeck.report.comparison import comparison_section, lead
-from limbeck.report.watched import watched_figures, watched_verdicts
-from limbeck.runs.record.curves import write_watched
+from limbeck.report.validation import validation_figures, validation_verdicts
+from limbeck.runs.record.curves import write_validation
 from tests.report.test_build import EVALUATION, estimate, parsed
 
 
@@ -114,7 +114,7 @@ def watched(tmp_path, golden):
     lines = [
         {"phase": "student", "step": t, "loss": 1.0}
         | (
-            {"watched": {"proxy": t**-0.7, "golden": golden(t), "validation_loss": 1 / t}}
+            {"validation": {"proxy": t**-0.7, "golden": golden(t), "validation_loss": 1 / t}}
             if t % 10 == 0
             else {}
         )
@@ -122,27 +122,29 @@ def watched(tmp_path, golden):
     ]  # fmt: skip
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_watched(tmp_path, metrics)
-    return json.loads((tmp_path / "watched.json").read_text())
+    write_validation(tmp_path, metrics)
+    return json.loads((tmp_path / "validation.json").read_text())
 
 
 def test_watched_values_are_collected_judged_and_drawn(tmp_path):
     found = watched(tmp_path, lambda t: math.exp(-t / 50) + 0.1 + t / 1000)
     assert found["student"]["curves"]["proxy"][:2] == [[10, 10**-0.7], [20, 20**-0.7]]
     assert found["student"]["hacking"]["verdict"] == "hacking"
-    first, second = watched_figures(found)
+    first, second = validation_figures(found)
     assert (
         "the oracle while it stays with its teacher" in first["caption"]
         and "to the power −0.70" in first["caption"]
     )
     assert second["caption"] == "student: validation loss 0.100 at step 10, 0.002 at step 500."
-    assert watched_verdicts(found)[0]["verdict"] == "worse"
+    assert validation_verdicts(found)[0]["verdict"] == "worse"
     sound = watched(tmp_path, lambda t: t**-0.5)
-    assert watched_verdicts(sound) == [{"text": "student: No sign of teacher hacking.", "verdict": "better"}]
+    assert validation_verdicts(sound) == [
+        {"text": "student: No sign of teacher hacking.", "verdict": "better"}
+    ]
 
 
 def test_nothing_is_written_where_nothing_was_watched(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text(json.dumps({"phase": "student", "step": 1, "loss": 1.0}) + "\n")
-    write_watched(tmp_path, metrics)
-    assert not (tmp_path / "watched.json").exists()
+    write_validation(tmp_path, metrics)
+    assert not (tmp_path / "validation.json").exists()

@@ -11,7 +11,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.rollouts import Advantages, Replay, Round
 from limbeck.rollouts import writers, writing
 from limbeck.rollouts.replay import ReplayBuffer
-from limbeck.rollouts.written import Written
+from limbeck.rollouts.rollout import Rollout
 from tests.rollouts.test_prepare import rows_of
 from tests.rollouts.world import make_rollouts, tiny_student, window
 
@@ -76,8 +76,8 @@ def test_the_journal_keeps_what_the_last_checkpoint_can_ask_for(tmp_path: Path):
 # The replay buffer.
 
 
-def answers(*names: str) -> list[Written]:
-    return [Written(name, (5, 6), (False, True), "student") for name in names]
+def answers(*names: str) -> list[Rollout]:
+    return [Rollout(name, (5, 6), (False, True), "student") for name in names]
 
 
 def test_the_oldest_make_place_and_what_is_taken_stays():

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import DISTRIBUTION
-from limbeck.core.reader import Reader
 from limbeck.core.rollouts import Advantages, RolloutSettings
 from limbeck.core.term import Term
 from limbeck.objectives import reverse_kl
 from limbeck.objectives.criterion import Criterion
 from limbeck.rollouts.returns import rewards_to_go
+from limbeck.rollouts.rollout import Rollout, collate_rollouts
 from limbeck.rollouts.score import scores
-from limbeck.rollouts.written import Written, put_together
 from tests.tiny import PAD, tiny_llama
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 def written(name, prompt, answer, source="student"):
     is_target = (False,) * len(prompt) + (True,) * len(answer)
-    return Written(name, (*prompt, *answer), is_target, source)
+    return Rollout(name, (*prompt, *answer), is_target, source)
 
 
 SEQUENCES = [
@@ -33,7 +33,7 @@ SEQUENCES = [
 
 
 def test_sequences_share_lines_of_about_one_length():
-    batch = put_together(SEQUENCES, PAD, CPU, packed=True)
+    batch = collate_rollouts(SEQUENCES, PAD, CPU, packed=True)
     # Lengths 8, 3, 4, 4 make two lines of at most 16 on average: longest first, each to the shorter line.
     assert batch.inputs["input_ids"].tolist() == [
         [5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22],
@@ -49,7 +49,7 @@ def test_sequences_share_lines_of_about_one_length():
 
 def test_long_sequences_stay_alone():
     long = [written(str(number), tuple(range(5, 105)), (9,) * 500) for number in range(2)]
-    assert put_together(long, PAD, CPU, packed=True).inputs["input_ids"].shape == (2, 600)
+    assert collate_rollouts(long, PAD, CPU, packed=True).inputs["input_ids"].shape == (2, 600)
 
 
 @pytest.mark.parametrize("mean", ["token", "sequence"])
@@ -58,10 +58,10 @@ def test_loss_and_gradients_are_those_of_padded_rows(mean):
     criterion = Criterion([Term("kl", reverse_kl, ("student_logits", "teacher_logits"), mean=mean)])
     found = []
     for packed in (False, True):
-        batch = put_together(SEQUENCES, PAD, CPU, packed=packed)
+        batch = collate_rollouts(SEQUENCES, PAD, CPU, packed=packed)
         with torch.no_grad():
-            answer = Reader(teacher).probe().read(batch.inputs, DISTRIBUTION)
-        own = Reader(student).probe().read(batch.inputs, DISTRIBUTION)
+            answer = ForwardModel(teacher).probe().read(batch.inputs, DISTRIBUTION)
+        own = ForwardModel(student).probe().read(batch.inputs, DISTRIBUTION)
         counts = criterion.counts(batch)
         loss, _ = criterion(own, answer, batch, counts=counts, step=0, total_steps=1)
         student.zero_grad()
@@ -74,14 +74,14 @@ def test_numbers_of_tokens_stay_with_their_tokens():
     numbered = [
         replace(one, numbers={"advantages": torch.tensor(one.ids, dtype=torch.float32)}) for one in SEQUENCES
     ]
-    batch = put_together(numbered, PAD, CPU, packed=True)
+    batch = collate_rollouts(numbered, PAD, CPU, packed=True)
     read = batch.inputs["input_ids"] != PAD
     assert torch.equal(batch.signals["advantages"][read], batch.inputs["input_ids"][read].float())
 
 
 def test_rewards_are_not_summed_over_the_seam_of_two_sequences():
-    rewards, learnt = torch.tensor([[1.0, 2.0, 4.0, 8.0]]), torch.ones(1, 4, dtype=torch.bool)
-    found = rewards_to_go(rewards, learnt, 0.5, sequences=torch.tensor([[0, 0, 1, 1]]))
+    rewards, loss_mask = torch.tensor([[1.0, 2.0, 4.0, 8.0]]), torch.ones(1, 4, dtype=torch.bool)
+    found = rewards_to_go(rewards, loss_mask, 0.5, sequences=torch.tensor([[0, 0, 1, 1]]))
     assert found.tolist() == [[2.0, 2.0, 8.0, 8.0]]
 
 
@@ -94,12 +94,12 @@ def test_rewards_are_not_summed_over_the_seam_of_two_sequences():
     ],
 )
 def test_sampled_tokens_are_judged_as_in_padded_rows(judged):
-    models = [Reader(tiny_llama(seed=seed)).probe() for seed in (1, 2)]
+    models = [ForwardModel(tiny_llama(seed=seed)).probe() for seed in (1, 2)]
     student, teacher = ((lambda batch, one=one: one.read(batch.inputs, DISTRIBUTION)) for one in models)
     settings = RolloutSettings(advantages=judged)
     by_token = []
     for packed in (False, True):
-        batch = put_together(SEQUENCES, PAD, CPU, packed=packed)
+        batch = collate_rollouts(SEQUENCES, PAD, CPU, packed=packed)
         numbers = scores(batch, settings, student=student, teacher=teacher)
         sampled = batch.groups == 1
         # No two sampled tokens here are equal.

@@ -9,7 +9,7 @@ from limbeck.core.batch import Batch
 from limbeck.core.masks import IGNORE
 from limbeck.core.rollouts import SOURCES
 from limbeck.inference.request import TokenIds
-from limbeck.rollouts.written import prompt_length
+from limbeck.rollouts.rollout import prompt_length
 from limbeck.runs.assembly.transforms.corpus import Corpus
 from tests.engine.world import Rows
 from tests.rollouts.world import EOS, make_rollouts, window
@@ -23,12 +23,12 @@ def rows_of(batches: list[Batch]) -> list[tuple[str, list[int], list[int], int]]
     for batch in batches:
         for line, names in enumerate(batch.row_ids):
             length = int(batch.inputs["attention_mask"][line].sum())
-            learnt = batch.targets[line] != IGNORE
-            sources = set(batch.groups[line][learnt].tolist())
+            loss_mask = batch.targets[line] != IGNORE
+            sources = set(batch.groups[line][loss_mask].tolist())
             assert len(sources) == 1
-            assert (batch.groups[line][~learnt] == IGNORE).all()
+            assert (batch.groups[line][~loss_mask] == IGNORE).all()
             ids = batch.inputs["input_ids"][line, :length].tolist()
-            found.append((names[0], ids, batch.targets[line][learnt].tolist(), sources.pop()))
+            found.append((names[0], ids, batch.targets[line][loss_mask].tolist(), sources.pop()))
     return found
 
 
@@ -41,15 +41,15 @@ def data_row(name: str) -> tuple[list[int], int]:
 def test_nothing_after_an_end_is_learnt_and_unstopped_answers_are_learnt_whole(tmp_path: Path):
     made = rows_of(make_rollouts(tmp_path, max_new_tokens=5)(window(range(24)), 0, 9))
     lengths = set()
-    for name, ids, learnt, source in made:
+    for name, ids, loss_mask, source in made:
         data, prompt = data_row(name)
         prompt = prompt if prompt > 1 else 2  # a prompt of one token passes for plain text
         assert source == STUDENT
-        assert ids == data[:prompt] + learnt  # the answer, all of it, and nothing else
-        ended = [token in EOS for token in learnt]
+        assert ids == data[:prompt] + loss_mask  # the answer, all of it, and nothing else
+        ended = [token in EOS for token in loss_mask]
         assert not any(ended[:-1])
-        assert ended[-1] or len(learnt) == 5
-        lengths.add(len(learnt))
+        assert ended[-1] or len(loss_mask) == 5
+        lengths.add(len(loss_mask))
     assert {1, 5} <= lengths  # one that ended at once, and one that did not end
 
 
@@ -72,11 +72,13 @@ def test_sources_are_drawn_anew_in_every_step_with_the_right_shares(tmp_path: Pa
 
 
 def test_rows_that_are_not_drawn_stay_as_they_are(tmp_path: Path):
-    for name, ids, learnt, source in rows_of(make_rollouts(tmp_path, student=0.5)(window(range(24)), 0, 9)):
+    for name, ids, loss_mask, source in rows_of(
+        make_rollouts(tmp_path, student=0.5)(window(range(24)), 0, 9)
+    ):
         data, prompt = data_row(name)
         if source == DATA:
             assert ids == data
-            assert learnt == data[max(prompt, 1) :]
+            assert loss_mask == data[max(prompt, 1) :]
 
 
 def test_a_whole_step_is_drawn_at_once_if_asked(tmp_path: Path):
@@ -159,8 +161,10 @@ def test_the_corpus_draws_other_rows_in_every_step():
 def test_targets_are_the_next_ids_at_answers_and_nothing_else(tmp_path: Path):
     (batch,) = make_rollouts(tmp_path)(window(range(6)), 0, 9)
     ids, targets = batch.inputs["input_ids"], batch.targets
-    learnt = targets != IGNORE
-    assert torch.equal(targets[:, :-1][learnt[:, :-1]], ids[:, 1:][learnt[:, :-1]])
-    assert not learnt[:, -1].any()
+    loss_mask = targets != IGNORE
+    assert torch.equal(targets[:, :-1][loss_mask[:, :-1]], ids[:, 1:][loss_mask[:, :-1]])
+    assert not loss_mask[:, -1].any()
     lengths = batch.inputs["attention_mask"].sum(1)
-    assert all(int(line.nonzero().max()) == length - 2 for line, length in zip(learnt, lengths, strict=True))
+    assert all(
+        int(line.nonzero().max()) == length - 2 for line, length in zip(loss_mask, lengths, strict=True)
+    )

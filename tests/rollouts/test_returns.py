@@ -11,8 +11,8 @@ REWARDS = torch.tensor([[-2.2983028, -0.7761866, -0.0782816]])
 ALL = torch.ones(1, 3, dtype=torch.bool)
 
 
-def found(rewards: torch.Tensor = REWARDS, learnt: torch.Tensor = ALL, **settings: object) -> torch.Tensor:
-    return advantages(rewards, learnt, Advantages(**settings))
+def found(rewards: torch.Tensor = REWARDS, loss_mask: torch.Tensor = ALL, **settings: object) -> torch.Tensor:
+    return advantages(rewards, loss_mask, Advantages(**settings))
 
 
 def test_the_discounted_return_is_that_of_the_official_code():
@@ -42,11 +42,11 @@ def test_the_length_is_the_number_of_tokens_summed():
 def test_tokens_in_between_that_were_not_sampled_do_not_exist():
     # As in REWARDS, with a tool's output of two tokens between the first and the second.
     rewards = torch.tensor([[9.0, -2.2983028, 5.0, 7.0, -0.7761866, -0.0782816, 8.0]])
-    learnt = torch.tensor([[0, 1, 0, 0, 1, 1, 0]]).bool()
+    loss_mask = torch.tensor([[0, 1, 0, 0, 1, 1, 0]]).bool()
     for settings in ({"discount": 0.95}, {"discount": 1.0, "return_from": "t+1", "length_normalised": True}):
-        spread = found(rewards, learnt, **settings)
-        torch.testing.assert_close(spread[learnt], found(**settings)[0])
-        assert (spread[~learnt] == 0).all()
+        spread = found(rewards, loss_mask, **settings)
+        torch.testing.assert_close(spread[loss_mask], found(**settings)[0])
+        assert (spread[~loss_mask] == 0).all()
 
 
 def test_rewards_are_scaled_and_then_clipped():
@@ -58,13 +58,13 @@ def test_rewards_are_scaled_and_then_clipped():
 
 def test_whitening_leaves_padding_out():
     values = torch.tensor([[1.0, 3.0, 0.0], [5.0, 0.0, 0.0]])
-    learnt = torch.tensor([[1, 1, 0], [1, 0, 0]]).bool()
+    loss_mask = torch.tensor([[1, 1, 0], [1, 0, 0]]).bool()
     # mean 3, deviation sqrt(8 / 3); with the zeros counted in, the mean would be 1.5
     white = (8 / 3) ** -0.5 * torch.tensor([[-2.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
-    torch.testing.assert_close(whitened(values, learnt), white)
+    torch.testing.assert_close(whitened(values, loss_mask), white)
 
 
 def test_equal_or_single_values_whiten_to_nothing():
-    learnt = torch.tensor([[1, 1, 0]]).bool()
-    assert (whitened(torch.tensor([[2.0, 2.0, 9.0]]), learnt) == 0).all()
+    loss_mask = torch.tensor([[1, 1, 0]]).bool()
+    assert (whitened(torch.tensor([[2.0, 2.0, 9.0]]), loss_mask) == 0).all()
     assert (whitened(torch.tensor([[2.0, 2.0, 9.0]]), torch.tensor([[1, 0, 0]]).bool()) == 0).all()

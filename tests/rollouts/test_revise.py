@@ -5,8 +5,8 @@ import torch
 from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import sample
 from limbeck.rollouts.revise import revise
+from limbeck.rollouts.rollout import Rollout
 from limbeck.rollouts.writers import WriteOptions
-from limbeck.rollouts.written import Written
 from tests.rollouts.world import Script, chain, writers_of
 from tests.tiny import tiny_llama
 
@@ -22,7 +22,7 @@ def revised(student: torch.Tensor, teacher: torch.Tensor, answer: tuple[int, ...
 
 def all_revised(student: torch.Tensor, teacher: torch.Tensor, answers: list[tuple[int, ...]], room: int):
     writers = writers_of(Script(student), Script(teacher), IDS, SIZE)
-    row = Written("r", (3, 4), (False, False))
+    row = Rollout("r", (3, 4), (False, False))
     rows = [row.answered((3, 4), answer, "student") for answer in answers]
     found = revise(rows, [2] * len(rows), writers=writers, room=room, options=OPTIONS)
     for row in found:
@@ -82,7 +82,7 @@ def test_a_long_row_that_is_corrected_late_and_a_short_one_early_both_fit_the_co
     for name, size in (("long", 40), ("short", 4)):
         prompt = tuple(range(10, 10 + size))
         answer = tuple(range(60, 80))
-        rows.append(Written(name, prompt, (False,) * size).answered(prompt, answer, "student"))
+        rows.append(Rollout(name, prompt, (False,) * size).answered(prompt, answer, "student"))
     found = revise(rows, [40, 4], writers=writers, room=20, options=OPTIONS)
     assert [len(row.ids) for row in found] == [60, 24]
 

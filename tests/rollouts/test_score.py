@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.rollouts import SOURCES, Advantages, RolloutSettings
 from limbeck.core.term import Term
 from limbeck.core.training import TrainingSettings
@@ -27,9 +27,9 @@ def dense(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """[B, T] log-probability of every target under a plain forward pass, 0 where there is none."""
     with torch.no_grad():
         log_q = model(**batch.inputs).logits.log_softmax(-1)
-    learnt = batch.targets != IGNORE
+    loss_mask = batch.targets != IGNORE
     found = log_q.gather(-1, batch.targets.clamp_min(0)[..., None]).squeeze(-1)
-    return torch.where(learnt, found, 0.0)
+    return torch.where(loss_mask, found, 0.0)
 
 
 def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path: Path):
@@ -65,15 +65,15 @@ def test_the_sampling_temperature_is_part_of_the_policy_and_not_of_the_student(t
     (batch,) = make_rollouts(tmp_path, model=student, sampling_temperature=0.5, **JUDGED)(
         window(range(6)), 0, 9
     )
-    learnt = batch.targets != IGNORE
+    loss_mask = batch.targets != IGNORE
     with torch.no_grad():
-        logits = student(**batch.inputs).logits[learnt]
-    labels = batch.targets[learnt][:, None]
+        logits = student(**batch.inputs).logits[loss_mask]
+    labels = batch.targets[loss_mask][:, None]
     colder = (logits / 0.5).log_softmax(-1).gather(-1, labels).squeeze(-1)
     own = logits.log_softmax(-1).gather(-1, labels).squeeze(-1)
-    torch.testing.assert_close(batch.signals["sampled_log_probs"][learnt], colder, atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch.signals["sampled_log_probs"][loss_mask], colder, atol=1e-5, rtol=0)
     torch.testing.assert_close(
-        batch.signals["importance"][learnt], (own - colder).exp(), atol=1e-4, rtol=1e-4
+        batch.signals["importance"][loss_mask], (own - colder).exp(), atol=1e-4, rtol=1e-4
     )
 
 
@@ -119,11 +119,11 @@ def test_at_the_first_pass_the_ratio_of_the_engine_is_one(tmp_path: Path, bf16: 
     signals = ("student_logits", "labels", "advantages", "sampled_log_probs")
     term = Term("policy_gradient", policy_gradient, signals, on="student")
     settings = TrainingSettings(max_steps=1, per_device_train_batch_size=8, bf16=bf16)
-    party = Party("student", student, Reader(student).probe(), Criterion([term]), settings)
+    party = Party("student", student, ForwardModel(student).probe(), Criterion([term]), settings)
     reports = []
     train([party], Rows(), folder=tmp_path, transforms=[rollouts, Changed(note)], on_step=reports.append)
-    learnt = seen[0].targets != IGNORE
-    expected = -seen[0].signals["advantages"][learnt].mean()
+    loss_mask = seen[0].targets != IGNORE
+    expected = -seen[0].signals["advantages"][loss_mask].mean()
     assert reports[0].loss == pytest.approx(float(expected), rel=1e-4)
 
 

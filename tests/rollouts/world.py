@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import Needs
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.inference.request import TokenIds
 from limbeck.rollouts import LocalWriter, Rollouts, Writers
@@ -36,7 +36,7 @@ def tiny_teacher() -> nn.Module:
 
 def reads(model: nn.Module):
     """A model as scores and corrections ask it."""
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     return lambda batch: read_at_rest(model, reader, batch)
 
 

@@ -149,9 +149,9 @@ def tokenizer_with(template, *, eos="</s>"):
 def shown(row, tokenizer):
     """The tokens of a row as text, the learnt ones between ⟦ and ⟧."""
     text, was = "", False
-    for token, learnt in zip(row["input_ids"], row["is_target"], strict=True):
-        text += ("⟦" if learnt else "⟧") if learnt != was else ""
-        text, was = text + tokenizer.decode([token]), learnt
+    for token, loss_mask in zip(row["input_ids"], row["is_target"], strict=True):
+        text += ("⟦" if loss_mask else "⟧") if loss_mask != was else ""
+        text, was = text + tokenizer.decode([token]), loss_mask
     return text + ("⟧" if was else "")
 
 

@@ -32,7 +32,7 @@ def without_chunks(rendered):
     return rendered.remove_columns("chunks").to_list()
 
 
-def learnt(rendered):
+def loss_mask(rendered):
     """Learnt ids of all rows in order."""
     return [
         token
@@ -117,7 +117,7 @@ def test_windows_end_together_and_learn_every_token_once(limits):
     assert pair.student["row_id"] == pair.teacher["row_id"]
     for rendered, tokenizer, limit in zip(pair, tokenizers, limits, strict=True):
         whole = render(rows, tokenizer, CAUSAL)
-        assert learnt(rendered) == learnt(whole)
+        assert loss_mask(rendered) == loss_mask(whole)
         assert limit is None or max(map(len, rendered["input_ids"])) <= limit
     assert [set(one) for one in pair.student["chunks"]] == [set(one) for one in pair.teacher["chunks"]]
 
@@ -192,13 +192,13 @@ def test_a_chat_template_aligns_with_plain_turns():
 def test_templates_without_anything_in_common_are_refused_by_name():
     shouting = MARKS.replace("m['content'] +", "m['content'].upper() +")
     student, teacher = templated(words_of(), MARKS), templated(words_of(), shouting)
-    with pytest.raises(RowError, match="row r0: learnt text must begin alike for student and teacher"):
+    with pytest.raises(RowError, match="row r0: text in the loss must begin alike for student and teacher"):
         render_pair(rows_of(chat("q", "abc")), student, teacher, CAUSAL)
 
 
 def test_whole_conversations_under_two_templates_are_refused_by_name():
     student, teacher = templated(words_of(), MARKS), words_of()
-    with pytest.raises(RowError, match=r"row r0: learnt text must .* Set loss_on: all_assistant"):
+    with pytest.raises(RowError, match=r"row r0: text in the loss must .* Set loss_on: all_assistant"):
         render_pair(rows_of(chat("q", "abc")), student, teacher, Rendering("causal", 99, loss_on="all"))
 
 

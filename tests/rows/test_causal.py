@@ -27,7 +27,7 @@ def flags(text):
     return [letter == "x" for letter in text]
 
 
-def learnt(row):
+def loss_mask(row):
     return [token for token, is_target in zip(row["input_ids"], row["is_target"], strict=True) if is_target]
 
 
@@ -58,7 +58,7 @@ def test_windows_overlap_by_the_one_token_they_continue_from(letters):
 def test_windows_learn_every_token_exactly_once(letters, length, size):
     text = "abcdefghijklmnopqrstuvwxyz"[:length]
     rendered = render(rows_of({"text": text}), letters, Rendering("causal", max_length=size))
-    assert [token for row in rendered for token in learnt(row)] == [*ids_of(text), END]
+    assert [token for row in rendered for token in loss_mask(row)] == [*ids_of(text), END]
     assert max(len(row["input_ids"]) for row in rendered) <= size
 
 
@@ -73,7 +73,7 @@ def test_the_prompt_is_read_and_the_answer_and_its_end_are_learnt(letters):
 def test_white_space_at_the_seam_is_left_as_it_is(letters, prompt, answer):
     row = render(rows_of({"prompt": prompt, "completion": answer}), letters, CAUSAL)[0]
     assert row["input_ids"] == [*ids_of(prompt + answer), END]
-    assert learnt(row) == [*ids_of(answer), END]
+    assert loss_mask(row) == [*ids_of(answer), END]
 
 
 def test_a_line_break_is_put_between_words_that_would_touch_and_said(letters):
@@ -92,14 +92,14 @@ def test_prompt_and_answer_never_merge_into_one_token(subwords):
     )[0]
     apart = [subwords(text, add_special_tokens=False)["input_ids"] for text in ("the c", "at")]
     assert row["input_ids"] == [*apart[0], *apart[1], subwords.eos_token_id]
-    assert learnt(row) == [*apart[1], subwords.eos_token_id]
+    assert loss_mask(row) == [*apart[1], subwords.eos_token_id]
     assert row["input_ids"][:-1] != subwords("the cat", add_special_tokens=False)["input_ids"]
 
 
 def test_the_end_is_learnt_even_when_it_also_pads(subwords):
     assert subwords.pad_token_id == subwords.eos_token_id
     for row in render(rows_of({"prompt": "the ", "completion": "cat"}), subwords, CAUSAL):
-        assert learnt(row)[-1] == subwords.eos_token_id
+        assert loss_mask(row)[-1] == subwords.eos_token_id
 
 
 def test_loss_on_all_learns_the_prompt_too(letters):
@@ -114,7 +114,7 @@ def test_a_question_lists_its_choices_as_the_official_code_does(letters):
     row = render(rows, letters, CAUSAL)[0]
     assert row["input_ids"] == [*ids_of("q\nA"), *letters("nswer ")["input_ids"], *row["input_ids"][9:]]
     assert letters.decode(row["input_ids"][9:]).endswith("hoices:\n(a) x\n(b) y\nb</s>")
-    assert learnt(row) == [*ids_of("b"), END]
+    assert loss_mask(row) == [*ids_of("b"), END]
 
 
 def test_an_answer_beyond_max_length_is_cut_without_an_end_and_counted(letters):
@@ -174,7 +174,7 @@ def test_a_template_that_rewrites_earlier_turns_gives_an_example_for_every_answe
     tokenizer, rows = letter_tokenizer(template=template), rows_of(turns("a", "b", "c", "d"))
     rendered = render(rows, tokenizer, CAUSAL)
     assert rendered["row_id"][:] == ["r0#turn2", "r0"]
-    assert [learnt(row) for row in rendered] == [[8, CHAT_END], [10, CHAT_END]]
+    assert [loss_mask(row) for row in rendered] == [[8, CHAT_END], [10, CHAT_END]]
     assert rendered["input_ids"][1][:6] == [USER, 7, CHAT_END, ASSISTANT, CHAT_END, USER]
     row = render(rows, tokenizer, Rendering("causal", 64, loss_on="last_assistant"))[0]
     assert row == rendered[1]
@@ -190,7 +190,7 @@ def test_without_a_template_roles_stand_on_lines_of_their_own(letters):
     row = render(rows_of(turns("a", "b", "c", "d")), letters, CAUSAL)[0]
     text = "User:\na\n\nAssistant:\nb</s>\n\nUser:\nc\n\nAssistant:\nd</s>"
     assert letters.decode(row["input_ids"]) == text
-    assert learnt(row) == [8, END, 10, END]
+    assert loss_mask(row) == [8, END, 10, END]
 
 
 def test_with_the_task_preference_both_answers_are_learnt_each_in_its_group(letters, chat_letters):
@@ -199,20 +199,20 @@ def test_with_the_task_preference_both_answers_are_learnt_each_in_its_group(lett
     text = render(rows_of(pair, {**pair, "rejected": ""}), letters, rendering)
     assert text["row_id"][:] == ["r0", "r0#rejected", "r1", "r1#rejected"]
     assert text["group"][:] == [0, 1, 0, 1]
-    assert [learnt(row) for row in text] == [[8, END], [9, 10, END], [8, END], [END]]
+    assert [loss_mask(row) for row in text] == [[8, END], [9, 10, END], [8, END], [END]]
     assert notes_of(text) == []
     row = {**turns("a", "b", "c"), "chosen": "d", "rejected": "e"}
     chat = render(rows_of(row), chat_letters, rendering)
-    assert [learnt(one) for one in chat] == [[10, CHAT_END], [11, CHAT_END]]
+    assert [loss_mask(one) for one in chat] == [[10, CHAT_END], [11, CHAT_END]]
     assert (chat["row_id"][:], chat["group"][:]) == (["r0", "r0#rejected"], [0, 1])
 
 
 def test_a_preference_learns_what_was_chosen(letters, chat_letters):
     text = render(rows_of({"prompt": "a ", "chosen": "b", "rejected": "c"}), letters, CAUSAL)
-    assert learnt(text[0]) == [8, END]
+    assert loss_mask(text[0]) == [8, END]
     assert notes_of(text) == ["rejected answers not learnt from: 1."]
     row = {**turns("a", "b", "c"), "chosen": "d", "rejected": "e"}
-    assert learnt(render(rows_of(row), chat_letters, CAUSAL)[0]) == [10, CHAT_END]
+    assert loss_mask(render(rows_of(row), chat_letters, CAUSAL)[0]) == [10, CHAT_END]
 
 
 def test_two_tasks_give_the_label_and_the_rationale_of_every_row(letters):

@@ -72,7 +72,7 @@ def test_letters_are_encoded_as_transformers_does_it_when_it_sanitises():
     expected = tokenizer.apply_chat_template(turns, return_dict=False, sanitize_control_tokens=True)
     assert row["input_ids"] == expected
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    answer = [one for one, learnt in zip(row["input_ids"], row["is_target"], strict=True) if learnt]
+    answer = [one for one, loss_mask in zip(row["input_ids"], row["is_target"], strict=True) if loss_mask]
     assert answer.count(end) == 1 and answer[-1] == end
 
 

@@ -215,7 +215,9 @@ def test_learnt_tokens_are_the_same_packed_and_padded(letters):
     padded = PaddedSource(rendered, CAUSAL, PAD).batch(range(5))
     source = PackedSource(rendered, CAUSAL, 16, seed=0)
     packed = source.batch(range(len(source)))
-    assert sorted(packed.targets[packed.learnt].tolist()) == sorted(padded.targets[padded.learnt].tolist())
+    assert sorted(packed.targets[packed.loss_mask].tolist()) == sorted(
+        padded.targets[padded.loss_mask].tolist()
+    )
 
 
 @pytest.mark.parametrize("make", [tiny_llama, tiny_gpt2])

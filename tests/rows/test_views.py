@@ -9,7 +9,7 @@ from limbeck.rows.aligned import render_pair
 from limbeck.rows.aligned.views import view_of, writes_alike
 from limbeck.rows.render import Rendering, render
 from tests.rows.families import SPECIAL, byte_level, sentencepiece
-from tests.rows.test_aligned_pairs import BRACKETS, MARKS, chat, learnt, rows_of
+from tests.rows.test_aligned_pairs import BRACKETS, MARKS, chat, loss_mask, rows_of
 
 CAUSAL = Rendering("causal", max_length=1000)
 PLAIN = BRACKETS.replace("' ' + ", "")
@@ -41,8 +41,8 @@ def viewed(rows, ours, theirs, **limits):
     for row in student:
         entries, ranks = view.answering[row["row_id"]]
         pairs[row["row_id"]] = [
-            (own, learnt([teacher[int(entry)]])[rank] if entry >= 0 else None)
-            for own, entry, rank in zip(learnt([row]), entries, ranks, strict=True)
+            (own, loss_mask([teacher[int(entry)]])[rank] if entry >= 0 else None)
+            for own, entry, rank in zip(loss_mask([row]), entries, ranks, strict=True)
         ]
     return view, pairs
 

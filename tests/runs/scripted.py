@@ -18,8 +18,8 @@ from limbeck.runs.assembly.teachers import WRITING_TEACHERS
 from limbeck.runs.assembly.teachers.writing import Answer, Prompt
 from limbeck.runs.checking.planned import PlannedStep
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import StepContext
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import Work
 
 
 class ScriptedTeacher(Teacher):
@@ -57,7 +57,7 @@ class ScriptedWriting:
         """Reading a file takes no time."""
         return replace(planned, seconds=0.0)
 
-    def open_writer(self, step: Generate, work: Work, rows: Dataset) -> "ScriptedWriter":
+    def open_writer(self, step: Generate, work: StepContext, rows: Dataset) -> "ScriptedWriter":
         """With the lines of the file."""
         return ScriptedWriter(json.loads(Path(step.teacher.called).read_text(encoding="utf-8")), rows)
 

@@ -92,4 +92,4 @@ def test_ddk_trains_on_texts_longer_than_max_length(world, tmp_path):
         baseline=False, progress=Silent(),
     )  # fmt: skip
     (metrics,) = (done.folder / "steps").glob("*-train-student/metrics.jsonl")
-    assert {"gap_a", "gap_b"} <= set(json.loads(metrics.read_text().splitlines()[0])["watched"])
+    assert {"gap_a", "gap_b"} <= set(json.loads(metrics.read_text().splitlines()[0])["validation"])

@@ -10,8 +10,8 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 
 import limbeck
 from limbeck.core.errors import Interrupted, UserError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.models import save_model
-from limbeck.core.reader import Reader
 from limbeck.recipes.model import Recipe
 from limbeck.report.build import build_report
 from limbeck.runs.checking.plan import make_plan
@@ -96,7 +96,7 @@ def test_a_training_that_was_ended_goes_on_to_the_very_same_weights(world):
 
 
 def test_teacher_and_student_read_the_same_hidden_tokens(world, monkeypatch):
-    students, teachers, read, answer = [], [], Reader.read, LocalTeacher.answer
+    students, teachers, read, answer = [], [], ForwardModel.read, LocalTeacher.answer
 
     def reading(reader, inputs, needs):
         if reader.model.training:
@@ -110,7 +110,7 @@ def test_teacher_and_student_read_the_same_hidden_tokens(world, monkeypatch):
     data = recipe(world, max_steps=2).to_data()
     taught = {"steps": [data["steps"][0], data["steps"][2]]}
     taught["steps"][1]["train"]["teacher"] = str(world / "teacher")
-    monkeypatch.setattr(Reader, "read", reading)
+    monkeypatch.setattr(ForwardModel, "read", reading)
     monkeypatch.setattr(LocalTeacher, "answer", answering)
     limbeck.run(Recipe.from_data(data | taught), out=world / "run")
     assert len(students) == len(teachers) == 2 and not torch.equal(students[0], students[1])

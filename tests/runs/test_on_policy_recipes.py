@@ -49,7 +49,7 @@ def test_a_recipe_makes_a_student_beside_its_baseline(world, tmp_path, name):
     assert [line["step"] for line in lines] == [1, 2]
     for line in lines:
         assert set(line["terms"]) == TERMS[name]
-        assert set(line.get("watched", {})) == WATCHED.get(name, set())
+        assert set(line.get("validation", {})) == WATCHED.get(name, set())
     # Rollouts and checkpoints are gone with the step that needed them.
     assert not list(done.folder.rglob("rollouts"))
     assert not list(done.folder.rglob("checkpoint"))

@@ -14,14 +14,14 @@ STEP = "steps.1.train"
 @pytest.mark.parametrize("signal", ["sampled", "full"])
 def test_packed_rollouts_take_the_steps_of_padded_ones(world, tmp_path, monkeypatch, signal):
     kinds, losses = [], []
-    put_together = prepare.put_together
+    collate_rollouts = prepare.collate_rollouts
 
     def watched(*args, **options):
-        batch = put_together(*args, **options)
+        batch = collate_rollouts(*args, **options)
         kinds.append(set(batch.inputs) - {"input_ids"})
         return batch
 
-    monkeypatch.setattr(prepare, "put_together", watched)
+    monkeypatch.setattr(prepare, "collate_rollouts", watched)
     for packing in (True, False):
         done = limbeck.run(
             "on_policy", tmp_path / str(packing), progress=Silent(),

@@ -108,7 +108,7 @@ def test_its_loss_is_among_the_curves_of_the_report(world, tmp_path, real_report
     done = limbeck.run(
         changed(recipe, "student", parties={"critic": critic}), tmp_path / "run", progress=Silent()
     )
-    curves = json.loads((done.folder / "watched.json").read_text())["student"]["curves"]
+    curves = json.loads((done.folder / "validation.json").read_text())["student"]["curves"]
     assert [step for step, _ in curves["critic/loss"]] == [1, 2, 3, 4]
     assert "critic/loss" in (done.folder / "report.html").read_text()
 

@@ -3,7 +3,7 @@
 import pytest
 from transformers import LlamaConfig
 
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.checking.rates import Rates
 
 RATES = Rates(operations=55e9, numbers=765e6)  # one core of the machine on which the times below were taken
@@ -13,7 +13,7 @@ def shape(width, depth, vocabulary, parameters):
     config = LlamaConfig(
         hidden_size=width, num_hidden_layers=depth, vocab_size=vocabulary, tie_word_embeddings=True
     )
-    return Shape(config, "causal", "", parameters)
+    return ModelInfo(config, "causal", "", parameters)
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_a_training_step_is_planned_as_long_as_plain_transformers_took(
 
 def test_an_embedding_that_is_only_looked_up_costs_nothing():
     config = LlamaConfig(hidden_size=64, num_hidden_layers=2, vocab_size=500, tie_word_embeddings=False)
-    untied, tied = Shape(config, "causal", "", 132_000), shape(64, 2, 500, 100_000)
+    untied, tied = ModelInfo(config, "causal", "", 132_000), shape(64, 2, 500, 100_000)
     assert RATES.effective(untied, 16) == RATES.effective(tied, 16)

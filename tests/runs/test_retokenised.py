@@ -12,8 +12,8 @@ from limbeck.core.models import read_config
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.students import Student
 from limbeck.report.build import build_report
-from limbeck.runs.assembly.models import read_shape, tokenizer_of
-from limbeck.runs.assembly.students import made_shape, make_student
+from limbeck.runs.assembly.models import read_info, tokenizer_of
+from limbeck.runs.assembly.students import made_info, make_student
 from limbeck.runs.assembly.students.making import Making
 from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.record.fingerprints import fingerprint_steps
@@ -69,7 +69,7 @@ def test_a_byte_student_is_trained_and_evaluated_beside_its_teacher(world, tmp_p
 def test_what_is_planned_is_what_is_made(world, student):
     form = next(iter(student))
     given = Student.model_validate({**student, form: str(world / "teacher"), "tokenizer": "bytes"})
-    shape = made_shape(given, read_shape(str(world / "teacher")), None)
+    shape = made_info(given, read_info(str(world / "teacher")), None)
     made = make_student(given, Making(str(world / "teacher"), "causal", 0))
     assert sum(weight.numel() for weight in made.parameters()) == shape.parameters
     assert made.config.vocab_size == shape.vocabulary == 259

@@ -145,7 +145,10 @@ def test_a_hyperparameter_out_of_range_is_found_without_a_model(term, message):
 
 
 def test_projectors_of_other_widths_are_refused_before_training():
-    term = {"name": "dual_space", "learnt": {"module": "projectors", "student_width": 8, "teacher_width": 12}}
+    term = {
+        "name": "dual_space",
+        "trainable": {"module": "projectors", "student_width": 8, "teacher_width": 12},
+    }
     built = build_terms([Term.model_validate(term)])[0]
     try_term(built, student_width=8, teacher_width=12)
     with pytest.raises(ConfigError, match="Give projectors the widths of both models"):
@@ -153,12 +156,12 @@ def test_projectors_of_other_widths_are_refused_before_training():
 
 
 def test_what_is_learnt_beside_the_student_has_a_seed_of_its_own():
-    term = Term.model_validate({"name": "clipped_kl", "learnt": {"module": "clip_window"}})
+    term = Term.model_validate({"name": "clipped_kl", "trainable": {"module": "clip_window"}})
 
     def first(noise, **given):
         torch.manual_seed(noise)
-        return float(build_terms([term, term], **given)[1].learnt.module.layers[0].weight[0, 0])
+        return float(build_terms([term, term], **given)[1].trainable.module.layers[0].weight[0, 0])
 
     assert first(1, seed=3) == first(2, seed=3) != first(1, seed=4)
     one, other = build_terms([term, term], seed=3)
-    assert not torch.equal(one.learnt.module.layers[0].weight, other.learnt.module.layers[0].weight)
+    assert not torch.equal(one.trainable.module.layers[0].weight, other.trainable.module.layers[0].weight)

@@ -48,7 +48,7 @@ def test_fidelity_study_varies_one_factor_at_a_time(world, tmp_path):
 
 def test_teacher_hacking_watches_proxy_and_golden_from_every_source(world, tmp_path):
     done, found = study("teacher_hacking", world, tmp_path / "run", validation=4)
-    watched = json.loads((done.folder / "watched.json").read_text())
+    watched = json.loads((done.folder / "validation.json").read_text())
     assert list(watched) == ["student_offline", "student_online_teacher", "student_online_student"]
     for entry in watched.values():
         assert {name: len(curve) for name, curve in entry["curves"].items()} == {"proxy": 1, "golden": 1}

@@ -39,9 +39,11 @@ def test_only_what_the_teacher_wrote_is_learnt_and_no_end_where_it_was_cut(tmp_p
     assert len(cut) > 0
     for row, example in zip(cut, render(cut, tokenizer, Rendering("causal", 512)), strict=True):
         answer = row["messages"][-1]["content"]
-        learnt = [one for one, flag in zip(example["input_ids"], example["is_target"], strict=True) if flag]
-        assert tokenizer.decode(learnt) == answer  # no end, and no thought that was closed
-        assert learnt == example["input_ids"][-len(learnt) :]
+        loss_mask = [
+            one for one, flag in zip(example["input_ids"], example["is_target"], strict=True) if flag
+        ]
+        assert tokenizer.decode(loss_mask) == answer  # no end, and no thought that was closed
+        assert loss_mask == example["input_ids"][-len(loss_mask) :]
 
 
 def test_tags_of_thoughts_are_kept_though_the_tokenizer_calls_them_special():

@@ -31,12 +31,12 @@ def test_the_program_of_the_page_reads_what_the_store_says(tmp_path, seed, paylo
     assert "limbeck.signals" not in program
     batch = world.padded.batch([0])
     topk = Signals(tmp_path / "store").topk(batch)
-    learnt = batch.learnt[0]
+    loss_mask = batch.loss_mask[0]
     lines = done.stdout.splitlines()
-    assert len(lines) == int(learnt.sum())
+    assert len(lines) == int(loss_mask.sum())
     drawn = topk.ids[:, :, :0] if topk.drawn_ids is None else topk.drawn_ids
-    places = (topk.ids[0][learnt], topk.log_probs[0][learnt], drawn[0][learnt])
-    assert (payload == DRAWN) == bool((drawn[0][learnt] >= 0).any())
+    places = (topk.ids[0][loss_mask], topk.log_probs[0][loss_mask], drawn[0][loss_mask])
+    assert (payload == DRAWN) == bool((drawn[0][loss_mask] >= 0).any())
     for line, ids, log_probs, others in zip(lines, *places, strict=True):
         found = ast.literal_eval(f"[{line.replace('] [', '], [')}]")
         size = len(found[0])

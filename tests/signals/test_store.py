@@ -44,16 +44,18 @@ def test_hidden_states_in_float32_are_the_live_ones(stores, source):
         stored(folder / "hidden").answer(batch, DISTRIBUTION),
     )
     # Rows were captured in other batches: equal to the rounding of a matrix product.
-    torch.testing.assert_close(answer.hidden[batch.learnt], live.hidden[batch.learnt], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        answer.hidden[batch.loss_mask], live.hidden[batch.loss_mask], atol=1e-4, rtol=1e-4
+    )
     assert torch.equal(answer.head.weight, live.head.weight)
 
 
 def test_the_topk_answer_holds_the_mass_and_follows_the_live_distribution(stores):
     world, folder = stores
     batch = world.padded.batch(range(len(world.padded)))
-    exact = dense_log_probs(world.teacher.answer(batch, DISTRIBUTION), batch.learnt)
+    exact = dense_log_probs(world.teacher.answer(batch, DISTRIBUTION), batch.loss_mask)
     topk = stored(folder / "topk").answer(batch, DISTRIBUTION).topk
-    ids, log_probs, log_tail, drawn, _ = (part[batch.learnt].numpy() for part in topk)
+    ids, log_probs, log_tail, drawn, _ = (part[batch.loss_mask].numpy() for part in topk)
     draws = (drawn >= 0).sum(1)
     assert 0 == draws.min() < draws.max() <= 16, "some positions have drawn ids"
     is_there = np.isfinite(log_probs)
@@ -87,7 +89,7 @@ def test_packed_rows_get_the_answers_of_padded_ones(stores, payload):
             start = 0
             for name in batch.row_ids[0]:
                 size = world.padded.lengths[int(name)]
-                keep = batch.learnt[0, start : start + size]
+                keep = batch.loss_mask[0, start : start + size]
                 found[name] = [part[0, start : start + size][keep] for part in parts]
                 start += size
     assert padded.keys() == packed.keys()
@@ -102,12 +104,12 @@ def test_draws_do_not_depend_on_what_is_asked_together(world, tmp_path):
     world.capture(tmp_path / "apart", shard_tokens=64)
     batch = world.padded.batch(range(len(world.padded)))
     a, b = (stored(tmp_path / name).answer(batch, DISTRIBUTION).topk for name in ("together", "apart"))
-    learnt = batch.learnt
-    is_drawn = (a.drawn_ids[learnt] >= 0).any(-1)
+    loss_mask = batch.loss_mask
+    is_drawn = (a.drawn_ids[loss_mask] >= 0).any(-1)
     assert is_drawn.any()
     # In other batches the teacher rounds otherwise, which moves a draw at a border of two ids.
     same = (
-        a.drawn_ids[learnt][is_drawn].sort().values == b.drawn_ids[learnt][is_drawn].sort().values
+        a.drawn_ids[loss_mask][is_drawn].sort().values == b.drawn_ids[loss_mask][is_drawn].sort().values
     ).float()
     assert same.mean() > 0.99
 
@@ -128,7 +130,7 @@ def test_a_store_without_drawn_ids_has_no_column_for_them(world, tmp_path):
     # The kept ids of the other store are the likeliest of this one.
     kept = topk.topk(batch)
     width = min(kept.ids.shape[-1], found.ids.shape[-1])
-    is_kept = batch.learnt[..., None] & (kept.ids[..., :width] >= 0)
+    is_kept = batch.loss_mask[..., None] & (kept.ids[..., :width] >= 0)
     assert torch.equal(kept.ids[..., :width][is_kept], found.ids[..., :width][is_kept])
 
 
@@ -146,8 +148,8 @@ def test_a_batch_is_answered_alike_in_any_order(stores):
 def test_rounded_hidden_states_are_as_near_as_they_say(world, tmp_path, dtype, error):
     world.capture(tmp_path, payload={"hidden": {"dtype": dtype}})
     batch = world.padded.batch(range(8))
-    live = world.teacher.answer(batch, DISTRIBUTION).hidden[batch.learnt]
-    found = stored(tmp_path).answer(batch, DISTRIBUTION).hidden[batch.learnt].float()
+    live = world.teacher.answer(batch, DISTRIBUTION).hidden[batch.loss_mask]
+    found = stored(tmp_path).answer(batch, DISTRIBUTION).hidden[batch.loss_mask].float()
     scale = live.abs() if dtype == "bfloat16" else live.abs().amax(-1, keepdim=True)
     assert ((found - live).abs() <= error * scale + 1e-4).all()
 

@@ -8,10 +8,10 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
+from limbeck.core.forward_model import ForwardModel, project
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION, at
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader, project
 from limbeck.core.signals import Head, MixedHead, TopK
 from limbeck.core.term import Term
 from limbeck.objectives import cross_entropy, forward_kl, reverse_kl, total_variation
@@ -83,7 +83,7 @@ def loss_of(answer, batch, student, *, terms=None, fused=True):
     student.zero_grad()
     terms = terms or [Term("forward_kl", forward_kl, ("student_logits", "teacher_logits"))]
     criterion = Criterion(terms, fused=fused)
-    read = Reader(student, VOCABULARY).probe().read(batch.inputs, DISTRIBUTION)
+    read = ForwardModel(student, VOCABULARY).probe().read(batch.inputs, DISTRIBUTION)
     total, means = criterion(read, answer, batch, counts=criterion.counts(batch), step=0, total_steps=1)
     total.backward()
     return total.detach(), means, student.lm_head.weight.grad.clone()

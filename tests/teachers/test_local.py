@@ -5,8 +5,8 @@ import torch
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import VocabularyError
+from limbeck.core.forward_model import project
 from limbeck.core.needs import DISTRIBUTION, at
-from limbeck.core.reader import project
 from limbeck.teachers import LocalTeacher, Teacher
 from tests.tiny import VOCABULARY, random_ids, tiny_classifier, tiny_llama, tiny_masked_bert, tiny_t5
 
@@ -83,7 +83,7 @@ def test_moving_returns_the_teacher_itself():
     assert teacher.to("cpu") is teacher
 
 
-def learnt(ids, targets, names):
+def loss_mask(ids, targets, names):
     mask = torch.ones_like(ids)
     return Batch({"input_ids": ids, "attention_mask": mask}, targets, [[name] for name in names])
 
@@ -98,7 +98,7 @@ def test_without_noise_the_answer_is_the_same_to_the_last_bit():
 def test_noise_has_the_asked_standard_deviation_where_something_is_learnt_and_nowhere_else():
     ids, targets = random_ids(4, 8), random_ids(4, 8, seed=1)
     targets[:, :3] = -100
-    asked = learnt(ids, targets, "abcd")
+    asked = loss_mask(ids, targets, "abcd")
     plain = logits(LocalTeacher(tiny_llama(), None).answer(asked, DISTRIBUTION))
     noisy = logits(LocalTeacher(tiny_llama(), None, noise=2.0).answer(asked, DISTRIBUTION))
     change = noisy - plain
@@ -112,11 +112,11 @@ def test_a_row_meets_the_same_noise_in_every_batch_and_another_with_another_seed
     ids, targets = random_ids(3, 8), random_ids(3, 8, seed=1)
     targets[2, :5] = -100
     teacher = LocalTeacher(tiny_llama(), None, noise=1.0, seed=5)
-    whole = logits(teacher.answer(learnt(ids, targets, "abc"), DISTRIBUTION))
-    alone = logits(teacher.answer(learnt(ids[2:], targets[2:], "c"), DISTRIBUTION))
+    whole = logits(teacher.answer(loss_mask(ids, targets, "abc"), DISTRIBUTION))
+    alone = logits(teacher.answer(loss_mask(ids[2:], targets[2:], "c"), DISTRIBUTION))
     torch.testing.assert_close(alone[0], whole[2], atol=1e-5, rtol=1e-5)
     other = LocalTeacher(tiny_llama(), None, noise=1.0, seed=6)
-    assert (logits(other.answer(learnt(ids, targets, "abc"), DISTRIBUTION)) - whole).abs().max() > 0.1
+    assert (logits(other.answer(loss_mask(ids, targets, "abc"), DISTRIBUTION)) - whole).abs().max() > 0.1
 
 
 def test_a_row_meets_the_same_noise_in_a_pack():
@@ -127,7 +127,7 @@ def test_a_row_meets_the_same_noise_in_a_pack():
         {"input_ids": ids.view(1, 16), "position_ids": positions}, targets.view(1, 16), [["a", "b"]]
     )
     noise = []
-    for asked in (learnt(ids, targets, "ab"), packed):
+    for asked in (loss_mask(ids, targets, "ab"), packed):
         plain, noisy = (
             logits(LocalTeacher(tiny_llama(), None, noise=size, seed=5).answer(asked, DISTRIBUTION))
             for size in (0.0, 1.0)

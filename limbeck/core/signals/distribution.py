@@ -99,7 +99,7 @@ class MixedHead:
 
 def _scores(moment: Moment, *, side: Side) -> Any:
     """A stored distribution as it is, [..., V] or [B, C] of others; the vocabulary is projected here."""
-    from limbeck.core.reader import project
+    from limbeck.core.forward_model import project
 
     answer = moment.answer(side)
     if answer.topk is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from limbeck.core.outputs import Outputs
 
 
-class Space(NamedTuple):
+class HeadSpace(NamedTuple):
     """What a model's head reads and writes, on the tokens of that model.
 
     Attributes:
@@ -31,7 +31,7 @@ class Space(NamedTuple):
     head: Head
 
 
-def space_of(answer: "Outputs", batch: "Batch") -> Space:
+def head_space_of(answer: "Outputs", batch: "Batch") -> HeadSpace:
     """The space of a model that was asked for the tap `space`; the one it made already, if any.
 
     Args:
@@ -44,7 +44,7 @@ def space_of(answer: "Outputs", batch: "Batch") -> Space:
     from limbeck.core.masks import IGNORE
 
     found = answer.taps.get(("space", None))
-    if isinstance(found, Space):
+    if isinstance(found, HeadSpace):
         return found
     if found is None:
         raise ConfigError(
@@ -56,23 +56,23 @@ def space_of(answer: "Outputs", batch: "Batch") -> Space:
     in_loss = batch.targets != IGNORE
     read = batch.inputs.get("decoder_input_ids", batch.inputs["input_ids"])
     targets = found.embed(batch.targets.masked_fill(~in_loss, 0)) * in_loss[..., None]
-    return Space(found.hidden, found.embed(read), targets, batch.targets, found.head)
+    return HeadSpace(found.hidden, found.embed(read), targets, batch.targets, found.head)
 
 
-def _space(moment: Moment, *, side: Side) -> Space:
-    return space_of(moment.answer(side), moment.batch)
+def _space(moment: Moment, *, side: Side) -> HeadSpace:
+    return head_space_of(moment.answer(side), moment.batch)
 
 
-def _tried(trial: Trial, *, side: Side) -> Space:
+def _tried(trial: Trial, *, side: Side) -> HeadSpace:
     width = trial.width(side)
     hidden, read, predicted = (trial.numbers(trial.rows, trial.tokens, width) for _ in range(3))
     labels, head = trial.ids(trial.rows, trial.tokens), Head(trial.numbers(trial.classes, width))
-    return Space(hidden, read, predicted, labels, head)
+    return HeadSpace(hidden, read, predicted, labels, head)
 
 
 SIGNALS = on_both_sides(
     "space",
-    "Space: what the {side}'s head reads and writes, on its own tokens",
+    "HeadSpace: what the {side}'s head reads and writes, on its own tokens",
     _space,
     _tried,
     tap="space",

@@ -18,7 +18,7 @@ from limbeck.core.needs import Site
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from limbeck.core.reader import Reader
+    from limbeck.core.forward_model import ForwardModel
 
 TAPS = tuple(sorted(one.name for one in pkgutil.iter_modules(__path__)))
 """Names of all taps that models have."""
@@ -35,13 +35,13 @@ class Forward:
         caught: what the tap's `around` gave.
     """
 
-    reader: "Reader"
+    reader: "ForwardModel"
     inputs: "Mapping[str, Tensor]"
     answer: Any
     caught: Any
 
 
-def _nothing_around(reader: "Reader", sites: Sequence[Site]) -> AbstractContextManager[Any]:
+def _nothing_around(reader: "ForwardModel", sites: Sequence[Site]) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
@@ -57,7 +57,7 @@ class Tap:
 
     take: Callable[[Forward, Site], Any]
     options: Mapping[str, Any] = field(default_factory=dict)
-    around: "Callable[[Reader, Sequence[Site]], AbstractContextManager[Any]]" = _nothing_around
+    around: "Callable[[ForwardModel, Sequence[Site]], AbstractContextManager[Any]]" = _nothing_around
 
 
 @cache

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.core.errors import ModelError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import Site
-from limbeck.core.reader import Reader
 from limbeck.core.signals.qkv import QKV
 from limbeck.core.taps import Forward, Tap
 
@@ -23,7 +23,7 @@ Caught = dict[Site, dict[int, Tensor]]
 
 
 @contextmanager
-def _around(reader: Reader, sites: Sequence[Site]) -> Iterator[Caught]:
+def _around(reader: ForwardModel, sites: Sequence[Site]) -> Iterator[Caught]:
     layers, caught = _layers(reader, sites), Caught()
     with ExitStack() as hooks:
         for site, modules in layers.items():
@@ -41,7 +41,7 @@ def _qkv(forward: Forward, site: Site) -> QKV:
     return QKV(*(forward.caught[site][place] for place in range(3)))
 
 
-def _layers(reader: Reader, sites: Sequence[Site]) -> dict[Site, tuple[nn.Module, ...]]:
+def _layers(reader: ForwardModel, sites: Sequence[Site]) -> dict[Site, tuple[nn.Module, ...]]:
     name = type(reader.plain).__name__
     found = list(_modules(reader.plain.get_decoder() if reader.is_seq2seq else reader.plain))
     if reader.is_seq2seq:

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from limbeck.core.errors import ModelError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import Site
-from limbeck.core.reader import Reader
 from limbeck.core.taps import Forward, Tap
 
 _SOFTMAXES = (F.softmax, torch.softmax, Tensor.softmax)
@@ -37,7 +37,7 @@ class _Attention(TorchFunctionMode):
 
 
 @contextmanager
-def _around(reader: Reader, sites: Sequence[Site]) -> Iterator[_Attention]:
+def _around(reader: ForwardModel, sites: Sequence[Site]) -> Iterator[_Attention]:
     with ExitStack() as stack:
         mode = stack.enter_context(_Attention())
         if reader.is_seq2seq:  # what the encoder has done goes out

@@ -1,4 +1,4 @@
-"""What the head of a model reads, the head, its embeddings: of these `core.signals.space.Space` is made."""
+"""What the head of a model reads, the head, its embeddings: what `core.signals.space.HeadSpace` is of."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from limbeck.core.errors import ModelError
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import Site
-from limbeck.core.reader import Reader
 from limbeck.core.signals import Head
 from limbeck.core.taps import Forward, Tap
 
@@ -22,7 +22,7 @@ class HeadSides(NamedTuple):
     embed: Callable[[Tensor], Tensor]
 
 
-def _refuse_bent_heads(reader: Reader, sites: Sequence[Site]) -> AbstractContextManager[None]:
+def _refuse_bent_heads(reader: ForwardModel, sites: Sequence[Site]) -> AbstractContextManager[None]:
     if not reader.projects:
         raise ModelError(
             f"model must have a linear head to give its space, got {type(reader.plain).__name__}. "

@@ -22,11 +22,11 @@ def tokens_of(batch: Batch, term: Term) -> Tensor:
     """
     if term.regularises:
         return batch.attention_mask.bool()
-    learnt, group = batch.learnt, _group(batch, term)
-    if learnt is not None and batch.per_token:
-        return learnt if group is None else learnt & group
+    loss_mask, group = batch.loss_mask, _group(batch, term)
+    if loss_mask is not None and batch.per_token:
+        return loss_mask if group is None else loss_mask & group
     mask = batch.attention_mask.bool()
-    for rows in (learnt, group):
+    for rows in (loss_mask, group):
         if rows is not None:
             mask = mask & rows[:, None]
     return mask

@@ -32,9 +32,9 @@ class Domains(BatchTransform):
     def problems(self, step: "Train", where: str) -> Iterator[Problem]:
         """What does not go with it in a step."""
         yield from super().problems(step, where)
-        if step.watch is None or step.watch.perplexities_by != self.column:
+        if step.validation is None or step.validation.perplexities_by != self.column:
             yield Problem(
                 where,
-                "needs to know where the student lags: add watch: {rows: rows.validation, perplexities_by: "
-                f"{self.column}}}.",
+                "needs to know where the student lags: add validation: {rows: rows.validation, "
+                f"perplexities_by: {self.column}}}.",
             )

@@ -20,7 +20,7 @@ from limbeck.recipes.students import Student
 from limbeck.recipes.teachers import StoredTeacher, Teacher
 from limbeck.recipes.teaching import taught_problems
 from limbeck.recipes.terms import Term
-from limbeck.recipes.watch import Watch, watching_problems
+from limbeck.recipes.validation import Validation, validation_problems
 
 GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("chosen", "rejected")}
 """Groups that terms can learn `on`, by `task`."""
@@ -62,9 +62,9 @@ class Train(Step, TrainingSettings):
     corpus: Annotated[str | None, Names("rows")] = Field(
         default=None, description="rows each step also learns from, group corpus"
     )
-    watch: Watch | None = Field(default=None, description="what is measured while training")
+    validation: Validation | None = Field(default=None, description="what is measured while training")
     selection: Selection | None = Field(default=None, description="who answers which row")
-    domains: Domains | None = Field(default=None, description="rows drawn by domain; needs watch")
+    domains: Domains | None = Field(default=None, description="rows drawn by domain; needs validation")
     alignment: Alignment | None = Field(default=None, description="of a teacher with another tokenizer")
     batches: tuple[NamedTransform, ...] = Field(
         default=(), description="what else happens to the batches, in this order"
@@ -106,7 +106,7 @@ class Train(Step, TrainingSettings):
     @property
     def needs_teacher(self) -> bool:
         """Whether a teacher is needed though no objective reads it."""
-        compares = self.watch is not None and self.watch.perplexities_by is not None
+        compares = self.validation is not None and self.validation.perplexities_by is not None
         return compares or any(one.needs_teacher(self) for one in self.transforms.values())
 
     @property
@@ -175,7 +175,7 @@ class Train(Step, TrainingSettings):
             yield from self._balance_problems()
         for name, party in self.parties.items():
             yield from (one.below(f"parties.{name}") for one in party.problems(name, self))
-        yield from watching_problems(self)
+        yield from validation_problems(self)
 
     def _balance_problems(self) -> Iterator[Problem]:
         if len(self.objective) < 2:

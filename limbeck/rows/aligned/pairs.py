@@ -49,9 +49,9 @@ def render_pair(
     teacher_max_length: int | None = None,
     cache: Path | None = None,
 ) -> Pair:
-    """Token ids of every row for both models, and which chunk of learnt text each token belongs to.
+    """Token ids of every row for both models, and which chunk of text in the loss each token belongs to.
 
-    Prompts are written with each side's own template and are not aligned. Of learnt text, chunks begin
+    Prompts are written with each side's own template and are not aligned. Of text in the loss, chunks begin
     and end at the same byte on both sides and none is finer; an end token, or what a template
     writes behind a turn, is a chunk of its own. A token that no model predicts (the first of a row
     without a begin token) leaves its chunk out on both sides.
@@ -74,7 +74,7 @@ def render_pair(
 
     Raises:
         ConfigError: `rendering` is not for a causal model.
-        RowError: as `rows.render.render`, of either side; or the two templates write learnt text that
+        RowError: as `rows.render.render`, of either side; or the two templates write text in the loss that
             does not begin alike, or in unequally many stretches.
         ModelError: a tokenizer lacks what is needed (an end token; characters of tokens).
     """

@@ -1,4 +1,4 @@
-"""Where the tokens of rendered rows end among the learnt bytes of all rows."""
+"""Where the tokens of rendered rows end among the bytes in the loss of all rows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def placed(
 ) -> tuple[list[CausalExample], list[Ends]]:
     """The examples of `rows.causal.encoded`, and [n] the place at which each token ends.
 
-    Places count the learnt bytes of all rows (`Stretch.base`); OUTSIDE for tokens that are not learnt.
+    Places count the bytes in the loss of all rows (`Stretch.base`); OUTSIDE for tokens that are not learnt.
     """
     segments = texts_apart(pieces)
     apart = encode(tokenizer, segments)
@@ -39,7 +39,7 @@ def placed(
         parts, left = [opening], iter(own)
         for segment in piece.segments:
             ends = next(of_segments)
-            stretch = next(left) if segment.learnt else None
+            stretch = next(left) if segment.in_loss else None
             parts.append(_places(ends, stretch))
             if segment.ends:
                 parts.append(np.asarray([stretch.last if stretch else OUTSIDE], dtype=np.int64))
@@ -89,12 +89,12 @@ def _inside_whole(
     """Places where the segments of a row were tokenised as one text."""
     places = np.full(len(is_target), OUTSIDE, dtype=np.int64)
     left, start = iter(stretches), 0
-    learnt = is_target[: len(ends)]
+    loss_mask = is_target[: len(ends)]
     for segment in piece.segments:
         stop = start + len(segment.text.encode())
-        if segment.learnt:
+        if segment.in_loss:
             stretch = next(left)
-            here = np.flatnonzero(learnt & (ends > start) & (ends <= stop))
+            here = np.flatnonzero(loss_mask & (ends > start) & (ends <= stop))
             places[here] = _places(ends[here] - start, stretch)
             if segment.ends:
                 places[len(ends) :] = stretch.last

@@ -1,4 +1,4 @@
-"""Which stretches of learnt text two renderings of a row have in common."""
+"""Which stretches of text in the loss two renderings of a row have in common."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from limbeck.rows.chat import Segment
 
 
 class Stretch(NamedTuple):
-    """The part of a learnt segment that both sides write, as one side has it.
+    """The part of a segment in the loss that both sides write, as one side has it.
 
     Attributes:
         start: byte of the segment's text at which it begins.
         length: bytes of it, equal on both sides.
-        base: place of its first byte among the learnt bytes of all rows. The place `base + length + 1`
+        base: place of its first byte among the bytes in the loss of all rows. The place `base + length + 1`
             is of everything behind it: an end token, or the marks of a template.
         alone: the text before it is written by this side only, and more than white space.
     """
@@ -37,8 +37,8 @@ def stretches_of(
     base = 0
     found: tuple[list[list[Stretch]], list[list[Stretch]]] = ([], [])
     for student, teacher in zip(students, teachers, strict=True):
-        pairs = list(zip(_learnt(student), _learnt(teacher), strict=False))
-        if len(_learnt(student)) != len(_learnt(teacher)):
+        pairs = list(zip(_in_loss(student), _in_loss(teacher), strict=False))
+        if len(_in_loss(student)) != len(_in_loss(teacher)):
             problems.append(_uneven(student, teacher))
             pairs = []
         own: tuple[list[Stretch], list[Stretch]] = ([], [])
@@ -55,8 +55,8 @@ def stretches_of(
     return found
 
 
-def _learnt(piece: Piece) -> list[Segment]:
-    return [segment for segment in piece.segments if segment.learnt]
+def _in_loss(piece: Piece) -> list[Segment]:
+    return [segment for segment in piece.segments if segment.in_loss]
 
 
 def _common(student: Segment, teacher: Segment) -> tuple[tuple[int, int], int]:
@@ -80,10 +80,10 @@ def _equal(first: str, second: str) -> int:
 
 
 def _uneven(student: Piece, teacher: Piece) -> Problem:
-    counts = f"{len(_learnt(student))} for the student and {len(_learnt(teacher))} for the teacher"
+    counts = f"{len(_in_loss(student))} for the student and {len(_in_loss(teacher))} for the teacher"
     return Problem(
         f"row {student.row_id}",
-        f"learnt text must come in equally many stretches, got {counts}; their chat templates cut it "
+        f"text in the loss must come in equally many stretches, got {counts}; their chat templates cut it "
         "differently. Set loss_on: all_assistant (or last_assistant).",
     )
 
@@ -91,6 +91,6 @@ def _uneven(student: Piece, teacher: Piece) -> Problem:
 def _unlike(row_id: str, student: str, teacher: str) -> Problem:
     return Problem(
         f"row {row_id}",
-        "learnt text must begin alike for student and teacher, got "
+        "text in the loss must begin alike for student and teacher, got "
         f"{student!r:.60} and {teacher!r:.60}. Give both tokenizers templates that write the turn as it is.",
     )

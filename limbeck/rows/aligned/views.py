@@ -116,9 +116,9 @@ class _Targets:
 
     @classmethod
     def of(cls, rendered: Dataset) -> "_Targets":
-        ids, learnt = (Ragged.of_column(rendered, name) for name in ("input_ids", "is_target"))
+        ids, loss_mask = (Ragged.of_column(rendered, name) for name in ("input_ids", "is_target"))
         row = np.repeat(np.arange(len(rendered)), ids.lengths)
-        is_target = learnt.values.astype(np.bool_).copy()
+        is_target = loss_mask.values.astype(np.bool_).copy()
         is_target[ids.offsets[:-1][ids.lengths > 0]] = False  # nothing predicts the first token of a row
         counts = np.bincount(row[is_target], minlength=len(rendered))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -10,7 +10,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.generation_config import read_generation_config
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.stops import stop_ids, told_ends
-from limbeck.evaluation.evidence import Evidence
+from limbeck.evaluation.data import EvaluationData
 from limbeck.evaluation.generation import check_prompts
 from limbeck.evaluation.prompts import fitting_prompts, prompt_room
 from limbeck.evaluation.settings import EvaluationSettings
@@ -19,12 +19,12 @@ from limbeck.recipes.students import BYTES
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.prompts import render_prompts
 from limbeck.rows.rendering import Rendering
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 
 _NO_LIMIT = 1_000_000  # positions, for models that name none
 
 
-def said_of_ends(tokenizer: Any, *writers: Shape) -> str:
+def said_of_ends(tokenizer: Any, *writers: ModelInfo) -> str:
     """A sentence on the tokens that end what these models write."""
     return told_ends(tokenizer, stop_ids(tokenizer, *map(_settings, writers)))
 
@@ -57,7 +57,7 @@ def prompts_to_answer(
 
 
 def said_of_prompts(
-    step: Evaluate, kind: KindName, source: Source, row_ids: Sequence[str], *writers: Shape
+    step: Evaluate, kind: KindName, source: Source, row_ids: Sequence[str], *writers: ModelInfo
 ) -> list[str]:
     """A sentence on held-out prompts that are passed over, if there are any.
 
@@ -73,7 +73,7 @@ def said_of_prompts(
     )
     rows: dict[str, dict[str, Any]] = {row_id: {} for row_id in row_ids[: step.limit]}
     room = prompt_room(settings, [one.positions for one in writers])
-    prompts, passed_over = fitting_prompts(Evidence([], source, rows, settings), room)
+    prompts, passed_over = fitting_prompts(EvaluationData([], source, rows, settings), room)
     check_prompts(prompts, passed_over, settings.max_new_tokens)
     if not passed_over:
         return []
@@ -83,7 +83,7 @@ def said_of_prompts(
     ]
 
 
-def _settings(shape: Shape) -> Any:
+def _settings(shape: ModelInfo) -> Any:
     """What transformers will take: generation_config.json, or the configuration of a model without one."""
     word = shape.tokenizer
     saved = None if word in (BYTES, f"./{BYTES}") else read_generation_config(word)

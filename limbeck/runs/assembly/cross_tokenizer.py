@@ -14,10 +14,10 @@ from limbeck.rows.aligned.pairs import Pair
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
 from limbeck.runs.assembly.views import Reading
-from limbeck.runs.steps.work import Work
+from limbeck.runs.steps.context import StepContext
 from limbeck.teachers.chunks import ChunkRules
+from limbeck.teachers.cross_tokenizer import CrossTokenizerRows, CrossTokenizerTeacher
 from limbeck.teachers.edit_map import edit_map
-from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
 
 _BEGINS_A_WORD = (b" ", b"\n", b"\t")
 
@@ -47,9 +47,9 @@ def read_twice(step: Train, reading: Reading, own: Any, positions: int | None) -
     )
 
 
-def make_foreign_teacher(
-    step: Train, work: Work, tokenizer: Any, rows: Dataset, rendering: Rendering
-) -> ForeignTeacher:
+def make_cross_tokenizer_teacher(
+    step: Train, work: StepContext, tokenizer: Any, rows: Dataset, rendering: Rendering
+) -> CrossTokenizerTeacher:
     """The teacher of a step, over the rows in its tokens.
 
     Args:
@@ -64,9 +64,9 @@ def make_foreign_teacher(
     source = PaddedSource(rows, rendering, int(own.pad_token_id))
     alignment = settings_of(step)
     spelt, own_spelt = token_bytes(tokenizer), token_bytes(own)
-    teacher = ForeignTeacher(
+    teacher = CrossTokenizerTeacher(
         work.load_model(step.teacher.word, "causal"),
-        ForeignRows(source, {name: place for place, name in enumerate(rows["row_id"])}),
+        CrossTokenizerRows(source, {name: place for place, name in enumerate(rows["row_id"])}),
         vocabulary=ids_of(own),
         rules=ChunkRules(
             threshold=alignment.threshold,

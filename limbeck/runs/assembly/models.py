@@ -36,7 +36,7 @@ DECODER_DEPTHS = ("num_decoder_layers", "decoder_layers")
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelInfo:
     """A model before it exists or is loaded.
 
     Attributes:
@@ -98,12 +98,12 @@ def located(word: str) -> str:
     return word
 
 
-def loaded_dtype(word: str, shape: Shape) -> torch.dtype:
+def loaded_dtype(word: str, shape: ModelInfo) -> torch.dtype:
     """The dtype in which a model that is not trained is loaded."""
     return dtype_of(model_word(word), shape.saved, "auto")
 
 
-def trained_dtype(student: Student, shape: Shape) -> torch.dtype:
+def trained_dtype(student: Student, shape: ModelInfo) -> torch.dtype:
     """The dtype in which a student is trained."""
     return dtype_of(model_word(student.origin), shape.saved, "float32")
 
@@ -128,7 +128,7 @@ def with_adapters(student: Any, settings: TrainingSettings) -> Any:
     )
 
 
-def read_shape(word: str, kind: KindName | None = None) -> Shape:
+def read_info(word: str, kind: KindName | None = None) -> ModelInfo:
     """The shape of a model on disk or on the hub.
 
     Raises:
@@ -140,10 +140,10 @@ def read_shape(word: str, kind: KindName | None = None) -> Shape:
     owner = model_word(place).without("dtype").joined
     tokenizer = owner if owner != BYTES else f"./{BYTES}"  # a folder of that name, not the word
     parameters = estimate_parameters(config, known or HEADLESS)
-    return Shape(config, known, tokenizer, parameters, own_class_names(config), saved_dtype(config))
+    return ModelInfo(config, known, tokenizer, parameters, own_class_names(config), saved_dtype(config))
 
 
-def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
+def tokenizer_of(owner: ModelInfo | Student, place: str | None = None) -> Any:
     """The tokenizer of a model that is known by its shape, or of a student that is made from one.
 
     Args:
@@ -159,7 +159,7 @@ def tokenizer_of(owner: Shape | Student, place: str | None = None) -> Any:
     return load_tokenizer(str(place) if word is None else located(word))
 
 
-def said_of_dtypes(student: Student, shape: Shape, verb: str) -> list[str]:
+def said_of_dtypes(student: Student, shape: ModelInfo, verb: str) -> list[str]:
     """A sentence on the dtypes in which a student is made or trained, and saved, if not float32."""
     worked, saved = trained_dtype(student, shape), exported_dtype(student, shape.saved)
     if (worked, saved) == (torch.float32, torch.float32):

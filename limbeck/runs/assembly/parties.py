@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from limbeck.core.batch import Batch
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.models import count_parameters, pad_with, read_config, save_model, saved_dtype
 from limbeck.core.needs import Needs
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.seeds import derived_seed
 from limbeck.core.training import TrainingSettings
 from limbeck.core.transform import Ask, Transform
@@ -27,7 +27,7 @@ from limbeck.runs.assembly.students.making import Making
 from limbeck.runs.assembly.terms import build_terms
 from limbeck.runs.assembly.transforms.training import Training, read_at_rest
 from limbeck.runs.assembly.views import answered_only, views_in
-from limbeck.runs.steps.work import Work
+from limbeck.runs.steps.context import StepContext
 from limbeck.teachers.protocol import Teacher
 
 PARTIES = "parties"
@@ -58,7 +58,7 @@ class PartyModel:
 
 
 def load_party_models(
-    step: Train, work: Work, kind: KindName, names: tuple[str, ...], pad: int
+    step: Train, work: StepContext, kind: KindName, names: tuple[str, ...], pad: int
 ) -> list[PartyModel]:
     """The models that a step trains beside its student, on the step's device."""
     found = []
@@ -84,7 +84,7 @@ def make_parties(
     parties = []
     kind, vocabulary = training.rendering.model_kind, training.reader.vocabulary
     for one in models:
-        reader = Reader(one.model, vocabulary).probe()
+        reader = ForwardModel(one.model, vocabulary).probe()
         teacher = None if one.asks_student else training.teacher
         width = width_of(training.student if one.asks_student else getattr(teacher, "model", None))
         criterion = criterion_of(one.step, reader, teacher, teacher_width=width)
@@ -120,7 +120,7 @@ def adapted(model: Any, step: Train) -> Any:
 
 
 def criterion_of(
-    step: Train, reader: Reader, teacher: Teacher | None, *, teacher_width: int | None
+    step: Train, reader: ForwardModel, teacher: Teacher | None, *, teacher_width: int | None
 ) -> Criterion:
     """The terms of a step over its model, the balance of its routers among them."""
     partly = any(one.rows.unanswered for one in views_in(teacher))

@@ -8,7 +8,7 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.kinds import KindName, kind_named, kinds_that
 from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.steps import Train
-from limbeck.rollouts.written import prompt_length
+from limbeck.rollouts.rollout import prompt_length
 from limbeck.schedules.scheduled import Curve, scheduled
 
 
@@ -50,7 +50,7 @@ def check_rollouts(step: Train, kind: KindName, rendered: Dataset, *positions: i
     Raises:
         ConfigError: the student does not write, or the longest prompt and `max_new_tokens` do not fit.
     """
-    for name, given in (("rollouts", step.rollouts), ("watch", step.watch)):
+    for name, given in (("rollouts", step.rollouts), ("validation", step.validation)):
         if given is not None and not kind_named(kind).decoder_only:
             allowed = kinds_that("decoder_only")
             raise ConfigError(Problem(name, f"needs a {allowed} student, got {kind}. Leave it out."))
@@ -60,17 +60,22 @@ def check_rollouts(step: Train, kind: KindName, rendered: Dataset, *positions: i
     _check_room("rollouts", step.rollouts.max_new_tokens, rendered, step.rollouts.prompt_tokens, least)
 
 
-def check_watched_answers(step: Train, rendered: Dataset, positions: int | None) -> None:
-    """Refuse a watch on the student's own answers that leave its context; `rendered` are the rows watched.
+def check_validation_answers(step: Train, rendered: Dataset, positions: int | None) -> None:
+    """Refuse a validation on the student's own answers that leave its context; `rendered` are its rows.
 
     Raises:
-        ConfigError: the longest prompt and the watch's `max_new_tokens` do not fit.
+        ConfigError: the longest prompt and its `max_new_tokens` do not fit.
     """
-    watch = step.watch
-    if watch is None or positions is None or not watch.distances or watch.written_by != "student":
+    validation = step.validation
+    if (
+        validation is None
+        or positions is None
+        or not validation.distances
+        or validation.written_by != "student"
+    ):
         return
     prompt_tokens = step.rollouts.prompt_tokens if step.rollouts else PROMPT_TOKENS
-    _check_room("watch", watch.max_new_tokens, rendered, prompt_tokens, positions)
+    _check_room("validation", validation.max_new_tokens, rendered, prompt_tokens, positions)
 
 
 def _check_room(where: str, new: int, rendered: Dataset, prompt_tokens: int, positions: int) -> None:

@@ -17,14 +17,14 @@ from limbeck.core.models.config import skeleton
 from limbeck.core.signals.routing import Routing, routed_tokens
 from limbeck.core.term import Term
 from limbeck.objectives.router_balance import router_balance
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 
 FIELD = "router_aux_loss_coef"
 _IN_CONFIG = (FIELD, "aux_loss_coef", "moe_loss_weight")  # as it is called in JetMoe and DBRX
 _TRIED = (2, 3, 2, 4)  # rows, tokens, layers and experts of the routing that a model's own loss is tried on
 
 
-def check_routers(given: float | None, shape: Shape, kind: KindName) -> list[str]:
+def check_routers(given: float | None, shape: ModelInfo, kind: KindName) -> list[str]:
     """A sentence on the balance loss of a student that is known by its shape, where there is one.
 
     Raises:

@@ -9,11 +9,11 @@ from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, UserError
 from limbeck.core.seeds import derived_seed
 from limbeck.core.signals import SIGNALS, Trial
-from limbeck.core.term import LayerMap, Learnt, Term
-from limbeck.objectives.gradients import learnt_values, signals_of
+from limbeck.core.term import LayerMap, Term, Trainable
+from limbeck.objectives.gradients import signals_of, trainable_values
 from limbeck.objectives.means import unit_of
-from limbeck.recipes.terms import Learnt as LearntPart
 from limbeck.recipes.terms import Term as TermPart
+from limbeck.recipes.terms import Trainable as LearntPart
 from limbeck.schedules.scheduled import scheduled
 
 _STEPS = 10  # of the trial: schedules are tried at their first and last step
@@ -50,21 +50,21 @@ def build_terms(
                 layers=None if term.layers is None else LayerMap(term.layers.student, term.layers.teacher),
                 mean=term.mean,
                 weighted_by=term.weighted_by,
-                learnt=None
-                if term.learnt is None
-                else _learnt(term.learnt, widths, derived_seed(drawn_from, "learnt", len(built))),
+                trainable=None
+                if term.trainable is None
+                else _trainable(term.trainable, widths, derived_seed(drawn_from, "learnt", len(built))),
             )
         )
     return built
 
 
-def _learnt(part: LearntPart, widths: Mapping[str, int | None], seed: int) -> Learnt:
-    entry = catalogue("objectives/learnt")[part.module]
+def _trainable(part: LearntPart, widths: Mapping[str, int | None], seed: int) -> Trainable:
+    entry = catalogue("objectives/trainable")[part.module]
     known = {name: width for name, width in widths.items() if name in entry.keywords and width is not None}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = entry.load()(**{**known, **part.options})
-    return Learnt(module, part.learning_rate, scheduled(part.gradient_scale))
+    return Trainable(module, part.learning_rate, scheduled(part.gradient_scale))
 
 
 def try_term(
@@ -83,7 +83,7 @@ def try_term(
         ConfigError: what the objective says about its hyperparameters or the widths; its values are of no
             unit, or of one that has no group or weight of its own.
     """
-    module = None if term.learnt is None else term.learnt.module
+    module = None if term.trainable is None else term.trainable.module
     trial = Trial(
         layers=len(term.layers.student) if term.layers else 1,
         student_width=student_width,
@@ -98,7 +98,7 @@ def try_term(
                 raise ConfigError(f"weight must be finite, got {weight}.")
             read = dict.fromkeys((*term.signals, *signals_of(module)))
             signals = {name: SIGNALS[name].trial(trial) for name in read}
-            options = {**term.hyperparameters_at(step, _STEPS), **learnt_values(module, signals)}
+            options = {**term.hyperparameters_at(step, _STEPS), **trainable_values(module, signals)}
             values = term.objective(*(signals[name] for name in term.signals), **options)
             if not term.pointwise:
                 unit_of(values, term)

@@ -1,4 +1,4 @@
-"""What a training watches: validation loss, distances to models, perplexities by domain."""
+"""What a training measures on the way: validation loss, distances to models, perplexities by domain."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +11,16 @@ import torch
 from limbeck.core.batch import Batch, Source
 from limbeck.core.catalogue import catalogue
 from limbeck.core.decoder_start import decoder_start
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.signals import BATCH_SIGNALS
 from limbeck.core.term import Term
 from limbeck.inference.request import TokenIds
 from limbeck.inference.sample import sample
 from limbeck.objectives.criterion import Criterion
-from limbeck.recipes.watch import Watch
-from limbeck.rollouts.written import put_together, taken_apart
+from limbeck.recipes.validation import Validation
+from limbeck.rollouts.rollout import collate_rollouts, uncollate
 from limbeck.rows.source import PaddedSource
 from limbeck.runs.assembly.rollouts import PROMPT_TOKENS
 from limbeck.runs.assembly.transforms.domains import domains_of
@@ -32,7 +32,7 @@ _FROM_DATA = (None, "data", "corpus")
 
 
 @dataclass
-class Watcher:
+class Validator:
     """Called after every step; measures every `settings.every` of them, and after the first.
 
     Attributes:
@@ -48,11 +48,11 @@ class Watcher:
         teacher_nats: what the teacher's answers cost, by domain, once measured.
     """
 
-    settings: Watch
+    settings: Validation
     source: Source
     row_domains: Sequence[str] | None
     student: Any
-    reader: Reader
+    reader: ForwardModel
     terms: Sequence[Term]
     answer: Answer | None
     others: Mapping[str, Answer]
@@ -113,7 +113,7 @@ class Watcher:
 
     def _answered(self, batch: Batch, step: int) -> Batch:
         """The batch's prompts with fresh answers of the student."""
-        rows = taken_apart(batch)
+        rows = uncollate(batch)
         prompts = [row.prompt(self.prompt_tokens) for row in rows]
         drawn = sample(
             self.student,
@@ -125,7 +125,7 @@ class Watcher:
         )
         answers = zip(rows, prompts, drawn, strict=True)
         written = [row.answered(prompt, one.ids, "student") for row, prompt, one in answers]
-        return put_together(written, self.ids.pad, batch.device)
+        return collate_rollouts(written, self.ids.pad, batch.device)
 
     @torch.no_grad()
     def _mean(
@@ -148,16 +148,16 @@ class Watcher:
         return total
 
 
-def make_watcher(training: Training, terms: Sequence[Term]) -> Watcher | None:
-    """What a train step watches, or None."""
-    step, settings, teacher = training.step, training.step.watch, training.live
+def make_validator(training: Training, terms: Sequence[Term]) -> Validator | None:
+    """What measures while a step trains, or None."""
+    step, settings, teacher = training.step, training.step.validation, training.live
     if settings is None:
         return None
     rendered = training.render(settings.rows, training.rendering)
     start = decoder_start(training.reader.plain.config, training.tokenizer)
     rows, column = training.work.rows(settings.rows), settings.perplexities_by
     others = {name: training.model(word) for name, word in settings.distances.items()}
-    return Watcher(
+    return Validator(
         settings=settings,
         source=PaddedSource(rendered, training.rendering, training.pad, start),
         row_domains=None if column is None else domains_of(rows, rendered, column),

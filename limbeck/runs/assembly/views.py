@@ -13,7 +13,7 @@ from limbeck.core.examples import data_row
 from limbeck.core.kinds import kind_named
 from limbeck.core.signals import ANSWERED
 from limbeck.recipes.terms import Term
-from limbeck.rollouts.written import prompt_length
+from limbeck.rollouts.rollout import prompt_length
 from limbeck.rows.aligned.views import view_of, writes_alike
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.ragged import Ragged
@@ -46,9 +46,9 @@ class OwnView:
 
     def prompted(self, prompt_tokens: int) -> PromptedRows:
         """The prompts of the rows, for answers that are yet to be written."""
-        ids, learnt = (Ragged.of_column(self.rendered, name) for name in ("input_ids", "is_target"))
+        ids, loss_mask = (Ragged.of_column(self.rendered, name) for name in ("input_ids", "is_target"))
         prompts = {
-            name: ids[place][: prompt_length(learnt[place].tolist(), prompt_tokens)].astype(np.int64)
+            name: ids[place][: prompt_length(loss_mask[place].tolist(), prompt_tokens)].astype(np.int64)
             for place, name in enumerate(self.rendered["row_id"])
         }
         return PromptedRows(prompts, self.ends, self.pad)
@@ -129,10 +129,10 @@ def _special_ids(tokenizer: Any) -> set[int]:
 
 
 def _several_answers(rendered: Dataset) -> str:
-    """The id of a row with several learnt stretches; empty where there is none."""
-    learnt = Ragged.of_column(rendered, "is_target")
+    """The id of a row with several stretch in the losses; empty where there is none."""
+    loss_mask = Ragged.of_column(rendered, "is_target")
     for place, name in enumerate(rendered["row_id"]):
-        if (np.diff(learnt[place].astype(np.int8)) == 1).sum() > 1:
+        if (np.diff(loss_mask[place].astype(np.int8)) == 1).sum() > 1:
             return str(name)
     return ""
 
@@ -155,7 +155,7 @@ def answered_only(terms: Sequence[Term]) -> list[Term]:
 
 def marked(batch: Batch, teachers: Sequence[OwnViewTeacher]) -> Batch:
     """The batch with its targets in the groups `core.signals.ANSWERED`: by all teachers, or not."""
-    assert batch.targets is not None and batch.learnt is not None
+    assert batch.targets is not None and batch.loss_mask is not None
     answered = torch.stack([one.answers(batch) for one in teachers]).all(0)
-    groups = answered.long().where(batch.learnt, batch.targets)
+    groups = answered.long().where(batch.loss_mask, batch.targets)
     return replace(batch, groups=groups, group_names=ANSWERED)

@@ -12,14 +12,14 @@ from limbeck.core.models import said_dtype, text_part_note
 from limbeck.core.models.config import raw_config
 from limbeck.recipes.steps import Step
 from limbeck.recipes.steps.step import maker
-from limbeck.runs.assembly.models import Shape, loaded_dtype, located
-from limbeck.runs.checking.model_infos import KnownModels, kind_used
+from limbeck.runs.assembly.models import ModelInfo, loaded_dtype, located
+from limbeck.runs.checking.model_infos import ModelInfos, kind_used
 
 _NEW = ".fresh"  # needs a configuration, no weights
 _TRAINED = ("student.", "parties.")
 
 
-def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: KnownModels) -> None:
+def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: ModelInfos) -> None:
     """Note what is wrong with the files of the models that a step loads from disk, and with their sizes.
 
     Args:
@@ -41,7 +41,7 @@ def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: Known
                 known.check_weights(word, kind, _classes(step, known, kind))
 
 
-def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -> Iterator[str]:
+def notes_on_models(step: Step, earlier: tuple[Step, ...], known: ModelInfos) -> Iterator[str]:
     """Sentences on models of which a part alone is read, and on the dtypes of those that are only read."""
     words = step.named("model")
     for word in dict.fromkeys(words.values()):
@@ -60,7 +60,7 @@ def notes_on_models(step: Step, earlier: tuple[Step, ...], known: KnownModels) -
         yield f"{whose} read in {' and '.join(sorted(read))}."
 
 
-def _check_memory(shape: Shape, word: str, path: str) -> None:
+def _check_memory(shape: ModelInfo, word: str, path: str) -> None:
     is_trained = path.startswith(_TRAINED)
     dtype = torch.float32 if is_trained and not model_word(word).dtype else loaded_dtype(word, shape)
     there = psutil.virtual_memory().total
@@ -77,7 +77,7 @@ def _check_memory(shape: Shape, word: str, path: str) -> None:
         )
 
 
-def _kind_of(words: Mapping[str, str], step: Step, known: KnownModels) -> KindName | None:
+def _kind_of(words: Mapping[str, str], step: Step, known: ModelInfos) -> KindName | None:
     """What the models of a step are loaded as: what it says, or what the first one is."""
     first = known.shapes.get(next(iter(words.values())))
     try:
@@ -86,6 +86,6 @@ def _kind_of(words: Mapping[str, str], step: Step, known: KnownModels) -> KindNa
         return None
 
 
-def _classes(step: Step, known: KnownModels, kind: KindName) -> int | None:
+def _classes(step: Step, known: ModelInfos, kind: KindName) -> int | None:
     made = known.shapes.get(step.out) if kind_named(kind).has_classes and step.makes == "model" else None
     return len(made.classes) or None if made is not None else None

@@ -14,13 +14,13 @@ from limbeck.core.lookup import did_you_mean
 from limbeck.core.model_words import model_word, place_of
 from limbeck.core.models import check_weights
 from limbeck.recipes.steps import Evaluate, Train
-from limbeck.runs.assembly.models import Shape, located, read_shape, tokenizer_of
+from limbeck.runs.assembly.models import ModelInfo, located, read_info, tokenizer_of
 from limbeck.runs.checking.problems import Problems
 from limbeck.teachers import shared_vocabulary
 
 
 @dataclass
-class KnownModels:
+class ModelInfos:
     """Shapes and tokenizers by word or out.
 
     Attributes:
@@ -31,13 +31,13 @@ class KnownModels:
 
     outs: Sequence[str]
     problems: Problems
-    shapes: dict[str, Shape] = field(default_factory=dict)
+    shapes: dict[str, ModelInfo] = field(default_factory=dict)
     _tokenizers: dict[str, Any] = field(default_factory=dict)
     _unread: set[str] = field(default_factory=set)
     _refused: set[tuple[str, str]] = field(default_factory=set)
     _checked: set[tuple[str, KindName, int | None]] = field(default_factory=set)
 
-    def shape(self, word: str, where: str) -> Shape | None:
+    def shape(self, word: str, where: str) -> ModelInfo | None:
         """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
         if place_of(word) in self.outs:
             return self.shapes.get(place_of(word))
@@ -47,7 +47,7 @@ class KnownModels:
                 self.shapes[word] = self._read(word)
         return self.shapes.get(word)
 
-    def teachers(self, step: Train | Evaluate, where: str) -> dict[str, Shape]:
+    def teachers(self, step: Train | Evaluate, where: str) -> dict[str, ModelInfo]:
         """Shapes of the models that teach, by path; `teacher` of a single one."""
         words = step.teacher.models if step.teacher is not None else {}
         found = {path: self.shape(word, f"{where}.teacher.{path}") for path, word in words.items()}
@@ -57,7 +57,7 @@ class KnownModels:
             if shape is not None
         }
 
-    def tokenizer(self, shape: Shape) -> Any:
+    def tokenizer(self, shape: ModelInfo) -> Any:
         """The tokenizer of a model."""
         if shape.tokenizer not in self._tokenizers:
             self._tokenizers[shape.tokenizer] = tokenizer_of(shape)
@@ -74,7 +74,7 @@ class KnownModels:
             self._checked.add(key)
             check_weights(located(word), kind, num_labels=num_labels)
 
-    def shared(self, student: Shape, teacher: Shape) -> str | None:
+    def shared(self, student: ModelInfo, teacher: ModelInfo) -> str | None:
         """A sentence on the vocabulary that both share; None where there is nothing to say, or it was said.
 
         Raises:
@@ -90,16 +90,16 @@ class KnownModels:
         self._refused.remove(pair)
         return shared.note
 
-    def _read(self, word: str) -> Shape:
+    def _read(self, word: str) -> ModelInfo:
         place = place_of(word)
         near = did_you_mean(place, self.outs)
         is_asset = place_of(located(word)) != place
         if "/" not in place and "Did you mean" in near and not is_asset and not Path(place).exists():
             raise ModelError(f"unknown model '{word}'.{near} That is made by a step of this recipe.")
-        return read_shape(word)
+        return read_info(word)
 
 
-def kind_used(wanted: str, shape: Shape) -> KindName:
+def kind_used(wanted: str, shape: ModelInfo) -> KindName:
     """What a model is used as: what a step says, or what its configuration does.
 
     Raises:
@@ -118,7 +118,7 @@ def kind_used(wanted: str, shape: Shape) -> KindName:
     return shape.kind
 
 
-def check_positions(rendered: Dataset, *shapes: Shape | None) -> None:
+def check_positions(rendered: Dataset, *shapes: ModelInfo | None) -> None:
     """Refuse rendered rows that are longer, or hold higher token ids, than one of the models can read."""
     ids = rendered.with_format("arrow")[:]["input_ids"]
     check_longest(compute.max(compute.list_value_length(ids)).as_py() or 0, *shapes)
@@ -131,7 +131,7 @@ def check_positions(rendered: Dataset, *shapes: Shape | None) -> None:
             )
 
 
-def check_longest(longest: int, *shapes: Shape | None) -> None:
+def check_longest(longest: int, *shapes: ModelInfo | None) -> None:
     """Refuse a row of so many tokens where one of the models cannot read it."""
     for shape in shapes:
         if shape is not None and shape.positions is not None and longest > shape.positions:

@@ -6,7 +6,7 @@ import torch
 
 from limbeck.core.model_words import place_of
 from limbeck.recipes.steps import Evaluate, Train
-from limbeck.runs.assembly.models import Shape, loaded_dtype
+from limbeck.runs.assembly.models import ModelInfo, loaded_dtype
 from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.look import Survey
 
@@ -55,7 +55,7 @@ def notes_of_step(place: int, seen: Survey) -> tuple[str, ...]:
     return tuple(one for one in said if one is not None)
 
 
-def read_seconds(shape: Shape | None, tokens: int, length: int, rates: Rates) -> float:
+def read_seconds(shape: ModelInfo | None, tokens: int, length: int, rates: Rates) -> float:
     """Seconds in which a model reads so many tokens, in rows of a length."""
     cost = 0.0 if shape is None else rates.effective(shape, length)
     return FORWARD * cost * tokens / rates.operations
@@ -76,7 +76,7 @@ def taught_by(step: Train | Evaluate) -> list[str]:
     return list(step.teacher.models.values()) if step.teacher else []
 
 
-def training_memory(student: Shape, dtype: torch.dtype, tokens: int) -> int:
+def training_memory(student: ModelInfo, dtype: torch.dtype, tokens: int) -> int:
     """Bytes that training needs beside the teachers, roughly: weights, gradients, moments, what is kept.
 
     Args:
@@ -87,6 +87,6 @@ def training_memory(student: Shape, dtype: torch.dtype, tokens: int) -> int:
     return (1 + 1 + ADAM) * dtype.itemsize * student.parameters + FLOAT * kept_bytes(student, tokens)
 
 
-def kept_bytes(shape: Shape, tokens: int) -> int:
+def kept_bytes(shape: ModelInfo, tokens: int) -> int:
     """Bytes of what a forward pass over so many tokens keeps for the backward pass, roughly."""
     return _ACTIVATIONS * tokens * shape.depth * shape.width

@@ -28,7 +28,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
-class Outset:
+class Preflight:
     """Where a run is to lie.
 
     Attributes:

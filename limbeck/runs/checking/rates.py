@@ -11,7 +11,7 @@ from time import perf_counter
 
 import torch
 
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 
 _PRODUCT = 512  # width of the matrices that are timed
 _NUMBERS = 1 << 20  # that are timed one by one
@@ -34,7 +34,7 @@ class Rates:
     operations: float
     numbers: float
 
-    def effective(self, shape: Shape, length: int) -> float:
+    def effective(self, shape: ModelInfo, length: int) -> float:
         """Parameters that a model without attention and activations would have, to cost as much a token.
 
         Args:
@@ -46,7 +46,7 @@ class Rates:
         unread = 0 if getattr(shape.config, "tie_word_embeddings", True) else shape.vocabulary * shape.width
         return shape.parameters - unread + 2 * length * layers + passed
 
-    def calls(self, shape: Shape, tokens: int) -> float:
+    def calls(self, shape: ModelInfo, tokens: int) -> float:
         """Seconds in which a model generates so many tokens one after another, at least."""
         return _CALL * shape.depth * tokens
 

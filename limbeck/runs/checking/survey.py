@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from limbeck.recipes.model import Recipe
 from limbeck.runs.checking.model_files import check_models, notes_on_models
-from limbeck.runs.checking.model_infos import KnownModels
+from limbeck.runs.checking.model_infos import ModelInfos
 from limbeck.runs.steps import module_of
 from limbeck.runs.steps.look import Look, Survey
 
@@ -17,7 +17,7 @@ def survey(recipe: Recipe, tell: Callable[[str], None] = lambda text: None) -> S
     """Look at every step, in order; problems are in the result, not raised."""
     seen = Survey(recipe)
     outs = [step.out for step in recipe.steps if step.makes == "model"]
-    known = KnownModels(outs, seen.problems, seen.models)
+    known = ModelInfos(outs, seen.problems, seen.models)
     for place, step in enumerate(recipe.steps):
         tell(f"looking at {step.kind} {step.out}")
         at = Look(place, step, seen, known)

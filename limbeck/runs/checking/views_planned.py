@@ -9,7 +9,7 @@ from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.runs.assembly.stores import captured_length, open_store, tokenizer_of_store
 from limbeck.runs.assembly.views import OwnView, Reading
-from limbeck.runs.checking.model_infos import KnownModels
+from limbeck.runs.checking.model_infos import ModelInfos
 from limbeck.signals.manifest import MANIFEST
 from limbeck.teachers.vocabulary import same_ids
 
@@ -17,7 +17,7 @@ _BY_TOKEN = frozenset({"teacher_states", "teacher_qkv", "spans"})
 
 
 def views_planned(
-    step: Train | Evaluate, where: str, reading: Reading, known: KnownModels, earlier: Sequence[Step]
+    step: Train | Evaluate, where: str, reading: Reading, known: ModelInfos, earlier: Sequence[Step]
 ) -> dict[str, OwnView]:
     """The own formats of models and stores that teach, by their word; what cannot go with one is noted.
 
@@ -38,7 +38,7 @@ def views_planned(
     return found
 
 
-def _format(word: str, known: KnownModels, earlier: Sequence[Step]) -> tuple[Any, int | None] | None:
+def _format(word: str, known: ModelInfos, earlier: Sequence[Step]) -> tuple[Any, int | None] | None:
     """The tokenizer of a model or a store, and how many tokens of a row it reads; None if not known."""
     capture = Capture.that_made(word, earlier)
     if capture is not None:
@@ -62,7 +62,7 @@ def _check(step: Train, view: OwnView, positions: int | None) -> None:
     apart = {
         "what it writes itself (rollouts.teacher, guide_share, corrections)": writes,
         "selection": step.selection is not None,
-        "watch": step.watch is not None and step.watch.perplexities_by is not None,
+        "validation": step.validation is not None and step.validation.perplexities_by is not None,
         "task": view.viewed.unanswered > 0 and step.task != "default",
     }
     what = [name for name, given in apart.items() if given]

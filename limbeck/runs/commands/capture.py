@@ -89,8 +89,8 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
             if held >= positions:
                 return
             batch = source.batch([number * stride % len(source)]).to(device)
-            learnt = learnt_of(batch)
-            held += int(learnt.sum())
-            yield teacher.answer(batch, DISTRIBUTION), learnt
+            loss_mask = learnt_of(batch)
+            held += int(loss_mask.sum())
+            yield teacher.answer(batch, DISTRIBUTION), loss_mask
 
     return rehearse(sample_of(answers(), choices), choices, vocabulary=vocabulary)

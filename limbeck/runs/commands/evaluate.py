@@ -7,7 +7,7 @@ from limbeck.core.kinds import HEADLESS
 from limbeck.core.measures import expects_teacher, metrics_of
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Load
-from limbeck.runs.assembly.models import default_length, read_shape
+from limbeck.runs.assembly.models import default_length, read_info
 from limbeck.runs.commands.fields import nested_fields
 from limbeck.runs.commands.typed import typed_model
 
@@ -47,7 +47,7 @@ def measuring(
     model = typed_model(model)
     teacher = teacher and typed_model(teacher, "teacher")
     baseline = baseline and typed_model(baseline, "baseline")
-    kind = fields.get("model_kind") or read_shape(model).kind or HEADLESS
+    kind = fields.get("model_kind") or read_info(model).kind or HEADLESS
     read = [word for word in (model, teacher, baseline) if word is not None]
     fields.setdefault("max_length", default_length(*read))
     fields.setdefault(

@@ -10,8 +10,8 @@ from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.students import Student
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.load import load_rows
-from limbeck.runs.assembly.models import Shape, read_shape, tokenizer_of
-from limbeck.runs.assembly.students import made_shape
+from limbeck.runs.assembly.models import ModelInfo, read_info, tokenizer_of
+from limbeck.runs.assembly.students import made_info
 from limbeck.runs.checking.problems import Problems
 from limbeck.teachers.vocabulary import same_ids
 
@@ -41,8 +41,8 @@ class Findings:
     data: str
     teacher_word: str
     student_word: Any
-    teacher: Shape
-    student: Shape
+    teacher: ModelInfo
+    student: ModelInfo
     rows: int
     kind: Kind
     columns: tuple[str, ...]
@@ -75,18 +75,18 @@ def look(teacher: str, data: str, student: Any = None) -> Findings:
         UserError: a model or the data cannot be read, all that is wrong in one go.
     """
     problems = Problems()
-    shapes: dict[str, Shape] = {}
+    shapes: dict[str, ModelInfo] = {}
     rows: Dataset | None = None
     with problems.at("teacher"):
-        shapes["teacher"] = read_shape(teacher)
+        shapes["teacher"] = read_info(teacher)
         tokenizer_of(shapes["teacher"])
     if student is None and "teacher" in shapes:
         student = {"cut": teacher, "layers": max(1, shapes["teacher"].depth // 2)}
     if student is not None:
         with problems.at("student"):
             form = Student.model_validate(student)
-            origin = read_shape(form.origin)
-            shapes["student"] = made_shape(form, origin, origin.kind)
+            origin = read_info(form.origin)
+            shapes["student"] = made_info(form, origin, origin.kind)
             tokenizer_of(shapes["student"])
     with problems.at("data"):
         rows = load_rows(data)

@@ -1,4 +1,4 @@
-"""What train steps watched while they ran, collected from the metrics of the run and judged."""
+"""What train steps measured while they ran, collected from the metrics of the run and judged."""
 
 import json
 from pathlib import Path
@@ -7,25 +7,25 @@ from typing import Any
 from limbeck.core.files import write_json
 from limbeck.evaluation.hacking import hacking
 
-WATCHED = "watched.json"
+VALIDATION = "validation.json"
 _LOSS = "/loss"
 
 
-def write_watched(run: Path, metrics: Path) -> None:
-    """`watched.json`: train step -> its curves [[step, value], ...], and the verdict on proxy and golden.
+def write_validation(run: Path, metrics: Path) -> None:
+    """`validation.json`: train step -> its curves [[step, value], ...], and the verdict on proxy and golden.
 
-    Of what learns beside a student, the loss is watched. Left out when no line of the metrics has either.
+    Of what learns beside a student, the loss is kept. Left out when no line of the metrics has either.
     """
     found: dict[str, dict[str, list[list[float]]]] = {}
     for line in metrics.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         losses = {name: value for name, value in (entry.get("parties") or {}).items() if name.endswith(_LOSS)}
-        for name, value in {**(entry.get("watched") or {}), **losses}.items():
+        for name, value in {**(entry.get("validation") or {}), **losses}.items():
             if value is not None:
                 found.setdefault(entry["phase"], {}).setdefault(name, []).append([entry["step"], value])
-    (run / WATCHED).unlink(missing_ok=True)
+    (run / VALIDATION).unlink(missing_ok=True)
     if found:
-        write_json(run / WATCHED, {phase: _judged(curves) for phase, curves in found.items()})
+        write_json(run / VALIDATION, {phase: _judged(curves) for phase, curves in found.items()})
 
 
 def _judged(curves: dict[str, list[list[float]]]) -> dict[str, Any]:

@@ -22,14 +22,14 @@ from limbeck.students import byte_tokenizer
 
 
 @dataclass(frozen=True)
-class Mark:
+class StepFingerprint:
     """Fingerprint of a step, and of each thing it reads (`rows.train`, `data/train.jsonl`, ...)."""
 
     value: str
     reads: Mapping[str, str]
 
 
-def fingerprint_steps(recipe: Recipe) -> list[Mark]:
+def fingerprint_steps(recipe: Recipe) -> list[StepFingerprint]:
     """One mark a step, in order; nothing is run for it.
 
     Raises:
@@ -38,18 +38,20 @@ def fingerprint_steps(recipe: Recipe) -> list[Mark]:
         OSError: data that is read is not there.
     """
     known: dict[str, str] = {}
-    marks: list[Mark] = []
+    marks: list[StepFingerprint] = []
     for place, step in enumerate(recipe.steps):
         reads = _reads(step, recipe.steps[:place], marks, known)
         settings = step.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
         value = fingerprint(
             {"version": module_of(step).VERSION, "kind": step.kind, "step": settings, "reads": reads}
         )
-        marks.append(Mark(value, reads))
+        marks.append(StepFingerprint(value, reads))
     return marks
 
 
-def _reads(step: Step, earlier: Sequence[Step], marks: list[Mark], known: dict[str, str]) -> dict[str, str]:
+def _reads(
+    step: Step, earlier: Sequence[Step], marks: list[StepFingerprint], known: dict[str, str]
+) -> dict[str, str]:
     reads = {}
     for one in step.reads():
         what, word = one.names.what, one.word

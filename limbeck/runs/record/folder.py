@@ -28,7 +28,7 @@ from limbeck.runs.checking.problems import merged
 from limbeck.runs.record.artefacts import UNFINISHED, check_unchanged, checksums
 
 if TYPE_CHECKING:
-    from limbeck.runs.record.fingerprints import Mark
+    from limbeck.runs.record.fingerprints import StepFingerprint
 
 RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
 DATE = "template_date.txt"
@@ -38,7 +38,7 @@ _NAMED = 8  # differing fields in a message
 
 
 @dataclass(frozen=True)
-class Done:
+class StepRecord:
     """A finished step, as its `done.json` says.
 
     Attributes:
@@ -139,7 +139,7 @@ class RunFolder:
         except ConfigError:
             return held  # made by a version that knew other fields: every difference counts
 
-    def check_step(self, place: int, step: Step, mark: "Mark", *, overwrite: bool) -> bool:
+    def check_step(self, place: int, step: Step, mark: "StepFingerprint", *, overwrite: bool) -> bool:
         """Whether a step is done and can be taken as it is.
 
         Raises:
@@ -201,7 +201,7 @@ class RunFolder:
                 f"{file.read().strip() or '?'} is using. Wait for it, or choose another with --out."
             ) from None
 
-    def keep_only(self, recipe: Recipe, marks: list["Mark"]) -> None:
+    def keep_only(self, recipe: Recipe, marks: list["StepFingerprint"]) -> None:
         """Before overwriting: move finished steps to their new numbers, and drop what the recipe lacks."""
         parent = self.path / "steps"
         if not parent.is_dir():
@@ -231,7 +231,7 @@ class RunFolder:
         for waiting, target in moving:
             waiting.rename(target)
 
-    def begin(self, place: int, step: Step, mark: "Mark") -> Path:
+    def begin(self, place: int, step: Step, mark: "StepFingerprint") -> Path:
         """The folder of a step that is not done; empty, unless the same step was begun there before."""
         folder = self.step(place, step)
         begun = _read_begun(folder / BEGUN)
@@ -243,7 +243,7 @@ class RunFolder:
         write_json(folder / BEGUN, {"fingerprint": mark.value, "reads": dict(mark.reads)})
         return folder
 
-    def finish(self, place: int, step: Step, done: Done) -> None:
+    def finish(self, place: int, step: Step, done: StepRecord) -> None:
         """Mark a step as done; the last thing written in its folder, when the rest is on the disk."""
         folder = self.step(place, step)
         clear_leftovers(folder)
@@ -267,11 +267,11 @@ class RunFolder:
         (folder / BEGUN).unlink(missing_ok=True)
         clear_leftovers(folder)
 
-    def done(self, place: int, step: Step) -> Done:
+    def done(self, place: int, step: Step) -> StepRecord:
         """What a finished step said."""
         values = _read_done(self.step(place, step) / DONE)
         assert values is not None, "asked for a finished step"
-        return Done(**(values | {"notes": tuple(values["notes"])}))
+        return StepRecord(**(values | {"notes": tuple(values["notes"])}))
 
     def write_recipe(self, recipe: Recipe) -> None:
         """The resolved recipe, beside what it made."""
@@ -290,7 +290,7 @@ def _read_done(path: Path) -> dict[str, Any] | None:
     """What a finished step said; None where the file is missing or damaged."""
     found = _read_begun(path)
     try:
-        return None if found is None or not Done(**found).out else found
+        return None if found is None or not StepRecord(**found).out else found
     except TypeError:
         return None
 

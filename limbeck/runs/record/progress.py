@@ -13,7 +13,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class StepPosition:
     """Where a run is: the step at `place` (from 0, as in paths and folders) of `total`, and what it makes."""
 
     place: int
@@ -31,19 +31,19 @@ class Progress(Protocol):
     def planned(self, plan: "Plan") -> None:
         """Everything was checked; work begins."""
 
-    def begun(self, stage: Stage) -> None:
+    def begun(self, stage: StepPosition) -> None:
         """A step begins, or goes on."""
 
-    def reused(self, stage: Stage) -> None:
+    def reused(self, stage: StepPosition) -> None:
         """A finished step is taken as it is."""
 
-    def advanced(self, stage: Stage, share: float, what: str = "") -> None:
+    def advanced(self, stage: StepPosition, share: float, what: str = "") -> None:
         """So much of a step is done."""
 
-    def trained(self, stage: Stage, report: "StepReport") -> None:
+    def trained(self, stage: StepPosition, report: "StepReport") -> None:
         """One optimizer step is done."""
 
-    def finished(self, stage: Stage, seconds: float) -> None:
+    def finished(self, stage: StepPosition, seconds: float) -> None:
         """A step is done."""
 
 
@@ -53,19 +53,19 @@ class Silent:
     def planned(self, plan: "Plan") -> None:
         """Nothing."""
 
-    def begun(self, stage: Stage) -> None:
+    def begun(self, stage: StepPosition) -> None:
         """Nothing."""
 
-    def reused(self, stage: Stage) -> None:
+    def reused(self, stage: StepPosition) -> None:
         """Nothing."""
 
-    def advanced(self, stage: Stage, share: float, what: str = "") -> None:
+    def advanced(self, stage: StepPosition, share: float, what: str = "") -> None:
         """Nothing."""
 
-    def trained(self, stage: Stage, report: "StepReport") -> None:
+    def trained(self, stage: StepPosition, report: "StepReport") -> None:
         """Nothing."""
 
-    def finished(self, stage: Stage, seconds: float) -> None:
+    def finished(self, stage: StepPosition, seconds: float) -> None:
         """Nothing."""
 
 
@@ -76,21 +76,21 @@ class Lines(Silent):
         self._file = file or sys.stderr
         self._last = 0.0
 
-    def begun(self, stage: Stage) -> None:
+    def begun(self, stage: StepPosition) -> None:
         """Name the step."""
         self._say(f"step {stage} ...")
         self._last = time.monotonic()
 
-    def reused(self, stage: Stage) -> None:
+    def reused(self, stage: StepPosition) -> None:
         """Say so."""
         self._say(f"step {stage}: reused")
 
-    def advanced(self, stage: Stage, share: float, what: str = "") -> None:
+    def advanced(self, stage: StepPosition, share: float, what: str = "") -> None:
         """Now and then."""
         if self._is_due():
             self._say(f"step {stage}: {what + ' ' if what else ''}{share:.0%}")
 
-    def trained(self, stage: Stage, report: "StepReport") -> None:
+    def trained(self, stage: StepPosition, report: "StepReport") -> None:
         """Now and then."""
         if self._is_due():
             self._say(
@@ -98,7 +98,7 @@ class Lines(Silent):
                 f"{report.tokens_per_second:,.0f} tokens/s"
             )
 
-    def finished(self, stage: Stage, seconds: float) -> None:
+    def finished(self, stage: StepPosition, seconds: float) -> None:
         """With the time it took."""
         self._say(f"step {stage}: done in {seconds:.1f} s")
 

@@ -8,8 +8,8 @@ from limbeck.recipes.steps import Step
 if TYPE_CHECKING:
     from limbeck.runs.checking.planned import PlannedStep
     from limbeck.runs.checking.rates import Rates
+    from limbeck.runs.steps.context import StepContext, StepResult
     from limbeck.runs.steps.look import Look, Survey
-    from limbeck.runs.steps.work import Made, Work
 
 
 class StepModule(Protocol):
@@ -24,7 +24,7 @@ class StepModule(Protocol):
     def plan(self, step: Any, place: int, seen: "Survey", rates: "Rates") -> "PlannedStep":
         """The step in numbers, as far as the look has shown them."""
 
-    def run(self, step: Any, work: "Work") -> "Made":
+    def run(self, step: Any, work: "StepContext") -> "StepResult":
         """Write what it makes into its folder; an interrupted one goes on."""
 
 

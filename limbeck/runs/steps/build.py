@@ -22,7 +22,7 @@ from limbeck.runs.assembly.models import (
     tokenizer_of,
 )
 from limbeck.runs.assembly.sources import ENTRIES, calibration_source
-from limbeck.runs.assembly.students import made_shape, make_student, said_of
+from limbeck.runs.assembly.students import made_info, make_student, said_of
 from limbeck.runs.assembly.students.making import Making
 from limbeck.runs.checking.model_infos import check_longest
 from limbeck.runs.checking.planned import (
@@ -34,14 +34,14 @@ from limbeck.runs.checking.planned import (
     notes_of_step,
 )
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import MODEL, StepContext, StepResult
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import MODEL, Made, Work
 
 VERSION = 2
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 
-def run(step: Build, work: Work) -> Made:
+def run(step: Build, work: StepContext) -> StepResult:
     """Write `model/` into the step's folder."""
     if ranks.is_main():
         place = work.model_place(step.student.origin)
@@ -56,10 +56,10 @@ def run(step: Build, work: Work) -> Made:
         save_model(model, tokenizer, work.folder / MODEL, dtype=dtype)
         notes = (f"{count_parameters(model):,} parameters in {said_dtype(dtype)}.",)
     ranks.wait()
-    return Made(notes=notes if ranks.is_main() else ())
+    return StepResult(notes=notes if ranks.is_main() else ())
 
 
-def _batches(step: Build, work: Work) -> Iterator[Batch]:
+def _batches(step: Build, work: StepContext) -> Iterator[Batch]:
     """The rows that a student is made by."""
     assert step.rows is not None, "checked with the recipe"
     tokenizer = work.load_tokenizer(step.student.origin)
@@ -76,7 +76,7 @@ def look(at: Look, step: Build) -> None:
     if origin is None:
         return
     with at.at("student"):
-        at.seen.models[step.out] = made_shape(step.student, origin, None)
+        at.seen.models[step.out] = made_info(step.student, origin, None)
         at.note(*said_of_dtypes(step.student, at.seen.models[step.out], "made"))
     if step.rows in at.rows:
         source, entries = calibration_source(at.rows[step.rows], step, at.known.tokenizer(origin))

@@ -25,8 +25,8 @@ from limbeck.runs.checking.planned import (
     read_seconds,
 )
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import StepContext, StepResult
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import Made, Work
 from limbeck.signals.capture import capture as run_capture
 from limbeck.signals.layout import TOKENIZER
 from limbeck.signals.manifest import Manifest
@@ -36,7 +36,7 @@ VERSION = 4
 """Raised when the same step makes other stores: what an earlier limbeck made is then made anew."""
 
 
-def run(step: Capture, work: Work) -> Made:
+def run(step: Capture, work: StepContext) -> StepResult:
     """Write the store into the step's folder, or where the step says; goes on where it was interrupted."""
     place = work.model_place(step.teacher.word)
     kind = work.kind(step.model_kind, step.teacher.word)
@@ -84,7 +84,7 @@ def run(step: Capture, work: Work) -> Made:
         progress=lambda share: work.advance(share, "asking the teacher"),
     )
     manifest = Manifest.read(folder)
-    return Made(tokens=manifest.tokens, notes=(*notes_of(rendered), summary(manifest)))
+    return StepResult(tokens=manifest.tokens, notes=(*notes_of(rendered), summary(manifest)))
 
 
 def look(at: Look, step: Capture) -> None:

@@ -15,15 +15,15 @@ from limbeck.runs.checking.planned import (
     PlannedStep,
 )
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import BY_ROW, EVALUATION, StepContext, StepResult
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
 
 VERSION = 2
 """Raised when the same step makes other comparisons: what an earlier limbeck made is then made anew."""
 COMPARISON = "comparison.json"
 
 
-def run(step: Compare, work: Work) -> Made:
+def run(step: Compare, work: StepContext) -> StepResult:
     """Write `comparison.json` and `figures/*.svg` into the step's folder."""
     if ranks.is_main():
         places = {other.out: place for place, other in enumerate(work.earlier)}
@@ -37,7 +37,7 @@ def run(step: Compare, work: Work) -> Made:
         write_json(work.folder / COMPARISON, result)
         _draw(result, work.folder / "figures")
     ranks.wait()
-    return Made()
+    return StepResult()
 
 
 def write_comparison(run: Path, steps: Sequence[tuple[Step, Path]]) -> None:

@@ -20,8 +20,8 @@ from limbeck.runs.assembly.teachers import WRITING_TEACHERS
 from limbeck.runs.assembly.teachers.writing import Answer, Prompt, TextTeacher
 from limbeck.runs.checking.planned import FLOAT, PlannedStep, notes_of_step
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import StepContext, StepResult
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import Made, Work
 
 VERSION = 3
 """Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""
@@ -54,14 +54,14 @@ class _Count:
         return True
 
 
-def run(step: Generate, work: Work) -> Made:
+def run(step: Generate, work: StepContext) -> StepResult:
     """Write `rows/` into the step's folder: the rows of `step.rows` with the teacher's text as the answer."""
-    made = _write(step, work) if ranks.is_main() else Made()
+    made = _write(step, work) if ranks.is_main() else StepResult()
     ranks.wait()
     return made
 
 
-def _write(step: Generate, work: Work) -> Made:
+def _write(step: Generate, work: StepContext) -> StepResult:
     rows = work.rows(step.rows)
     teacher = WRITING_TEACHERS[type(step.teacher)].open_writer(step, work, rows)
     jobs = [(one, sample) for one in _limited(teacher.prompts(), step) for sample in range(step.samples)]
@@ -80,7 +80,7 @@ def _write(step: Generate, work: Work) -> Made:
     if not written:
         raise RowError(f"the teacher must write at least one completion, got {len(jobs)} empty ones.")
     Dataset.from_list(written).save_to_disk(str(work.folder / "rows"))
-    return Made(tokens=count.tokens, notes=_notes(count, step))
+    return StepResult(tokens=count.tokens, notes=_notes(count, step))
 
 
 def _limited(prompts: list[Prompt], step: Generate) -> list[Prompt]:
@@ -91,7 +91,7 @@ def _limited(prompts: list[Prompt], step: Generate) -> list[Prompt]:
 
 
 def _part(
-    start: int, prompts: Sequence[Prompt], total: int, teacher: TextTeacher, step: Generate, work: Work
+    start: int, prompts: Sequence[Prompt], total: int, teacher: TextTeacher, step: Generate, work: StepContext
 ) -> list[Answer]:
     """The answers to some prompts, written once and then read from the step's folder."""
     part = work.folder / "parts" / f"{start:08d}.answers.jsonl"

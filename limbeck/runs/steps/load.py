@@ -17,8 +17,8 @@ from limbeck.runs.checking.planned import (
     notes_of_step,
 )
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import StepContext, StepResult
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import Made, Work
 
 VERSION = 3
 """Raised when the same step makes other rows: what an earlier limbeck made is then made anew."""
@@ -26,7 +26,7 @@ VERSION = 3
 Parts = tuple[Dataset, Dataset, Dataset]
 
 
-def run(step: Load, work: Work) -> Made:
+def run(step: Load, work: StepContext) -> StepResult:
     """Write `train/`, `validation/` and `heldout/` into the step's folder."""
     if all(name in work.seen_rows for name in step.words):
         parts = [work.seen_rows[name] for name in step.words]
@@ -37,11 +37,11 @@ def run(step: Load, work: Work) -> Made:
             # Without a shard of its own an empty part could be written but not read.
             rows.save_to_disk(str(work.folder / part), num_shards=None if len(rows) else 1)
     ranks.wait()
-    watched = f", {len(parts[1]):,} for validation" if len(parts[1]) else ""
-    apart = f" for training{watched}, {len(parts[2]):,} held out" if step.heldout or watched else ""
+    validation = f", {len(parts[1]):,} for validation" if len(parts[1]) else ""
+    apart = f" for training{validation}, {len(parts[2]):,} held out" if step.heldout or validation else ""
     counted = f"{len(parts[0]):,} rows{apart}."
     train, validation, heldout = parts
-    return Made(notes=(counted, *notes_on((train, validation, heldout), work.recipe.steps)))
+    return StepResult(notes=(counted, *notes_on((train, validation, heldout), work.recipe.steps)))
 
 
 def look(at: Look, step: Load) -> None:
@@ -73,16 +73,16 @@ def plan(step: Load, place: int, seen: Survey, rates: Rates) -> PlannedStep:
     parts = [seen.rows.get(word) for word in step.words]
     sizes = [0 if part is None else len(part) for part in parts]
     stored = sum(int(part.data.nbytes) for part in parts if part is not None)
-    watched = f", {sizes[1]:,} for validation" if sizes[1] else ""
+    validation = f", {sizes[1]:,} for validation" if sizes[1] else ""
     apart = f", {sizes[2]:,} held out" if step.heldout else ""
-    what = f"{step.path}: {sizes[0]:,} rows{watched}{apart}"
+    what = f"{step.path}: {sizes[0]:,} rows{validation}{apart}"
     return PlannedStep(
         place, step.kind, step.out, what, rows=sum(sizes), disk=stored, notes=notes_of_step(place, seen)
     )
 
 
 def loaded(step: Load) -> Parts:
-    """The rows of a load step: to learn from, to watch while training, and held out.
+    """The rows of a load step: to learn from, to validate on, and held out.
 
     Raises:
         ConfigError, RowError: see `load_rows` and `split_rows`.

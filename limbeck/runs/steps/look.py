@@ -13,10 +13,10 @@ from limbeck.recipes.steps.step import path_of
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.heads import assumed_order, labels_of, read_heads
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.sources import Renderer
 from limbeck.runs.assembly.views import Reading
-from limbeck.runs.checking.model_infos import KnownModels
+from limbeck.runs.checking.model_infos import ModelInfos
 from limbeck.runs.checking.problems import Problems
 from limbeck.runs.checking.reading_notes import said_of_rows
 
@@ -41,7 +41,7 @@ class Survey:
 
     recipe: Recipe
     rows: dict[str, Dataset] = field(default_factory=dict)
-    models: dict[str, Shape] = field(default_factory=dict)
+    models: dict[str, ModelInfo] = field(default_factory=dict)
     entries: dict[int, tuple[int, int]] = field(default_factory=dict)
     vocabularies: dict[int, str] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Look:
     place: int
     step: Step
     seen: Survey
-    known: KnownModels
+    known: ModelInfos
 
     @property
     def where(self) -> str:
@@ -91,25 +91,25 @@ class Look:
         """Say what the step will do."""
         self.seen.notes.setdefault(self.place, []).extend(sentences)
 
-    def shape(self, word: str, path: str) -> Shape | None:
+    def shape(self, word: str, path: str) -> ModelInfo | None:
         """The shape of a model that the step names at a path; None where it is wrong, which is noted."""
         return self.known.shape(word, f"{self.where}.{path}")
 
-    def check_vocabulary(self, student: Shape, teacher: Shape) -> None:
+    def check_vocabulary(self, student: ModelInfo, teacher: ModelInfo) -> None:
         """Refuse models with other token ids; say what they share."""
         note = self.known.shared(student, teacher)
         if note is not None:
             self.seen.vocabularies[self.place] = note
 
-    def render(self, rows: str, shape: Shape, rendering: Rendering) -> Dataset:
+    def render(self, rows: str, shape: ModelInfo, rendering: Rendering) -> Dataset:
         """Rows as a model reads them."""
         return self.seen.renderer.render(rows, self.rows[rows], self.known.tokenizer(shape), rendering)
 
-    def reading(self, rows: str, shape: Shape, rendering: Rendering) -> Reading:
+    def reading(self, rows: str, shape: ModelInfo, rendering: Rendering) -> Reading:
         """The same, for teachers that may read them in another format."""
         return Reading(rows, self.rows[rows], self.known.tokenizer(shape), rendering, self.seen.renderer)
 
-    def note_form(self, rows: str, kind: KindName, shape: Shape, rendered: Dataset) -> None:
+    def note_form(self, rows: str, kind: KindName, shape: ModelInfo, rendered: Dataset) -> None:
         """Say in which form rows are read, and keep the first ones to be shown."""
         tokenizer = self.known.tokenizer(shape)
         notes, self.seen.samples[self.place] = said_of_rows(self.rows[rows], rendered, tokenizer, kind)

@@ -9,12 +9,12 @@ from limbeck.core.kinds import HEADLESS, KindName, kind_named
 from limbeck.core.models import estimate_parameters, load_tokenizer
 from limbeck.core.seeds import seed_everything
 from limbeck.recipes.students import BYTES, Student
-from limbeck.runs.assembly.models import Shape, exported_dtype, located, tokenizer_of
+from limbeck.runs.assembly.models import ModelInfo, exported_dtype, located, tokenizer_of
 from limbeck.runs.assembly.students.making import Making
 from limbeck.students import retokenise, with_tokenizer
 
 
-def made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
+def made_info(student: Student, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """The shape of the student that `student` describes, made from `origin`.
 
     Raises:
@@ -22,8 +22,8 @@ def made_shape(student: Student, origin: Shape, kind: KindName | None) -> Shape:
             pruned.
     """
     made = _module(student).shape(student, origin, kind or origin.kind)
-    shape: Shape = replace(made, saved=exported_dtype(student, origin.saved))
-    return shape if student.tokenizer is None else _retokenised_shape(student, shape)
+    shape: ModelInfo = replace(made, saved=exported_dtype(student, origin.saved))
+    return shape if student.tokenizer is None else _retokenised_info(student, shape)
 
 
 def make_student(student: Student, making: Making) -> Any:
@@ -45,7 +45,7 @@ def _module(student: Student) -> Any:
     return import_module(f"{__name__}.{student.form}")
 
 
-def _retokenised_shape(student: Student, shape: Shape) -> Shape:
+def _retokenised_info(student: Student, shape: ModelInfo) -> ModelInfo:
     if student.keeps_weights and not kind_named(shape.kind).decoder_only:
         raise ModelError(
             Problem(

@@ -10,12 +10,12 @@ from limbeck.core.kinds import HEADLESS, KindName
 from limbeck.core.model_words import model_word
 from limbeck.core.models import count_parameters, dtype_of, read_config
 from limbeck.recipes.students import FreshStudent
-from limbeck.runs.assembly.models import Shape, tokenizer_of
+from limbeck.runs.assembly.models import ModelInfo, tokenizer_of
 from limbeck.runs.assembly.students.making import Making
 from limbeck.students import fresh, with_tokenizer
 
 
-def shape(student: FreshStudent, origin: Shape, kind: KindName | None) -> Shape:
+def shape(student: FreshStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model with other sizes."""
     with torch.device("meta"):
         made = fresh(origin.config, dict(student.sizes), seed=0, kind=kind or HEADLESS)

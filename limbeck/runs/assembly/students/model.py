@@ -6,11 +6,11 @@ from typing import Any
 from limbeck.core.kinds import KindName
 from limbeck.core.model_words import model_word
 from limbeck.recipes.students import ModelStudent
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.students.making import Making
 
 
-def shape(student: ModelStudent, origin: Shape, kind: KindName | None) -> Shape:
+def shape(student: ModelStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model."""
     return replace(origin, kind=kind)
 

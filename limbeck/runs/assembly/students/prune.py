@@ -10,7 +10,7 @@ from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word
 from limbeck.core.models import estimate_parameters, load_model
 from limbeck.recipes.students import PrunedStudent
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.students.making import Making
 from limbeck.students import (
     PrunedSizes,
@@ -22,7 +22,7 @@ from limbeck.students import (
 )
 
 
-def shape(student: PrunedStudent, origin: Shape, kind: KindName | None) -> Shape:
+def shape(student: PrunedStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model with smaller sizes."""
     if kind is None or not kind_named(kind).decoder_only:
         raise ModelError(

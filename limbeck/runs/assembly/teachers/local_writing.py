@@ -21,8 +21,8 @@ from limbeck.runs.assembly.answers import prompts_to_answer, said_of_ends
 from limbeck.runs.assembly.teachers.writing import Answer, Prompt
 from limbeck.runs.checking.planned import WRITING, PlannedStep, read_bytes
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import StepContext
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import Work
 
 
 def look(at: Look, step: Generate) -> None:
@@ -62,7 +62,7 @@ def plan(step: Generate, seen: Survey, rates: Rates, planned: PlannedStep) -> Pl
     )
 
 
-def open_writer(step: Generate, work: Work, rows: Dataset) -> "LocalWriter":
+def open_writer(step: Generate, work: StepContext, rows: Dataset) -> "LocalWriter":
     """The model of a step; it is loaded when it writes first."""
     return LocalWriter(step, work, rows)
 
@@ -78,7 +78,7 @@ class LocalWriter:
     """
 
     step: Generate
-    work: Work
+    work: StepContext
     rows: Dataset
 
     def prompts(self) -> list[Prompt]:

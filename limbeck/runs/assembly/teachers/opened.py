@@ -9,7 +9,7 @@ from limbeck.core.kinds import KindName, kind_named
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.views import OwnView, Reading
-from limbeck.runs.steps.work import Work
+from limbeck.runs.steps.context import StepContext
 from limbeck.teachers import OwnViewTeacher
 from limbeck.teachers.protocol import Teacher
 
@@ -41,7 +41,7 @@ class Taught:
     """
 
     step: Train
-    work: Work
+    work: StepContext
     student: Any
     tokenizer: Any
     kind: KindName

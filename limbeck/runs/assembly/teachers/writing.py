@@ -9,8 +9,8 @@ from datasets import Dataset
 from limbeck.recipes.steps import Generate
 from limbeck.runs.checking.planned import PlannedStep
 from limbeck.runs.checking.rates import Rates
+from limbeck.runs.steps.context import StepContext
 from limbeck.runs.steps.look import Look, Survey
-from limbeck.runs.steps.work import Work
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ class Writing(Protocol):
     def plan(self, step: Generate, seen: Survey, rates: Rates, planned: PlannedStep) -> PlannedStep:
         """The step with what the teacher adds: its size, memory, time."""
 
-    def open_writer(self, step: Generate, work: Work, rows: Dataset) -> TextTeacher:
+    def open_writer(self, step: Generate, work: StepContext, rows: Dataset) -> TextTeacher:
         """The teacher, which loads what it needs when it writes first."""

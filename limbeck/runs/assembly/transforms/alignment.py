@@ -9,7 +9,7 @@ from limbeck.core.signals import ANSWERED
 from limbeck.core.transform import Transform
 from limbeck.runs.assembly.transforms.training import Training
 from limbeck.runs.assembly.views import marked, views_in
-from limbeck.teachers import ForeignTeacher
+from limbeck.teachers import CrossTokenizerTeacher
 
 
 class AnsweredMarker(Transform):
@@ -32,7 +32,7 @@ class AnsweredMarker(Transform):
 def make(training: Training) -> AnsweredMarker | None:
     """The marker of the step, or None where no target is left unanswered or no term asks."""
     teacher = training.teacher
-    if isinstance(teacher, ForeignTeacher):
+    if isinstance(teacher, CrossTokenizerTeacher):
         asked = any(term.on is not None for term in training.step.objective)
         return AnsweredMarker(teacher.prepare) if asked else None
     views = views_in(teacher)

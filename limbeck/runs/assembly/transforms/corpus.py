@@ -52,6 +52,6 @@ def make(training: Training) -> Corpus | None:
 
 
 def _as_corpus(batch: Batch) -> Batch:
-    assert batch.targets is not None and batch.learnt is not None
-    groups = torch.where(batch.learnt, SOURCES.index("corpus"), batch.targets)
+    assert batch.targets is not None and batch.loss_mask is not None
+    groups = torch.where(batch.loss_mask, SOURCES.index("corpus"), batch.targets)
     return replace(batch, groups=groups, group_names=SOURCES)

@@ -18,7 +18,7 @@ from limbeck.runs.assembly.transforms.training import Training
 from limbeck.schedules.domain_weights import chosen, first_weights, next_weights
 
 _GAP = "gap_"
-_BOTH = ("domains.column", "watch.perplexities_by")
+_BOTH = ("domains.column", "validation.perplexities_by")
 
 
 class DomainRows(Transform):
@@ -97,15 +97,15 @@ def domains_of_entries(domains: Sequence[str], source: Source) -> list[str]:
 
 
 def domain_problems(step: Train, rows: Mapping[str, Dataset]) -> Iterator[Problem]:
-    """Columns of domains that are not there, and domains that are learnt but not watched.
+    """Columns of domains that are not there, and domains that are learnt but not validated.
 
     Args:
-        step: may draw by domain, or watch domains.
+        step: may draw by domain, or validate by domain.
         rows: by reference, as far as they are known.
     """
     wanted = {} if step.domains is None else {"domains.column": (step.domains.column, step.rows)}
-    if step.watch is not None and step.watch.perplexities_by is not None:
-        wanted["watch.perplexities_by"] = (step.watch.perplexities_by, step.watch.rows)
+    if step.validation is not None and step.validation.perplexities_by is not None:
+        wanted["validation.perplexities_by"] = (step.validation.perplexities_by, step.validation.rows)
     domains: dict[str, set[str]] = {}
     for inner, (column, reference) in wanted.items():
         if reference not in rows:
@@ -117,10 +117,10 @@ def domain_problems(step: Train, rows: Mapping[str, Dataset]) -> Iterator[Proble
         else:
             domains[inner] = set(map(str, found[column]))
     if len(domains) == len(_BOTH):
-        learnt, watched = (domains[inner] for inner in _BOTH)
-        if lost := sorted(learnt - watched):
+        learnt, validated = (domains[inner] for inner in _BOTH)
+        if lost := sorted(learnt - validated):
             yield Problem(
-                "watch.rows",
+                "validation.rows",
                 f"must have rows of every domain, got none of {', '.join(lost)}. "
                 "Set a larger validation part, or take rows of that domain out.",
             )

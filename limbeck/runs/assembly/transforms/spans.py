@@ -30,11 +30,11 @@ class SpanMarker(Transform):
         return [self._marked(batch) for batch in window]
 
     def _marked(self, batch: Batch) -> Batch:
-        assert batch.learnt is not None
+        assert batch.loss_mask is not None
         ids = batch.inputs["input_ids"].tolist()
         of_tokens = np.stack([spans_of_pieces(self.tokenizer.convert_ids_to_tokens(row)) for row in ids])
         spans = torch.from_numpy(at_predictors(of_tokens, OUTSIDE)).to(batch.device)
-        spans = spans.where(batch.learnt, OUTSIDE)
+        spans = spans.where(batch.loss_mask, OUTSIDE)
         return replace(batch, signals={**batch.signals, "spans": spans})
 
 

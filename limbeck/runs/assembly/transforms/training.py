@@ -7,13 +7,13 @@ import torch
 from datasets import Dataset
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import kind_named
 from limbeck.core.needs import DISTRIBUTION, Needs
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
-from limbeck.runs.steps.work import Work
+from limbeck.runs.steps.context import StepContext
 from limbeck.teachers import LocalTeacher, OwnViewTeacher
 from limbeck.teachers.protocol import Teacher
 
@@ -35,9 +35,9 @@ class Training:
     """
 
     step: Train
-    work: Work
+    work: StepContext
     student: Any
-    reader: Reader
+    reader: ForwardModel
     teacher: Teacher | None
     tokenizer: Any
     rendering: Rendering
@@ -80,7 +80,7 @@ class Training:
 
 
 @torch.no_grad()
-def read_at_rest(model: Any, reader: Reader, batch: Batch, needs: Needs = DISTRIBUTION) -> Outputs:
+def read_at_rest(model: Any, reader: ForwardModel, batch: Batch, needs: Needs = DISTRIBUTION) -> Outputs:
     """What a model says of a batch without dropout; its modes stay as they were."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

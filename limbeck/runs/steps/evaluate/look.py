@@ -10,9 +10,9 @@ from limbeck.recipes.steps import Evaluate
 from limbeck.runs.assembly.answers import said_of_ends, said_of_prompts
 from limbeck.runs.assembly.ensembles import check_route
 from limbeck.runs.assembly.measured_teachers import said_of_store
-from limbeck.runs.assembly.models import Shape
-from limbeck.runs.assembly.reading import Readers, join, own_rendering, said_of
+from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.sources import heldout_source, rendering_of, size_of
+from limbeck.runs.assembly.tokenizer_groups import TokenizerGroup, join, own_rendering, said_of
 from limbeck.runs.checking.model_infos import check_positions, kind_used
 from limbeck.runs.checking.views_planned import views_planned
 from limbeck.runs.steps.look import Look
@@ -50,9 +50,11 @@ def _check_metrics(at: Look, step: Evaluate, kind: KindName) -> None:
             )
 
 
-def _other_tokens(at: Look, model: Shape, others: Mapping[str, Shape], kind: KindName) -> dict[str, Shape]:
+def _other_tokens(
+    at: Look, model: ModelInfo, others: Mapping[str, ModelInfo], kind: KindName
+) -> dict[str, ModelInfo]:
     """Of the models that `model` is compared with, those that read other tokens; says who they are."""
-    groups = [Readers(at.known.tokenizer(model), {"model": model.vocabulary})]
+    groups = [TokenizerGroup(at.known.tokenizer(model), {"model": model.vocabulary})]
     for name, other in others.items():
         with at.at(name):
             if kind_named(kind).writes:
@@ -66,11 +68,11 @@ def _other_tokens(at: Look, model: Shape, others: Mapping[str, Shape], kind: Kin
 def _look_at_rows(
     at: Look,
     step: Evaluate,
-    model: Shape,
+    model: ModelInfo,
     kind: KindName,
-    others: Mapping[str, Shape],
-    apart: Mapping[str, Shape],
-    members: Mapping[str, Shape],
+    others: Mapping[str, ModelInfo],
+    apart: Mapping[str, ModelInfo],
+    members: Mapping[str, ModelInfo],
 ) -> None:
     rendering = rendering_of(
         step,

@@ -11,14 +11,14 @@ from torch.nn import ModuleList
 
 from limbeck.core.batch import Batch, Source
 from limbeck.core.files import write_json
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.model_words import model_word, place_of
 from limbeck.core.needs import DISTRIBUTION, Needs
 from limbeck.core.outputs import Outputs
 from limbeck.core.positions import positions_of
-from limbeck.core.reader import Reader
 from limbeck.evaluation.evaluate import evaluate as run_evaluation
-from limbeck.evaluation.settings import EvaluationSettings, Role, Subject
+from limbeck.evaluation.settings import EvaluatedModel, EvaluationSettings, Role
 from limbeck.recipes.steps import Evaluate, Train
 from limbeck.recipes.steps.step import maker
 from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
@@ -26,12 +26,12 @@ from limbeck.recipes.teachers import Teacher
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.assembly.chance import is_below_chance
-from limbeck.runs.assembly.reading import Readers, join, own_rendering
 from limbeck.runs.assembly.sources import heldout_source, measured_source, rendering_of
 from limbeck.runs.assembly.teachers.ensemble import make_route
+from limbeck.runs.assembly.tokenizer_groups import TokenizerGroup, join, own_rendering
 from limbeck.runs.assembly.views import OwnView, Reading
+from limbeck.runs.steps.context import BY_ROW, EVALUATION, StepContext, StepResult
 from limbeck.runs.steps.load import said_of_overlap
-from limbeck.runs.steps.work import BY_ROW, EVALUATION, Made, Work
 from limbeck.teachers import EnsembleTeacher, LocalTeacher, Member, OwnViewTeacher
 
 VERSION = 3
@@ -39,14 +39,14 @@ VERSION = 3
 _TEACHER, _STUDENT, _BASELINE = "teacher", "student", "baseline"
 
 
-def run(step: Evaluate, work: Work) -> Made:
+def run(step: Evaluate, work: StepContext) -> StepResult:
     """Write `evaluation.json`, and `rows.json` with the measures of single rows, into the step's folder."""
-    made = _evaluate(step, work) if ranks.is_main() else Made()
+    made = _evaluate(step, work) if ranks.is_main() else StepResult()
     ranks.wait()
     return made
 
 
-def _evaluate(step: Evaluate, work: Work) -> Made:
+def _evaluate(step: Evaluate, work: StepContext) -> StepResult:
     kind = work.kind(step.model_kind, step.model)
     names = work.classes(step) if kind_named(kind).has_classes else ()
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.model)
@@ -97,7 +97,7 @@ def _evaluate(step: Evaluate, work: Work) -> Made:
     write_json(work.folder / BY_ROW, result.pop("by_row"))
     write_json(work.folder / EVALUATION, result)
     tokens = sum(source.lengths)
-    return Made(tokens=min(tokens, step.max_positions or tokens), notes=tuple(notes))
+    return StepResult(tokens=min(tokens, step.max_positions or tokens), notes=tuple(notes))
 
 
 def _worse_than_chance(result: Mapping[str, Any], classes: int) -> list[str]:
@@ -127,7 +127,7 @@ def settings_of(step: Evaluate, kind: KindName, label_names: tuple[str, ...]) ->
     )
 
 
-def _words(step: Evaluate, work: Work) -> dict[str, tuple[Role, str]]:
+def _words(step: Evaluate, work: StepContext) -> dict[str, tuple[Role, str]]:
     """Name of each subject -> its role and its model's word; the student last."""
     words: dict[str, tuple[Role, str]] = {}
     if step.teacher is not None:
@@ -156,16 +156,16 @@ def _teachers(teacher: Teacher, baseline: str | None) -> dict[str, tuple[Role, s
 def _groups(
     words: Mapping[str, tuple[Role, str]],
     models: Mapping[str, Any],
-    work: Work,
+    work: StepContext,
     kind: KindName,
     tokenizer: Any,
-) -> list[Readers]:
+) -> list[TokenizerGroup]:
     """Who reads in whose tokens; models that score no tokens all read in the student's."""
     columns = {name: model.config.get_text_config().vocab_size for name, model in models.items()}
     if not kind_named(kind).scores_tokens:
-        return [Readers(tokenizer, columns)]
+        return [TokenizerGroup(tokenizer, columns)]
     teachers = [name for name, (role, _) in words.items() if role in ("teacher", "member")]
-    groups = [Readers(tokenizer, {_STUDENT: columns.pop(_STUDENT)}, teachers=teachers)]
+    groups = [TokenizerGroup(tokenizer, {_STUDENT: columns.pop(_STUDENT)}, teachers=teachers)]
     for name, size in columns.items():
         join(groups, name, work.load_tokenizer(words[name][1]), size)
     return groups
@@ -179,15 +179,15 @@ def _subject(
     tokenizer: Any,
     vocabulary: int | None,
     source: Source | None,
-    work: Work,
-) -> Subject:
+    work: StepContext,
+) -> EvaluatedModel:
     place = Path(place_of(work.model_place(word)))
-    return Subject(
+    return EvaluatedModel(
         name=name,
         role=role,
         model=model,
         tokenizer=tokenizer,
-        reader=Reader(model, vocabulary).probe(),
+        reader=ForwardModel(model, vocabulary).probe(),
         description=_description(word, work),
         folder=place if place.is_dir() else None,
         source=source,
@@ -195,7 +195,11 @@ def _subject(
 
 
 def _views(
-    step: Evaluate, words: Mapping[str, str], subjects: Sequence[Subject], reading: Reading, work: Work
+    step: Evaluate,
+    words: Mapping[str, str],
+    subjects: Sequence[EvaluatedModel],
+    reading: Reading,
+    work: StepContext,
 ) -> dict[str, OwnView]:
     """Subjects with the student's token ids that read the rows in a chat format of their own, by name."""
     parts = step.teacher.members.values() if step.teacher is not None else ()
@@ -210,7 +214,7 @@ def _views(
     return found
 
 
-def _viewed(subject: Subject, view: OwnView | None, tokenizer: Any) -> Subject:
+def _viewed(subject: EvaluatedModel, view: OwnView | None, tokenizer: Any) -> EvaluatedModel:
     """The subject with its own prompts, and its answers at the student's positions.
 
     Where some of these are not answered, it is compared as a model with another tokenizer is.
@@ -232,7 +236,7 @@ def _viewed(subject: Subject, view: OwnView | None, tokenizer: Any) -> Subject:
 class _Answering:
     """A subject as a member of an ensemble."""
 
-    subject: Subject
+    subject: EvaluatedModel
 
     def answer(self, batch: Batch, needs: Needs) -> Outputs:
         """Its distribution at every position of `batch`."""
@@ -246,8 +250,8 @@ class _Answering:
 
 
 def _ensemble(
-    teacher: EnsemblePart, rows: Dataset, subjects: Sequence[Subject], vocabulary: int | None
-) -> Subject:
+    teacher: EnsemblePart, rows: Dataset, subjects: Sequence[EvaluatedModel], vocabulary: int | None
+) -> EvaluatedModel:
     """The mean of the members, which come first among the subjects.
 
     A mean of losses has no distribution of its own: its minimum in the forward KL is the mean of the
@@ -270,7 +274,7 @@ def _ensemble(
         route=make_route(teacher, rows),
     )
     listed = ", ".join(one.name for one in members)
-    return Subject(
+    return EvaluatedModel(
         name="teacher",
         role="teacher",
         model=ModuleList(one.model for one in members),
@@ -282,13 +286,13 @@ def _ensemble(
     )
 
 
-def _baseline_name(word: str, work: Work) -> str:
+def _baseline_name(word: str, work: StepContext) -> str:
     """The `out` of the training that made it; `baseline` for a model as it is."""
     trained = Train.that_made(word, work.earlier)
     return word if trained is not None and word not in ("teacher", "student") else _BASELINE
 
 
-def _description(word: str, work: Work) -> str:
+def _description(word: str, work: StepContext) -> str:
     made = maker(word, work.earlier)
     if made is None:
         return f"{model_word(word).said}, as it is"

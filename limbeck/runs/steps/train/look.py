@@ -13,12 +13,12 @@ from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.answers import said_of_ends
 from limbeck.runs.assembly.cross_tokenizer import read_twice
 from limbeck.runs.assembly.ensembles import check_route
-from limbeck.runs.assembly.models import Shape, said_of_dtypes, with_adapters
-from limbeck.runs.assembly.rollouts import check_rollouts, check_watched_answers
+from limbeck.runs.assembly.models import ModelInfo, said_of_dtypes, with_adapters
+from limbeck.runs.assembly.rollouts import check_rollouts, check_validation_answers
 from limbeck.runs.assembly.routers import FIELD as ROUTERS
 from limbeck.runs.assembly.routers import check_routers
 from limbeck.runs.assembly.sources import rendering_of, size_of, training_source
-from limbeck.runs.assembly.students import made_shape
+from limbeck.runs.assembly.students import made_info
 from limbeck.runs.assembly.terms import build_terms, check_layers, try_term
 from limbeck.runs.assembly.transforms.domains import domain_problems
 from limbeck.runs.checking.model_infos import check_positions, kind_used
@@ -41,7 +41,7 @@ def look(at: Look, step: Train) -> None:
         _try_terms(at, step, None, teachers)
         return
     kind = kind_used(step.model_kind, origin)
-    student = made_shape(step.student, origin, kind)
+    student = made_info(step.student, origin, kind)
     names = at.classes(step) if kind_named(kind).has_classes else ()
     student = replace(student, classes=names)
     at.seen.models[step.out] = student
@@ -68,7 +68,7 @@ def look(at: Look, step: Train) -> None:
     look_at_stores(at, step, student, rendered, views)
 
 
-def _look_at_modules(at: Look, step: Train, student: Shape, kind: KindName) -> None:
+def _look_at_modules(at: Look, step: Train, student: ModelInfo, kind: KindName) -> None:
     """What adapters and routers of the student do in the training."""
     if step.lora_r:
         with at.at("lora_target_modules"):
@@ -78,7 +78,7 @@ def _look_at_modules(at: Look, step: Train, student: Shape, kind: KindName) -> N
 
 
 def _look_at_rows(
-    at: Look, step: Train, student: Shape, teachers: Mapping[str, Shape], rendering: Rendering
+    at: Look, step: Train, student: ModelInfo, teachers: Mapping[str, ModelInfo], rendering: Rendering
 ) -> Dataset:
     """The rows as the student reads them."""
     kind, tokenizer = rendering.model_kind, at.known.tokenizer(student)
@@ -94,10 +94,10 @@ def _look_at_rows(
         check_positions(rendered, *readers)
     with at.at():
         check_rollouts(step, kind, rendered, *(one.positions for one in (student, *teachers.values())))
-    if step.watch is not None and step.watch.rows in at.rows:
+    if step.validation is not None and step.validation.rows in at.rows:
         with at.at():
-            watched = at.render(step.watch.rows, student, rendering)
-            check_watched_answers(step, watched, student.positions)
+            validated = at.render(step.validation.rows, student, rendering)
+            check_validation_answers(step, validated, student.positions)
     at.note_form(step.rows, kind, student, rendered)
     at.seen.entries[at.place] = size_of(training_source(rendered, rendering, step, tokenizer, student.config))
     with at.at("teacher.route"):
@@ -105,20 +105,20 @@ def _look_at_rows(
     return rendered
 
 
-def _look_beside(at: Look, step: Train, student: Shape) -> None:
+def _look_beside(at: Look, step: Train, student: ModelInfo) -> None:
     """Models and rows that the step reads beside its teacher."""
     if step.selection is not None and step.selection.other is not None:
         at.shape(step.selection.other.word, "selection.other.model")
-    for word in step.watch.distances.values() if step.watch else ():
-        other = at.shape(word, "watch.distances")
+    for word in step.validation.distances.values() if step.validation else ():
+        other = at.shape(word, "validation.distances")
         if other is not None:
-            with at.at("watch.distances"):
+            with at.at("validation.distances"):
                 at.check_vocabulary(student, other)
     for problem in domain_problems(step, at.rows):
         at.seen.problems.note(ConfigError(problem), at.where)
 
 
-def _look_at_parties(at: Look, step: Train, student: Shape, teachers: Mapping[str, Shape]) -> None:
+def _look_at_parties(at: Look, step: Train, student: ModelInfo, teachers: Mapping[str, ModelInfo]) -> None:
     """Models that are trained beside the student, and their terms."""
     for name, party in step.parties.items():
         own, path, kind = party.step(name, step), f"parties.{name}", student.kind
@@ -126,7 +126,7 @@ def _look_at_parties(at: Look, step: Train, student: Shape, teachers: Mapping[st
         if origin is None or kind is None:
             continue
         with at.at(f"{path}.model"):
-            shape = replace(made_shape(party.model, origin, kind), classes=student.classes)
+            shape = replace(made_info(party.model, origin, kind), classes=student.classes)
             at.check_vocabulary(student, shape)
             if shape.vocabulary != student.vocabulary:
                 raise ConfigError(
@@ -143,8 +143,8 @@ def _look_at_parties(at: Look, step: Train, student: Shape, teachers: Mapping[st
 def _try_terms(
     at: Look,
     step: Train,
-    student: Shape | None,
-    teachers: Mapping[str, Shape],
+    student: ModelInfo | None,
+    teachers: Mapping[str, ModelInfo],
     kind: KindName | None = None,
     where: str = "",
 ) -> None:

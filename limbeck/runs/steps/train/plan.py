@@ -8,7 +8,7 @@ from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.steps import Train
 from limbeck.runs import ranks
 from limbeck.runs.assembly.learning_rates import note_of_rate
-from limbeck.runs.assembly.models import Shape, exported_dtype, trained_dtype
+from limbeck.runs.assembly.models import ModelInfo, exported_dtype, trained_dtype
 from limbeck.runs.assembly.rollouts import written_by
 from limbeck.runs.assembly.routers import router_weight
 from limbeck.runs.checking.planned import (
@@ -92,7 +92,7 @@ def plan(step: Train, place: int, seen: Survey, rates: Rates) -> PlannedStep:
     )
 
 
-def _parties(step: Train, seen: Survey) -> Iterator[tuple[str, TrainedParty, Shape]]:
+def _parties(step: Train, seen: Survey) -> Iterator[tuple[str, TrainedParty, ModelInfo]]:
     """What is trained beside the student, as far as its shape is known."""
     for name, party in step.parties.items():
         shape = seen.models.get(party.step(name, step).out)

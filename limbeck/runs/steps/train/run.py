@@ -5,6 +5,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.kinds import kind_named
 from limbeck.core.models import (
     count_parameters,
@@ -16,7 +17,6 @@ from limbeck.core.models import (
     saved_dtype,
 )
 from limbeck.core.positions import positions_of
-from limbeck.core.reader import Reader
 from limbeck.engine import Party, StepReport
 from limbeck.engine import train as run_engine
 from limbeck.recipes.steps import Train
@@ -26,7 +26,7 @@ from limbeck.rows.preview import previews, totals
 from limbeck.rows.render import notes_of
 from limbeck.runs import ranks
 from limbeck.runs.assembly.chance import refuse_below_chance
-from limbeck.runs.assembly.cross_tokenizer import ids_of, make_foreign_teacher, read_twice
+from limbeck.runs.assembly.cross_tokenizer import ids_of, make_cross_tokenizer_teacher, read_twice
 from limbeck.runs.assembly.learning_rates import note_of_rate, peak_rate
 from limbeck.runs.assembly.models import exported_dtype, tokenizer_of
 from limbeck.runs.assembly.parties import (
@@ -48,10 +48,10 @@ from limbeck.runs.assembly.teachers.opened import Taught
 from limbeck.runs.assembly.transforms import make_transforms
 from limbeck.runs.assembly.transforms.domains import domains_of
 from limbeck.runs.assembly.transforms.training import Training
-from limbeck.runs.assembly.validation import make_watcher
+from limbeck.runs.assembly.validation import make_validator
 from limbeck.runs.assembly.views import Reading
 from limbeck.runs.record.versions import RunMetrics
-from limbeck.runs.steps.work import MODEL, Made, Work
+from limbeck.runs.steps.context import MODEL, StepContext, StepResult
 from limbeck.students import said_of_lora
 from limbeck.teachers import live_models
 from limbeck.teachers.protocol import Teacher
@@ -60,7 +60,7 @@ VERSION = 5
 """Raised when the same step makes other students: what an earlier limbeck made is then made anew."""
 
 
-def run(step: Train, work: Work) -> Made:
+def run(step: Train, work: StepContext) -> StepResult:
     """Train, then write `model/`; `checkpoint/` and `metrics.jsonl` lie beside it meanwhile."""
     origin = step.student.origin
     kind = work.kind(step.model_kind, origin)
@@ -86,7 +86,7 @@ def run(step: Train, work: Work) -> Made:
     student.to(work.device)
     teacher: Teacher | None
     if pair is not None:
-        teacher = make_foreign_teacher(step, work, tokenizer, pair.teacher, rendering)
+        teacher = make_cross_tokenizer_teacher(step, work, tokenizer, pair.teacher, rendering)
         vocabulary: int | None = ids_of(tokenizer)
     else:
         taught = Taught(step, work, student, tokenizer, kind, names, rendered, rendering)
@@ -106,7 +106,7 @@ def run(step: Train, work: Work) -> Made:
     if step.lora_r:
         notes.append(said_of_lora(trained, r=step.lora_r))
     notes += [note for note in (note_of_rate(step, kind, size),) if note]
-    reader = Reader(trained, vocabulary).probe()
+    reader = ForwardModel(trained, vocabulary).probe()
     width = width_of(getattr(teacher, "model", None))
     criterion = criterion_of(step, reader, teacher, teacher_width=width)
     balance = next((term for term in criterion.terms if term.regularises), None)
@@ -128,7 +128,7 @@ def run(step: Train, work: Work) -> Made:
         source,
         folder=work.folder,
         transforms=transforms,
-        watch=make_watcher(training, criterion.terms),
+        validate=make_validator(training, criterion.terms),
         on_step=_telling(work),
     )
     for one in transforms:
@@ -140,7 +140,7 @@ def run(step: Train, work: Work) -> Made:
     notes.append(f"{result.steps:,} steps, {size:,} parameters, saved in {said_dtype(dtype)}.")
     is_fixed = kind_named(kind).scores_tokens and not kind_named(kind).draws
     example = _example(rendered, tokenizer) if is_fixed else None
-    return Made(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds, example=example)
+    return StepResult(tokens=result.tokens, notes=tuple(notes), seconds=result.seconds, example=example)
 
 
 def _example(rendered: Dataset, tokenizer: Any) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _example(rendered: Dataset, tokenizer: Any) -> dict[str, Any]:
     return {
         "row_id": first.row_id,
         "tokens": first.tokens,
-        "in_loss": first.learnt,
+        "in_loss": first.in_loss,
         "parts": [list(one) for one in first.stretches],
         "all_tokens": tokens,
         "all_in_loss": learnt,
@@ -162,13 +162,13 @@ def _keep_rows_apart(learning: list[Any], teacher: Teacher | None, vocabulary: i
     return all(reads_packs(model, vocabulary) for model in (*learning, *live_models(teacher)))
 
 
-def _is_from_elsewhere(step: Train, work: Work) -> bool:
+def _is_from_elsewhere(step: Train, work: StepContext) -> bool:
     """Whether the teachers came tuned; one that this recipe trains may be as bad as its settings."""
     words = () if step.teacher is None else step.teacher.models.values()
     return all(maker(word, work.earlier) is None for word in words)
 
 
-def _telling(work: Work) -> Callable[[StepReport], None] | None:
+def _telling(work: StepContext) -> Callable[[StepReport], None] | None:
     """Tells of each optimizer step, and brings it into the run's own `metrics.jsonl`."""
     if not ranks.is_main():
         return None

@@ -10,7 +10,7 @@ from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.recipes.steps import Capture, Train
 from limbeck.recipes.steps.step import path_of
 from limbeck.runs.assembly.ensembles import check_topk
-from limbeck.runs.assembly.models import Shape
+from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.sources import rendering_of
 from limbeck.runs.assembly.stores import (
     check_rows,
@@ -31,7 +31,7 @@ def topk_stores(at: Look, step: Train) -> dict[str, bool]:
 
 
 def look_at_stores(
-    at: Look, step: Train, student: Shape, rendered: Dataset | None, views: Mapping[str, OwnView]
+    at: Look, step: Train, student: ModelInfo, rendered: Dataset | None, views: Mapping[str, OwnView]
 ) -> None:
     """Refuse stores of other rows, tokens or vocabularies than the training's."""
     if step.named("store") and not kind_named(student.kind).storable:
@@ -55,7 +55,7 @@ def look_at_stores(
 
 
 def _look_at_folder(
-    at: Look, step: Train, student: Shape, read: Dataset | None, word: str, view: OwnView | None
+    at: Look, step: Train, student: ModelInfo, read: Dataset | None, word: str, view: OwnView | None
 ) -> None:
     where = "signals" if step.teacher is not None and step.teacher.word else ""
     signals = open_store(Path(word).expanduser(), where, verify=False)
@@ -69,7 +69,7 @@ def _look_at_folder(
     check_rows(signals, row_checksums(read), tokenizer, rendering)
 
 
-def _look_at_capture(at: Look, student: Shape, read: Dataset | None, capture: Capture) -> None:
+def _look_at_capture(at: Look, student: ModelInfo, read: Dataset | None, capture: Capture) -> None:
     teacher = at.seen.models.get(capture.teacher.word)
     if teacher is None:
         return

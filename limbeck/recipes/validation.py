@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
 
 
-class Watch(Config):
+class Validation(Config):
     """What is measured while training, on rows apart: metrics that schedules and figures can follow."""
 
     rows: Annotated[str, Names("rows", instead="validation")]
@@ -37,25 +37,25 @@ class Watch(Config):
     max_new_tokens: int = Field(default=64, ge=1, description="of the student's answers")
 
 
-def watching_problems(step: "Train") -> Iterator[Problem]:
+def validation_problems(step: "Train") -> Iterator[Problem]:
     """What a step follows while it trains, and does not measure."""
-    watch = step.watch
+    validation = step.validation
     names = (f"{term.name}_{term.on}" if term.on else term.name for term in step.objective)
     measured = {"loss", *names, *(f"{party}/loss" for party in step.parties)}
-    if watch is not None:
-        measured |= {*watch.distances, *(("validation_loss",) if watch.loss else ())}
+    if validation is not None:
+        measured |= {*validation.distances, *(("validation_loss",) if validation.loss else ())}
     for where, value, own in _schedules(step):
         entry = catalogue("schedules").get(str(value.get("schedule")))
-        watched = None if entry is None else value.get("watch", entry.keywords.get("watch"))
-        if watched is None or (watched == "own" and own) or watched in measured:
+        monitored = None if entry is None else value.get("monitor", entry.keywords.get("monitor"))
+        if monitored is None or (monitored == "own" and own) or monitored in measured:
             continue
-        if watched == "validation_loss":
-            instead = "add watch: {rows: rows.validation}"
+        if monitored == "validation_loss":
+            instead = "add validation: {rows: rows.validation}"
         else:
             instead = f"take one of {', '.join(sorted(measured))}"
-        yield Problem(where, f"watches {watched}, which this step does not measure: {instead}.")
-    if watch is not None and step.teacher is None and watch.perplexities_by is not None:
-        yield Problem("watch.perplexities_by", "compares with a teacher: give the step a teacher.")
+        yield Problem(where, f"monitors {monitored}, which this step does not measure: {instead}.")
+    if validation is not None and step.teacher is None and validation.perplexities_by is not None:
+        yield Problem("validation.perplexities_by", "compares with a teacher: give the step a teacher.")
 
 
 def _schedules(step: "Train") -> Iterator[tuple[str, dict[str, Any], bool]]:
@@ -63,8 +63,8 @@ def _schedules(step: "Train") -> Iterator[tuple[str, dict[str, Any], bool]]:
     values: list[tuple[str, Any, bool]] = []
     for place, term in enumerate(step.objective):
         named = {"weight": term.weight, **term.options}
-        if term.learnt is not None:
-            named["learnt.gradient_scale"] = term.learnt.gradient_scale
+        if term.trainable is not None:
+            named["trainable.gradient_scale"] = term.trainable.gradient_scale
         values += [(f"objective.{place}.{name}", value, True) for name, value in named.items()]
     written = {} if step.rollouts is None else step.rollouts.shares
     values += [(f"rollouts.{name}", value, False) for name, value in written.items()]

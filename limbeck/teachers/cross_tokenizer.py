@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.batch import Batch, Source
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.needs import DISTRIBUTION, NOTHING, Needs, Site, at
 from limbeck.core.outputs import Outputs
-from limbeck.core.reader import Reader
 from limbeck.core.signals import ANSWERED, Head
-from limbeck.core.signals.space import space_of
+from limbeck.core.signals.space import head_space_of
 from limbeck.signals.rows import rows_of
 from limbeck.teachers.chunks import ChunkRules, chunks_of
 from limbeck.teachers.frames import Frame
@@ -22,7 +22,7 @@ _UNLIKELY = -1e4  # a score without mass, finite so that closed forms stay finit
 
 
 @dataclass(frozen=True)
-class ForeignRows:
+class CrossTokenizerRows:
     """The rows in the teacher's tokens.
 
     Attributes:
@@ -39,7 +39,7 @@ class ForeignRows:
         return self.source.batch(entries).to(batch.device)
 
 
-class ForeignTeacher:
+class CrossTokenizerTeacher:
     """A frozen model that answers batches of a student with another tokenizer.
 
     Args:
@@ -55,7 +55,7 @@ class ForeignTeacher:
     def __init__(
         self,
         model: nn.Module,
-        rows: ForeignRows,
+        rows: CrossTokenizerRows,
         *,
         vocabulary: int,
         rules: ChunkRules,
@@ -63,15 +63,15 @@ class ForeignTeacher:
         ids: Tensor | None = None,
     ) -> None:
         self.model = model.requires_grad_(False).eval()
-        self.reader = Reader(model, vocabulary).probe()
+        self.reader = ForwardModel(model, vocabulary).probe()
         self.rows, self.rules, self.pairing, self.ids = rows, rules, pairing, ids
         self._head: Head | None = None
 
     def prepare(self, batch: Batch) -> Batch:
         """The batch with its targets in the groups `core.signals.ANSWERED`."""
         partner = self._partners(batch)
-        assert batch.targets is not None and batch.learnt is not None
-        groups = (partner >= 0).long().where(batch.learnt, batch.targets)
+        assert batch.targets is not None and batch.loss_mask is not None
+        groups = (partner >= 0).long().where(batch.loss_mask, batch.targets)
         return replace(batch, groups=groups, group_names=ANSWERED)
 
     def answer(self, batch: Batch, needs: Needs) -> Outputs:
@@ -93,7 +93,7 @@ class ForeignTeacher:
                 outputs = self._at(answer, partner)
             across: dict[tuple[str, Site], Callable[[], Any]] = {
                 ("chunks", None): lambda: chunks_of(answer, student, teacher, self.rules),
-                ("space", None): lambda: space_of(answer, own),
+                ("space", None): lambda: head_space_of(answer, own),
             }
             return replace(outputs, taps={key: read() for key, read in across.items() if key in needs})
 

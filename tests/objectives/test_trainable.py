@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from limbeck.core.errors import Interrupted
-from limbeck.core.reader import Reader
-from limbeck.core.term import LayerMap, Learnt, Term
+from limbeck.core.forward_model import ForwardModel
+from limbeck.core.term import LayerMap, Term, Trainable
 from limbeck.core.training import TrainingSettings
 from limbeck.engine import Party, train
 from limbeck.objectives import cross_entropy, forward_kl
 from limbeck.objectives.criterion import Criterion
-from limbeck.objectives.learnt import temperature
+from limbeck.objectives.trainable import temperature
 from limbeck.schedules.scheduled import scheduled
 from tests.engine.world import VOCABULARY, Rows, teacher_answer
 from tests.tiny import tiny_llama
@@ -25,20 +25,20 @@ SIGNALS = ("student_logits", "teacher_logits")
 
 
 def term(scale=1.0, **options) -> Term:
-    learnt = Learnt(temperature(**options), 0.1, scale)
-    return Term("kl", forward_kl, SIGNALS, hyperparameters={"temperature_squared": True}, learnt=learnt)
+    trainable = Trainable(temperature(**options), 0.1, scale)
+    return Term("kl", forward_kl, SIGNALS, hyperparameters={"temperature_squared": True}, trainable=trainable)
 
 
 def party(*terms: Term, fused: bool = True, **settings) -> Party:
     model = tiny_llama(vocab=VOCABULARY, seed=1)
     chosen = TrainingSettings(**{"max_steps": 1, "learning_rate": 0.01, **settings})
     return Party(
-        "student", model, Reader(model).probe(), Criterion(terms, fused=fused), chosen, teacher_answer
+        "student", model, ForwardModel(model).probe(), Criterion(terms, fused=fused), chosen, teacher_answer
     )
 
 
 def tau(one: Party) -> float:
-    return float(one.criterion.terms[0].learnt.module.tau.detach())
+    return float(one.criterion.terms[0].trainable.module.tau.detach())
 
 
 def test_the_first_temperature_is_the_published_one():
@@ -60,14 +60,14 @@ def test_the_gradient_is_that_of_plain_autograd(fused, beside):
     counts = one.criterion.counts(batch)
     total, _ = one.criterion(answer, teacher, batch, counts=counts, step=0, total_steps=1)
     total.backward()
-    found = mine.learnt.module.tau.grad.clone()
+    found = mine.trainable.module.tau.grad.clone()
 
     value = torch.tensor(1.0, requires_grad=True)
     warmth = 1 + 20 * value.sigmoid()
     with torch.no_grad():
-        learnt = batch.learnt
-        z = one.model(**batch.inputs).logits[learnt]
-        u = (teacher.hidden @ teacher.head.weight.T)[learnt]
+        loss_mask = batch.loss_mask
+        z = one.model(**batch.inputs).logits[loss_mask]
+        u = (teacher.hidden @ teacher.head.weight.T)[loss_mask]
     log_q, log_p = (z / warmth).log_softmax(-1), (u / warmth).log_softmax(-1)
     (0.7 * warmth**2 * (log_p.exp() * (log_p - log_q)).sum(-1).mean()).backward()
     torch.testing.assert_close(found, value.grad, rtol=1e-4, atol=1e-7)
@@ -133,13 +133,13 @@ def test_objectives_on_states_take_learnt_values_too():
     def scaled(student_states, *, factor):
         return (student_states * factor).sum((1, 2, 3))
 
-    batch, learnt = Rows().batch([3, 5, 6]), Learnt(Doubled(), 0.1)
+    batch, trainable = Rows().batch([3, 5, 6]), Trainable(Doubled(), 0.1)
     layers = LayerMap((0,), (0,))
-    one = party(Term("states", scaled, ("student_states",), layers=layers, learnt=learnt))
+    one = party(Term("states", scaled, ("student_states",), layers=layers, trainable=trainable))
     answer = one.reader.read(batch.inputs, one.criterion.student_needs)
     total, _ = one.criterion(answer, None, batch, counts=one.criterion.counts(batch), step=0, total_steps=1)
     total.backward()
     states = answer.taps["states", 0].detach()
     mean = states.sum((1, 2)).sum() * states.shape[-1] / batch.rows
-    torch.testing.assert_close(learnt.module.factor.grad, mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(trainable.module.factor.grad, mean, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(total.detach(), 2 * mean, rtol=1e-4, atol=1e-4)

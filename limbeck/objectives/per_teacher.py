@@ -8,16 +8,16 @@ from torch import Tensor
 from limbeck.core.outputs import Outputs
 
 
-def readings(
-    reads: Sequence[bool], rows: Tensor, teacher: Outputs | None, learnt: Tensor
+def per_teacher(
+    reads: Sequence[bool], rows: Tensor, teacher: Outputs | None, loss_mask: Tensor
 ) -> Iterator[tuple[list[int], Tensor, Outputs | None]]:
     """One reading of a micro-batch, or, where losses are averaged over teachers, one a teacher.
 
     Args:
         reads: of each term, whether it reads a teacher; those that do not go with the first reading.
-        rows: [terms, N] weight of each learnt unit in each term's mean.
+        rows: [terms, N] weight of each unit in the loss in each term's mean.
         teacher: its answer; None without one.
-        learnt: [B, T] or [B], true at the N learnt units.
+        loss_mask: [B, T] or [B], true at the N units in the loss.
 
     Yields:
         places of terms, their weights [places, N] in this reading, and the answer they are held against.
@@ -26,7 +26,7 @@ def readings(
         yield list(range(len(reads))), rows, teacher
         return
     for number, (weight, answer) in enumerate(teacher.members):
-        factor = weight[learnt] if isinstance(weight, Tensor) else weight
+        factor = weight[loss_mask] if isinstance(weight, Tensor) else weight
         places = [place for place, is_taught in enumerate(reads) if is_taught or not number]
         parts = [rows[place] * factor if reads[place] else rows[place] for place in places]
         if places:

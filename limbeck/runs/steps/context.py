@@ -20,13 +20,13 @@ from limbeck.runs.assembly.heads import labels_of, read_heads
 from limbeck.runs.assembly.models import located
 from limbeck.runs.assembly.sources import Renderer
 from limbeck.runs.record.folder import RunFolder
-from limbeck.runs.record.progress import Progress, Stage
+from limbeck.runs.record.progress import Progress, StepPosition
 
 MODEL, SIGNALS, EVALUATION, BY_ROW = "model", "signals", "evaluation.json", "rows.json"
 
 
 @dataclass(frozen=True)
-class Made:
+class StepResult:
     """What a step says when it is done."""
 
     tokens: int = 0
@@ -38,7 +38,7 @@ class Made:
 
 
 @dataclass
-class Work:
+class StepContext:
     """One step at work.
 
     Attributes:
@@ -57,7 +57,7 @@ class Work:
     run: RunFolder
     folder: Path
     progress: Progress
-    stage: Stage
+    stage: StepPosition
     seen_rows: Mapping[str, Dataset] = field(default_factory=dict)
     renderer: Renderer = field(default_factory=Renderer)
 

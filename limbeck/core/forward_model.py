@@ -29,7 +29,7 @@ _ROUNDED_TOLERANCE = 2e-2  # in half precision
 _LARGE = 128.0  # logits that bend any cap in use: 30 becomes 30, 1000 becomes 127.3
 
 
-class Reader:
+class ForwardModel:
     """A model seen as a source of signals.
 
     Args:
@@ -48,7 +48,7 @@ class Reader:
         self.projects = False
         self._lengths_count = keep_rows_alone(model)
 
-    def probe(self) -> "Reader":
+    def probe(self) -> "ForwardModel":
         """Find out, on a few tokens, whether head(hidden) equals the model's own logits."""
         self.projects = projects_exactly(self)
         return self
@@ -143,7 +143,7 @@ class Reader:
         return logits[..., : self.vocabulary] if logits.dim() == 3 else logits
 
 
-def projects_exactly(reader: Reader) -> bool:
+def projects_exactly(reader: ForwardModel) -> bool:
     """Whether head(hidden) equals the model's own logits; False for heads that are more than linear.
 
     Asked twice: with the hidden states of a few tokens, and with those made so large that logits reach
@@ -161,7 +161,7 @@ def projects_exactly(reader: Reader) -> bool:
     plain.eval()
     try:
         with torch.no_grad():
-            probing = Reader(reader.model, reader.vocabulary)
+            probing = ForwardModel(reader.model, reader.vocabulary)
             seen, logits = _same_logits(probing, inputs, 1.0)
             if not seen:
                 return False
@@ -172,7 +172,7 @@ def projects_exactly(reader: Reader) -> bool:
         plain.train(was_training)
 
 
-def _same_logits(reader: Reader, inputs: Mapping[str, Tensor], factor: float) -> tuple[bool, float]:
+def _same_logits(reader: ForwardModel, inputs: Mapping[str, Tensor], factor: float) -> tuple[bool, float]:
     """Whether the head gives the model's own logits of its hidden states times `factor`; the largest one."""
     reader.projects = False
     with _enlarged(reader, factor) as calls:
@@ -191,7 +191,7 @@ def _same_logits(reader: Reader, inputs: Mapping[str, Tensor], factor: float) ->
 
 
 @contextmanager
-def _enlarged(reader: Reader, factor: float) -> Iterator[list[None]]:
+def _enlarged(reader: ForwardModel, factor: float) -> Iterator[list[None]]:
     """Let the model's body hand its head hidden states that are `factor` times as large; lists its calls."""
     calls: list[None] = []
 

@@ -13,14 +13,14 @@ _PAIR = ("proxy", "golden")
 _FAMILIES = ("perplexity_", "gap_")  # of domains: one figure for all
 
 
-def watched_figures(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Figures [{svg, caption}] of every train step that watched something.
+def validation_figures(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Figures [{svg, caption}] of every train step that validated something.
 
     Proxy and golden share a figure, and so do the perplexities of domains; all others have scales of
     their own.
     """
     figures = []
-    for name, entry in watched.items():
+    for name, entry in measured.items():
         curves, judged = entry["curves"], entry.get("hacking")
         if judged is not None:
             svg = hacking_figure(curves["proxy"], curves["golden"], judged, name)
@@ -39,9 +39,9 @@ def watched_figures(watched: Mapping[str, Any]) -> list[dict[str, Any]]:
     return figures
 
 
-def watched_verdicts(watched: Mapping[str, Any]) -> list[dict[str, str]]:
+def validation_verdicts(measured: Mapping[str, Any]) -> list[dict[str, str]]:
     """A sentence and a verdict (`better`, `worse`, `undecided`) of every train step with proxy and golden."""
-    found = [(name, entry["hacking"]["verdict"]) for name, entry in watched.items() if "hacking" in entry]
+    found = [(name, entry["hacking"]["verdict"]) for name, entry in measured.items() if "hacking" in entry]
     kinds = {"hacking": "worse", "diverging": "worse", "sound": "better"}
     return [
         {"text": f"{name}: {_VERDICTS[said]}", "verdict": kinds.get(said, "undecided")}
@@ -87,5 +87,5 @@ _VERDICTS = {
     "diverging": "The student leaves both teacher and oracle: not teacher hacking, the training goes wrong.",
     "departed": "A warning, not a proof: the proxy slows down, the oracle does not yet object.",
     "sound": "No sign of teacher hacking.",
-    "too_few": "Too few evaluations for a verdict; watch more often.",
+    "too_few": "Too few evaluations for a verdict; validate more often.",
 }

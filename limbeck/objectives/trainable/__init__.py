@@ -4,9 +4,9 @@ A function here makes a module whose forward takes signals by name and returns h
 name. The engine trains it beside the student and drops it at export.
 """
 
-from limbeck.objectives.learnt.clip_window import clip_window
-from limbeck.objectives.learnt.projection import projection
-from limbeck.objectives.learnt.projectors import projectors
-from limbeck.objectives.learnt.temperature import temperature
+from limbeck.objectives.trainable.clip_window import clip_window
+from limbeck.objectives.trainable.projection import projection
+from limbeck.objectives.trainable.projectors import projectors
+from limbeck.objectives.trainable.temperature import temperature
 
 __all__ = ["clip_window", "projection", "projectors", "temperature"]

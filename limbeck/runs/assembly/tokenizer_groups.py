@@ -10,7 +10,7 @@ from limbeck.teachers import shared_vocabulary
 
 
 @dataclass
-class Readers:
+class TokenizerGroup:
     """Models that share their tokenizer.
 
     Attributes:
@@ -46,7 +46,7 @@ class Readers:
         return True
 
 
-def join(groups: list[Readers], name: str, tokenizer: Any, columns: int) -> None:
+def join(groups: list[TokenizerGroup], name: str, tokenizer: Any, columns: int) -> None:
     """Put a model of an evaluation to those with its tokenizer, or into a group of its own behind them.
 
     Raises:
@@ -54,10 +54,10 @@ def join(groups: list[Readers], name: str, tokenizer: Any, columns: int) -> None
     """
     if not any(group.admit(name, tokenizer, columns) for group in groups):
         shared_vocabulary(tokenizer, tokenizer, columns, columns)
-        groups.append(Readers(tokenizer, {name: columns}, teachers=groups[0].teachers))
+        groups.append(TokenizerGroup(tokenizer, {name: columns}, teachers=groups[0].teachers))
 
 
-def said_of(groups: list[Readers]) -> str:
+def said_of(groups: list[TokenizerGroup]) -> str:
     """What the plan says of the tokenizers of an evaluation; empty where there is only one model."""
     apart = [name for group in groups[1:] for name in group.columns]
     if not apart:

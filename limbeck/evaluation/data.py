@@ -14,13 +14,13 @@ from torch import Tensor
 from limbeck.core.batch import Batch, Source
 from limbeck.core.errors import ConfigError, VocabularyError
 from limbeck.core.examples import data_row
+from limbeck.core.forward_model import project
 from limbeck.core.kinds import ModelKind, kind_named
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION
-from limbeck.core.reader import project
 from limbeck.core.seeds import generator
 from limbeck.evaluation.divergence import divergence, entropy
-from limbeck.evaluation.settings import EvaluationSettings, Subject
+from limbeck.evaluation.settings import EvaluatedModel, EvaluationSettings
 from limbeck.evaluation.statistics import Rows
 
 # Elements of one [positions, V] chunk: 2 MB in float32, so that a chunk and its temporaries stay in the
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 
 class Distances(NamedTuple):
-    """How far a subject is from a teacher at every scored unit, each [N]; as in `Judged`."""
+    """How far a subject is from a teacher at every scored unit, each [N]; as in `Predictions`."""
 
     forward_kl: Array
     reverse_kl: Array
@@ -42,7 +42,7 @@ class Distances(NamedTuple):
 
 
 @dataclass
-class Judged:
+class Predictions:
     """What one subject said at every scored unit, each array [N].
 
     Attributes:
@@ -72,7 +72,7 @@ class Judged:
 
 @dataclass
 class Units:
-    """Every scored unit (a learnt position, or an example of a classifier) of the held-out rows.
+    """Every scored unit (a position in the loss, or an example of a classifier) of the held-out rows.
 
     Attributes:
         rows: row of each unit, with the resamples of the rows.
@@ -87,7 +87,7 @@ class Units:
     ids: list[str]
     target: Array
     place: Array
-    judged: dict[str, Judged]
+    judged: dict[str, Predictions]
     complete: bool
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class Units:
 
 
 @dataclass
-class Evidence:
+class EvaluationData:
     """All a metric may look at.
 
     Attributes:
@@ -109,13 +109,13 @@ class Evidence:
         entries: of the source, to be read in this order; None: all, or drawn up to `max_positions`.
     """
 
-    subjects: Sequence[Subject]
+    subjects: Sequence[EvaluatedModel]
     source: Source
     rows: Mapping[str, Mapping[str, Any]]
     settings: EvaluationSettings
     progress: Callable[[str, float], None] = field(default=lambda name, share: None)
     by_row: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    others: Sequence["Evidence"] = ()
+    others: Sequence["EvaluationData"] = ()
     entries: Sequence[int] | None = None
 
     @property
@@ -124,37 +124,37 @@ class Evidence:
         return kind_named(self.settings.kind)
 
     @property
-    def everyone(self) -> list[Subject]:
+    def everyone(self) -> list[EvaluatedModel]:
         """All subjects, whatever they read."""
         return [*self.subjects, *(subject for other in self.others for subject in other.subjects)]
 
     @property
-    def teacher(self) -> Subject | None:
+    def teacher(self) -> EvaluatedModel | None:
         """The teacher, if there is one."""
         return next((subject for subject in self.subjects if subject.role == "teacher"), None)
 
     @property
-    def students(self) -> list[Subject]:
+    def students(self) -> list[EvaluatedModel]:
         """Students and baselines: everyone who is held against the teacher."""
         return [subject for subject in self.subjects if subject.role in ("student", "baseline")]
 
     @property
-    def members(self) -> list[Subject]:
+    def members(self) -> list[EvaluatedModel]:
         """The teachers of which the teacher is a mean, if it is one."""
         return [subject for subject in self.subjects if subject.role == "member"]
 
     @property
-    def singles(self) -> list[Subject]:
+    def singles(self) -> list[EvaluatedModel]:
         """The subjects that are one model, and can be timed."""
         return [subject for subject in self.subjects if not subject.is_mean]
 
     @property
-    def writers(self) -> list[Subject]:
+    def writers(self) -> list[EvaluatedModel]:
         """The subjects that complete prompts."""
         return [subject for subject in self.singles if subject.role != "member"]
 
     @property
-    def pairs(self) -> list[tuple[Subject, Subject]]:
+    def pairs(self) -> list[tuple[EvaluatedModel, EvaluatedModel]]:
         """Every student with every baseline, whatever they read."""
         students = [subject for subject in self.everyone if subject.role == "student"]
         baselines = [subject for subject in self.everyone if subject.role == "baseline"]
@@ -174,7 +174,7 @@ class Evidence:
 
     @cached_property
     def units(self) -> Units:
-        """Every subject's reading of the learnt positions (or examples); read once."""
+        """Every subject's reading of the positions in the loss (or examples); read once."""
         return _read(self)
 
     def batches(self) -> Iterator[tuple[Batch, float]]:
@@ -189,7 +189,7 @@ class Evidence:
 
 
 @contextmanager
-def reading(subjects: Sequence[Subject]) -> Iterator[None]:
+def reading(subjects: Sequence[EvaluatedModel]) -> Iterator[None]:
     """Evaluation mode without gradients; every module's mode is given back afterwards."""
     modes = [(module, module.training) for subject in subjects for module in subject.model.modules()]
     for subject in subjects:
@@ -202,7 +202,7 @@ def reading(subjects: Sequence[Subject]) -> Iterator[None]:
             module.training = mode
 
 
-def device_of(subject: Subject) -> torch.device:
+def device_of(subject: EvaluatedModel) -> torch.device:
     """Where the subject's weights are."""
     return next(subject.model.parameters()).device
 
@@ -225,11 +225,11 @@ def segments(batch: Batch) -> tuple[Array, Array]:
     return np.maximum((places == 0).cumsum(axis=1) - 1, 0), places
 
 
-def _read(evidence: Evidence) -> Units:
+def _read(evidence: EvaluationData) -> Units:
     settings, subjects = evidence.settings, evidence.subjects
     numbers: dict[str, int] = {}
     found: list[tuple[Array, Array, Array]] = []
-    judged: dict[str, list[Judged]] = {subject.name: [] for subject in subjects}
+    judged: dict[str, list[Predictions]] = {subject.name: [] for subject in subjects}
     scored, complete = 0, True
     with reading(subjects):
         for batch, share in evidence.batches():
@@ -258,7 +258,9 @@ def _read(evidence: Evidence) -> Units:
     )
 
 
-def _scored(batch: Batch, evidence: Evidence, numbers: dict[str, int]) -> tuple[Array, Array, Array, Array]:
+def _scored(
+    batch: Batch, evidence: EvaluationData, numbers: dict[str, int]
+) -> tuple[Array, Array, Array, Array]:
     """Flat places of the scored units, and of each its row number, place in the row and target."""
     segment, place = segments(batch)
     assert batch.targets is not None
@@ -273,7 +275,7 @@ def _scored(batch: Batch, evidence: Evidence, numbers: dict[str, int]) -> tuple[
     return kept, row, place.reshape(-1)[kept], target.reshape(-1)[kept]
 
 
-def _answer(subject: Subject, batch: Batch, kept: Array) -> Callable[[slice], Tensor]:
+def _answer(subject: EvaluatedModel, batch: Batch, kept: Array) -> Callable[[slice], Tensor]:
     """The subject's logits [n, V] of a slice of the scored units, projected when asked for."""
     device = device_of(subject)
     batch = batch.to(device)
@@ -292,13 +294,16 @@ def _answer(subject: Subject, batch: Batch, kept: Array) -> Callable[[slice], Te
 
 
 def _judge(
-    answers: Sequence[Callable[[slice], Tensor]], subjects: Sequence[Subject], target: Array, keep: bool
-) -> list[Judged]:
+    answers: Sequence[Callable[[slice], Tensor]],
+    subjects: Sequence[EvaluatedModel],
+    target: Array,
+    keep: bool,
+) -> list[Predictions]:
     """What each subject says of the units of a batch; the teacher's distribution is made once a chunk."""
     if not len(target):
         return [_joined([]) for _ in subjects]
     size = max(_CHUNK_POSITIONS, _CHUNK_ELEMENTS // answers[0](slice(0, 1)).shape[-1])
-    parts: list[list[Judged]] = [[] for _ in subjects]
+    parts: list[list[Predictions]] = [[] for _ in subjects]
     for start in range(0, len(target), size):
         part = slice(start, start + size)
         guides: dict[str, _Guide] = {}
@@ -328,7 +333,7 @@ class _Guide(NamedTuple):
 
 def _said(
     scores: Tensor, log_probs: Tensor, target: Array, guides: Mapping[str, _Guide], keep: bool
-) -> tuple[Judged, Tensor]:
+) -> tuple[Predictions, Tensor]:
     """What one subject says of a chunk of units, and its likeliest outcomes [n, 5]."""
     width = log_probs.shape[-1]
     for guide in guides.values():
@@ -346,7 +351,7 @@ def _said(
         )
     wanted = torch.from_numpy(np.where(is_class, target, 0)).long().to(log_probs.device)
     best, likeliest = log_probs.topk(min(_TOP, width), dim=-1)
-    judged = Judged(
+    judged = Predictions(
         nll=_numbers(-log_probs.gather(-1, wanted[:, None])[:, 0]),
         prediction=likeliest[:, 0].cpu().numpy(),
         confidence=_numbers(best[:, 0].exp()),
@@ -372,7 +377,7 @@ def _numbers(values: Tensor) -> Array:
     return values.double().cpu().numpy()
 
 
-def _joined(parts: Sequence[Judged]) -> Judged:
+def _joined(parts: Sequence[Predictions]) -> Predictions:
     whole = [part for part in parts if len(part.nll)]
 
     def join(name: str) -> Any:
@@ -381,10 +386,10 @@ def _joined(parts: Sequence[Judged]) -> Judged:
             return np.empty(0)
         return None if values[0] is None else np.concatenate(values)
 
-    plain = {name: join(name) for name in Judged.__dataclass_fields__ if name != "to_members"}
+    plain = {name: join(name) for name in Predictions.__dataclass_fields__ if name != "to_members"}
     named = {
         name: Distances(*(np.concatenate(column) for column in zip(*lines, strict=True)))
         for name in (whole[0].to_members if whole else ())
         for lines in [[part.to_members[name] for part in whole]]
     }
-    return Judged(**plain, to_members=named)
+    return Predictions(**plain, to_members=named)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.core.batch import Batch
-from limbeck.core.masks import IGNORE, learnt_tokens, next_token_targets
+from limbeck.core.masks import IGNORE, next_token_targets, tokens_in_loss
 from limbeck.core.rollouts import SOURCES
 
 _PADDING = -1  # sequence id of padding: negative, as `next_token_targets` asks
@@ -16,14 +16,14 @@ _LINE = 512  # tokens: attention over so many costs a tenth of the products of a
 
 
 @dataclass(frozen=True)
-class Written:
+class Rollout:
     """One row of a batch, without padding.
 
     Attributes:
         row_id: of the data row.
         ids: prompt and answer.
         is_target: at the tokens that are learnt.
-        source: who wrote the learnt part, one of `SOURCES`.
+        source: who wrote the part in the loss, one of `SOURCES`.
         numbers: name -> one number for each token, at the position that predicts it (the last is 0).
     """
 
@@ -34,17 +34,17 @@ class Written:
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
 
     def prompt(self, of_text: int) -> tuple[int, ...]:
-        """What comes before the last learnt stretch; of plain text, the first tokens (`prompt_length`)."""
+        """What comes before the last stretch in the loss; of plain text, the first tokens."""
         return self.ids[: prompt_length(self.is_target, of_text)]
 
-    def answered(self, prompt: Sequence[int], answer: Sequence[int], source: str) -> "Written":
+    def answered(self, prompt: Sequence[int], answer: Sequence[int], source: str) -> "Rollout":
         """The same row with another answer, all of which is learnt."""
         is_target = (False,) * len(prompt) + (True,) * len(answer)
         return replace(self, ids=(*prompt, *answer), is_target=is_target, source=source, numbers={})
 
 
 def prompt_length(is_target: Sequence[bool], of_text: int) -> int:
-    """Tokens before the last learnt stretch; `of_text` of a row that is learnt from its first token on.
+    """Tokens before the last stretch in the loss; `of_text` of a row that is learnt from its first token on.
 
     Batches do not say whether the first token is learnt: a prompt of a single token passes for text.
     """
@@ -56,19 +56,20 @@ def prompt_length(is_target: Sequence[bool], of_text: int) -> int:
     return start if start > 1 else max(1, min(of_text, len(is_target) - 1))
 
 
-def taken_apart(batch: Batch) -> list[Written]:
+def uncollate(batch: Batch) -> list[Rollout]:
     """The rows of a padded batch."""
     assert batch.targets is not None
     lengths = batch.inputs["attention_mask"].sum(1).tolist()
-    learnt = learnt_tokens(batch.targets.cpu().numpy()).tolist()
-    rows = zip(batch.row_ids, batch.inputs["input_ids"].tolist(), learnt, lengths, strict=True)
+    loss_mask = tokens_in_loss(batch.targets.cpu().numpy()).tolist()
+    rows = zip(batch.row_ids, batch.inputs["input_ids"].tolist(), loss_mask, lengths, strict=True)
     return [
-        Written(names[0], tuple(ids[:length]), tuple(learnt[:length])) for names, ids, learnt, length in rows
+        Rollout(names[0], tuple(ids[:length]), tuple(loss_mask[:length]))
+        for names, ids, loss_mask, length in rows
     ]
 
 
-def put_together(
-    sequences: Sequence[Written], pad: int, device: torch.device, *, packed: bool = False
+def collate_rollouts(
+    sequences: Sequence[Rollout], pad: int, device: torch.device, *, packed: bool = False
 ) -> Batch:
     """A batch of the sequences; its groups are the sources, its signals the numbers that all have.
 
@@ -78,19 +79,19 @@ def put_together(
     lines = _lines(sequences) if packed else [[one] for one in sequences]
     shape = (len(lines), max(sum(len(one.ids) for one in line) for line in lines))
     ids, positions = np.full(shape, pad, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    learnt, sources = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.int64)
+    loss_mask, sources = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.int64)
     numbered = np.full(shape, _PADDING, dtype=np.int64)
     numbers = {name: torch.zeros(shape) for name in sequences[0].numbers}
     for line, chosen in enumerate(lines):
         start = 0
         for number, one in enumerate(chosen):
             here = (line, slice(start, start + len(one.ids)))
-            ids[here], positions[here], learnt[here] = one.ids, np.arange(len(one.ids)), one.is_target
+            ids[here], positions[here], loss_mask[here] = one.ids, np.arange(len(one.ids)), one.is_target
             sources[here], numbered[here] = SOURCES.index(one.source), number
             for name, values in numbers.items():
                 values[here] = one.numbers[name]
             start += len(one.ids)
-    targets = next_token_targets(ids, learnt, numbered)
+    targets = next_token_targets(ids, loss_mask, numbered)
     apart = {"position_ids": positions} if packed else {"attention_mask": (numbered >= 0).astype(np.int64)}
     batch = Batch(
         inputs={name: torch.from_numpy(array) for name, array in {"input_ids": ids, **apart}.items()},
@@ -104,7 +105,7 @@ def put_together(
     return batch.to(device)
 
 
-def _lines(sequences: Sequence[Written]) -> list[list[Written]]:
+def _lines(sequences: Sequence[Rollout]) -> list[list[Rollout]]:
     """Sequences that share a line, so that all lines are about equally long and little is padding.
 
     Longer lines leave less padding, but attention does more: up to twice the longest sequence, and
@@ -112,7 +113,7 @@ def _lines(sequences: Sequence[Written]) -> list[list[Written]]:
     """
     lengths = [len(one.ids) for one in sequences]
     capacity = max(max(lengths), min(2 * max(lengths), _LINE))
-    lines: list[list[Written]] = [[] for _ in range(-(-sum(lengths) // capacity))]
+    lines: list[list[Rollout]] = [[] for _ in range(-(-sum(lengths) // capacity))]
     taken = [0] * len(lines)
     for one in sorted(sequences, key=lambda one: -len(one.ids)):
         line = taken.index(min(taken))
@@ -121,7 +122,7 @@ def _lines(sequences: Sequence[Written]) -> list[list[Written]]:
     return lines
 
 
-def with_numbers(sequences: Sequence[Written], numbers: Mapping[str, Tensor]) -> list[Written]:
+def with_numbers(sequences: Sequence[Rollout], numbers: Mapping[str, Tensor]) -> list[Rollout]:
     """The sequences with their lines of [B, T] numbers."""
     kept = {name: values.cpu() for name, values in numbers.items()}
     return [

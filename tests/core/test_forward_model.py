@@ -19,8 +19,8 @@ from transformers import (
 )
 
 from limbeck.core.errors import ModelError
+from limbeck.core.forward_model import ForwardModel, project
 from limbeck.core.needs import DISTRIBUTION, NOTHING, at
-from limbeck.core.reader import Reader, project
 from tests.tiny import (
     BOS,
     EOS,
@@ -89,7 +89,7 @@ NAMES = ["llama", "gpt2", "gemma2", "granite", "cohere", "t5", "t5 untied", "bar
 def test_projected_hidden_states_are_the_models_own_logits(build):
     model = build()
     inputs = inputs_for(model, random_ids(2, 7))
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     answer = reader.read(inputs, DISTRIBUTION)
     assert reader.projects and answer.logits is None
     torch.testing.assert_close(
@@ -102,7 +102,7 @@ def test_a_bias_on_the_logits_outside_the_head_is_not_lost():
     model = tiny_bart()
     model.final_logits_bias.copy_(torch.linspace(-1, 1, VOCABULARY)[None])
     inputs = inputs_for(model, random_ids(2, 7))
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     answer = reader.read(inputs, DISTRIBUTION)
     logits = answer.logits if answer.logits is not None else project(answer.hidden, answer.head)
     torch.testing.assert_close(logits, model(**inputs).logits, atol=1e-5, rtol=1e-4)
@@ -114,7 +114,7 @@ def test_a_bias_in_a_column_of_the_head_alone_is_not_lost():
     model = tiny_bart()
     model.final_logits_bias[0, 17] = 3.0
     inputs = inputs_for(model, random_ids(2, 7))
-    answer = Reader(model).probe().read(inputs, DISTRIBUTION)
+    answer = ForwardModel(model).probe().read(inputs, DISTRIBUTION)
     logits = answer.logits if answer.logits is not None else project(answer.hidden, answer.head)
     torch.testing.assert_close(logits, model(**inputs).logits, atol=1e-5, rtol=1e-4)
 
@@ -124,7 +124,7 @@ def test_a_bias_in_a_column_of_the_head_alone_is_not_lost():
 def test_heads_that_are_more_than_linear_give_logits_instead(build):
     model = build()
     inputs = inputs_for(model, random_ids(2, 7))
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     answer = reader.read(inputs, DISTRIBUTION)
     assert not reader.projects and answer.hidden is None and answer.head is None
     torch.testing.assert_close(answer.logits, model(**inputs).logits)
@@ -134,7 +134,7 @@ def test_heads_that_are_more_than_linear_give_logits_instead(build):
 def test_probing_leaves_mode_and_random_state_as_they_were():
     model = tiny_llama(attention_dropout=0.5).train()
     before = torch.random.get_rng_state()
-    assert Reader(model).probe().projects
+    assert ForwardModel(model).probe().projects
     assert model.training
     assert torch.equal(before, torch.random.get_rng_state())
 
@@ -144,7 +144,7 @@ def test_probing_leaves_mode_and_random_state_as_they_were():
 def test_columns_of_a_padded_vocabulary_are_cut(build):
     model, shared = build(), VOCABULARY - 20
     inputs = inputs_for(model, random_ids(2, 7, vocab=shared))
-    answer = Reader(model, shared).probe().read(inputs, DISTRIBUTION)
+    answer = ForwardModel(model, shared).probe().read(inputs, DISTRIBUTION)
     logits = answer.logits if answer.logits is not None else project(answer.hidden, answer.head)
     expected = model(**inputs).logits[..., :shared]
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
@@ -153,7 +153,9 @@ def test_columns_of_a_padded_vocabulary_are_cut(build):
 @torch.no_grad()
 def test_class_scores_are_never_cut():
     model = tiny_classifier(classes=5)
-    assert Reader(model, 3).probe().read(inputs_for(model, random_ids(2, 7)), DISTRIBUTION).logits.shape == (
+    assert ForwardModel(model, 3).probe().read(
+        inputs_for(model, random_ids(2, 7)), DISTRIBUTION
+    ).logits.shape == (
         2,
         5,
     )
@@ -167,7 +169,7 @@ def test_states_are_counted_from_the_first_layer_and_from_the_last(build, distri
     # A bare encoder has no distribution.
     scores = DISTRIBUTION if distribution and build is not tiny_bert else NOTHING
     inputs = inputs_for(model, random_ids(2, 7))
-    answer = Reader(model).probe().read(inputs, scores | at("states", 0, 1, -1))
+    answer = ForwardModel(model).probe().read(inputs, scores | at("states", 0, 1, -1))
     direct = model(**inputs, output_hidden_states=True)
     states = direct.decoder_hidden_states if model.config.is_encoder_decoder else direct.hidden_states
     assert len(states) == 4  # the embeddings and three layers
@@ -179,9 +181,9 @@ def test_states_are_counted_from_the_first_layer_and_from_the_last(build, distri
 def test_a_layer_the_model_does_not_have_is_named():
     model = tiny_llama()
     with pytest.raises(ModelError, match="between -2 and 1, got 2"):
-        Reader(model).read(inputs_for(model, random_ids(1, 4)), at("states", 2))
+        ForwardModel(model).read(inputs_for(model, random_ids(1, 4)), at("states", 2))
     with pytest.raises(ModelError, match="between -2 and 1, got -3"):
-        Reader(model).read(inputs_for(model, random_ids(1, 4)), at("qkv", -3))
+        ForwardModel(model).read(inputs_for(model, random_ids(1, 4)), at("qkv", -3))
 
 
 @torch.no_grad()
@@ -189,7 +191,7 @@ def test_a_layer_the_model_does_not_have_is_named():
 def test_attention_inputs_of_llama_are_its_projections_of_the_normed_state(layer):
     model = tiny_llama()
     inputs = inputs_for(model, random_ids(2, 7))
-    qkv = Reader(model).probe().read(inputs, DISTRIBUTION | at("qkv", layer)).taps["qkv", layer]
+    qkv = ForwardModel(model).probe().read(inputs, DISTRIBUTION | at("qkv", layer)).taps["qkv", layer]
     block = model.model.layers[layer]
     entering = model(**inputs, output_hidden_states=True).hidden_states[range(2)[layer]]
     normed = entering * (entering.pow(2).mean(-1, keepdim=True) + model.config.rms_norm_eps).rsqrt()
@@ -207,7 +209,7 @@ def test_attention_inputs_of_bert_are_its_projections_of_the_state(build):
     model = build()
     inputs = inputs_for(model, random_ids(2, 7))
     needs = (DISTRIBUTION if build is not tiny_bert else NOTHING) | at("qkv", 1)
-    qkv = Reader(model).probe().read(inputs, needs).taps["qkv", 1]
+    qkv = ForwardModel(model).probe().read(inputs, needs).taps["qkv", 1]
     attention = model.base_model.encoder.layer[1].attention.self
     entering = model(**inputs, output_hidden_states=True).hidden_states[1]
     for got, linear in zip(qkv, (attention.query, attention.key, attention.value), strict=True):
@@ -217,7 +219,7 @@ def test_attention_inputs_of_bert_are_its_projections_of_the_state(build):
 @torch.no_grad()
 def test_reading_attention_inputs_leaves_no_hooks_behind():
     model = tiny_bert()
-    Reader(model).read(inputs_for(model, random_ids(1, 4)), at("qkv", 0, 1))
+    ForwardModel(model).read(inputs_for(model, random_ids(1, 4)), at("qkv", 0, 1))
     assert not any(module._forward_hooks for module in model.modules())
 
 
@@ -230,7 +232,7 @@ def test_packed_rows_read_as_they_do_alone(build):
         "input_ids": torch.cat(rows, 1),
         "position_ids": torch.cat([torch.arange(row.shape[1]) for row in rows])[None],
     }
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     needs = DISTRIBUTION | at("states", 0, -1)
     together = reader.read(packed, needs)
     alone = [reader.read({"input_ids": row}, needs) for row in rows]
@@ -252,7 +254,7 @@ def test_padding_on_the_right_changes_nothing(build):
     if model.config.is_encoder_decoder:
         alone["decoder_input_ids"] = beside["decoder_input_ids"] = random_ids(1, 4, seed=1)
     length = 4 if model.config.is_encoder_decoder else 5
-    one, two = (Reader(model).probe().read(inputs, at("states", -1)) for inputs in (alone, beside))
+    one, two = (ForwardModel(model).probe().read(inputs, at("states", -1)) for inputs in (alone, beside))
     torch.testing.assert_close(
         one.taps["states", -1], two.taps["states", -1][:, :length], atol=1e-5, rtol=1e-4
     )
@@ -262,7 +264,7 @@ def test_gradients_through_hidden_and_head_are_those_of_the_models_logits():
     inputs, gradients = {"input_ids": random_ids(2, 6)}, []
     for projected in (False, True):
         model = tiny_llama(tie_word_embeddings=True)
-        answer = Reader(model).probe().read(inputs, DISTRIBUTION)
+        answer = ForwardModel(model).probe().read(inputs, DISTRIBUTION)
         logits = project(answer.hidden, answer.head) if projected else model(**inputs).logits
         logits.log_softmax(-1)[..., 7].sum().backward()
         gradients.append(model.model.embed_tokens.weight.grad)
@@ -279,7 +281,7 @@ def test_adapters_are_read_with_their_model():
     inputs = inputs_for(plain, random_ids(2, 7))
     without = plain(**inputs).logits
     model = peft.get_peft_model(plain, config).eval()
-    reader = Reader(model).probe()
+    reader = ForwardModel(model).probe()
     answer = reader.read(inputs, DISTRIBUTION | at("qkv", 0))
     logits = project(answer.hidden, answer.head)
     assert reader.projects and not torch.allclose(logits, without, atol=1e-2)
@@ -294,9 +296,9 @@ def test_attention_inputs_include_the_adapters_correction(layer):
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
     adapted = peft.get_peft_model(tiny_llama(), config).eval()
     inputs = {"input_ids": random_ids(2, 7)}
-    read = Reader(adapted).read(inputs, at("qkv", layer)).taps["qkv", layer]
+    read = ForwardModel(adapted).read(inputs, at("qkv", layer)).taps["qkv", layer]
     merged = adapted.merge_and_unload()
-    expected = Reader(merged).read(inputs, at("qkv", layer)).taps["qkv", layer]
+    expected = ForwardModel(merged).read(inputs, at("qkv", layer)).taps["qkv", layer]
     torch.testing.assert_close(read.queries, expected.queries, atol=1e-5, rtol=1e-4)
 
 
@@ -304,7 +306,7 @@ def test_attention_inputs_include_the_adapters_correction(layer):
 @pytest.mark.parametrize("build", [tiny_llama, tiny_gemma2, tiny_t5], ids=["llama", "gemma2", "t5"])
 def test_a_bfloat16_model_still_projects(build):
     model = build().to(torch.bfloat16)
-    assert Reader(model).probe().projects
+    assert ForwardModel(model).probe().projects
 
 
 @torch.no_grad()
@@ -318,7 +320,7 @@ def test_a_student_without_token_types_reads_a_batch_that_has_them():
         "attention_mask": torch.ones_like(ids),
         "token_type_ids": torch.zeros_like(ids),
     }
-    answer = Reader(model).probe().read(inputs, DISTRIBUTION | at("states", -1) | at("qkv", 0))
+    answer = ForwardModel(model).probe().read(inputs, DISTRIBUTION | at("states", -1) | at("qkv", 0))
     torch.testing.assert_close(answer.logits, model(ids, torch.ones_like(ids)).logits)
 
 
@@ -327,7 +329,7 @@ def test_a_head_with_a_bias_is_projected_with_it():
     model.lm_head = nn.Linear(32, VOCABULARY, bias=True)
     nn.init.normal_(model.lm_head.bias)
     inputs = {"input_ids": random_ids(2, 6)}
-    reader = Reader(model, VOCABULARY - 5).probe()
+    reader = ForwardModel(model, VOCABULARY - 5).probe()
     answer = reader.read(inputs, DISTRIBUTION)
     assert reader.projects
     expected = model(**inputs).logits[..., : VOCABULARY - 5]
@@ -338,7 +340,7 @@ def test_a_head_with_a_bias_is_projected_with_it():
 def test_attention_of_a_seq2seq_model_is_that_of_the_decoder_on_itself(build):
     model = build()
     inputs = inputs_for(model, random_ids(1, 4))
-    reader = Reader(model)
+    reader = ForwardModel(model)
     first = reader.read(inputs, at("qkv", 0)).taps["qkv", 0]
     assert torch.equal(reader.read(inputs, at("qkv", -2)).taps["qkv", -2].queries, first.queries)
     # Cross-attention reads keys from the encoder: they would have its length, here made different.
@@ -351,9 +353,9 @@ def test_attention_of_a_seq2seq_model_is_that_of_the_decoder_on_itself(build):
 def test_says_plainly_what_a_model_cannot_give():
     ids = {"input_ids": random_ids(1, 4)}
     with pytest.raises(ModelError, match="must have separate q, k and v projections, got GPT2LMHeadModel"):
-        Reader(tiny_gpt2()).read(ids, at("qkv", 0))
+        ForwardModel(tiny_gpt2()).read(ids, at("qkv", 0))
     with pytest.raises(ModelError, match="must have a head to give a distribution, got BertModel"):
-        Reader(tiny_bert()).read(ids, DISTRIBUTION)
+        ForwardModel(tiny_bert()).read(ids, DISTRIBUTION)
 
 
 class Bent(LlamaForCausalLM):
@@ -372,9 +374,9 @@ def test_a_head_that_bends_at_large_logits_alone_is_seen(cap):
     model = seeded(Bent, tiny_llama(initializer_range=0.002).config, seed=0)
     model.cap = cap
     assert model(random_ids(1, 6)).logits.abs().max() < 0.1  # straight to within 1e-5
-    assert not Reader(model).probe().projects
+    assert not ForwardModel(model).probe().projects
     model.cap = 1e9
-    assert Reader(model).probe().projects
+    assert ForwardModel(model).probe().projects
 
 
 def test_a_soft_cap_by_another_name_is_known():
@@ -382,7 +384,7 @@ def test_a_soft_cap_by_another_name_is_known():
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, intermediate_size=48, lru_width=32,
         num_attention_heads=2, num_key_value_heads=1, attention_window_size=32, logits_soft_cap=8.0,
     )  # fmt: skip
-    reader = Reader(seeded(AutoModelForCausalLM.from_config, config, seed=0)).probe()
+    reader = ForwardModel(seeded(AutoModelForCausalLM.from_config, config, seed=0)).probe()
     assert reader.projects and reader.head().softcap == 8.0
 
 
@@ -390,7 +392,7 @@ def test_a_scale_that_is_a_word_is_no_scale():
     config = MptConfig(
         vocab_size=VOCABULARY, d_model=32, n_layers=1, n_heads=4, logit_scale="inv_sqrt_d_model"
     )
-    reader = Reader(seeded(AutoModelForCausalLM.from_config, config, seed=0)).probe()
+    reader = ForwardModel(seeded(AutoModelForCausalLM.from_config, config, seed=0)).probe()
     assert reader.projects and reader.head().scale == 1.0
 
 
@@ -398,4 +400,4 @@ def test_a_scale_that_is_a_word_is_no_scale():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_linear_heads_are_told_in_half_precision_too(build, dtype):
     # BART's bias on the logits is zero until it is trained.
-    assert Reader(build().to(dtype)).probe().projects
+    assert ForwardModel(build().to(dtype)).probe().projects

@@ -21,7 +21,7 @@ def projectors(*, student_width: int, teacher_width: int, seed: int = 0) -> "Pro
 
     Source:
         Zhang et al. 2024, arXiv:2406.17328; songmzhang/DSKD, `configs/projector_config.json`: one layer
-        each, with bias, learning rate 1e-3. There they also decay; learnt hyperparameters never do here.
+        each, with bias, learning rate 1e-3. There they also decay; trainable hyperparameters never do here.
     """
     for name, width in (("student_width", student_width), ("teacher_width", teacher_width)):
         if width < 1:

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.chunk_likelihoods import chunk_likelihoods
+from limbeck.core.forward_model import ForwardModel
 from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION, at
-from limbeck.core.reader import Reader
 from limbeck.teachers.chunks import ChunkRules
-from limbeck.teachers.foreign import ForeignRows, ForeignTeacher
+from limbeck.teachers.cross_tokenizer import CrossTokenizerRows, CrossTokenizerTeacher
 from tests.tiny import VOCABULARY, tiny_llama
 
 MARK = 2
@@ -82,11 +82,11 @@ def rules(*, threshold: float = 0.0, debias: bool = True) -> ChunkRules:
 
 def foreign(
     *, rule: ChunkRules | None = None, ids: Tensor | None = None, order: bool = False, same: bool = False
-) -> ForeignTeacher:
+) -> CrossTokenizerTeacher:
     rows = Rows(STUDENT, STUDENT_CHUNKS) if same else Rows(TEACHER, TEACHER_CHUNKS)
-    return ForeignTeacher(
+    return CrossTokenizerTeacher(
         tiny_llama(seed=1),
-        ForeignRows(rows, {"row-0": 0, "row-1": 1}),
+        CrossTokenizerRows(rows, {"row-0": 0, "row-1": 1}),
         vocabulary=VOCABULARY,
         rules=rule or rules(),
         pairing="order" if order else "chunks",
@@ -144,7 +144,7 @@ def test_a_student_that_is_the_teacher_finds_every_chunk_as_likely() -> None:
     for batch in (padded(STUDENT, STUDENT_CHUNKS), packed(STUDENT, STUDENT_CHUNKS)):
         chunks = teacher.answer(batch, at("chunks")).taps["chunks", None]
         assert chunks is not None
-        student = Reader(tiny_llama(seed=1), VOCABULARY).probe()
+        student = ForwardModel(tiny_llama(seed=1), VOCABULARY).probe()
         own = chunk_likelihoods(student.read(batch.inputs, DISTRIBUTION), chunks, batch)
         assert torch.allclose(own, chunks.log_probs, atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_packed_rows_have_the_chunks_of_padded_ones() -> None:
 def test_tokens_alone_in_a_chunk_are_answered_by_each_other() -> None:
     teacher = foreign()
     batch = padded(STUDENT, STUDENT_CHUNKS)
-    assert batch.learnt is not None
+    assert batch.loss_mask is not None
     grouped = teacher.prepare(batch)
     assert grouped.groups is not None and grouped.targets is not None
     # Of row 0: chunk 1 is one token of each side, chunk 3 is the end token; of row 1 the end token.
@@ -221,5 +221,5 @@ def test_a_batch_without_chunks_gives_none() -> None:
     chunks = teacher.answer(batch, at("chunks")).taps["chunks", None]
     assert chunks is not None
     assert len(chunks.log_probs) == 0 and len(chunks.lasts) == 0
-    student = Reader(tiny_llama(seed=1), VOCABULARY).probe().read(batch.inputs, DISTRIBUTION)
+    student = ForwardModel(tiny_llama(seed=1), VOCABULARY).probe().read(batch.inputs, DISTRIBUTION)
     assert len(chunk_likelihoods(student, chunks, batch)) == 0
