@@ -33,7 +33,7 @@ def problems(**fields) -> list[str]:
         ),
         (
             {"objective": [{"name": "cross_entropy", "zzz": 2}]},
-            "objective.0: cross_entropy: unknown hyperparameter 'zzz'. Allowed: layers, learnt, mean, on, "
+            "objective.0: cross_entropy: unknown hyperparameter 'zzz'. Allowed: layers, mean, on, trainable, "
             "weight, weighted_by.",
         ),
     ],
