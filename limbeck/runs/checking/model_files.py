@@ -30,7 +30,7 @@ def check_models(step: Step, where: str, earlier: tuple[Step, ...], known: Model
     """
     words = step.named("model")
     for path, word in words.items():
-        shape = known.shapes.get(word)
+        shape = known.infos.get(word)
         if maker(word, earlier) is not None or shape is None:
             continue
         field = "student" if path.startswith("student.") else path
@@ -45,15 +45,15 @@ def notes_on_models(step: Step, earlier: tuple[Step, ...], known: ModelInfos) ->
     """Sentences on models of which a part alone is read, and on the dtypes of those that are only read."""
     words = step.named("model")
     for word in dict.fromkeys(words.values()):
-        if maker(word, earlier) is None and word in known.shapes:
+        if maker(word, earlier) is None and word in known.infos:
             note = text_part_note(raw_config(located(word)))
             if note is not None:
                 yield f"{model_word(word).place}: {note}"
     words_read = {path: word for path, word in words.items() if not path.startswith(_TRAINED)}
     read = {
-        said_dtype(loaded_dtype(word, known.shapes[word]))
+        said_dtype(loaded_dtype(word, known.infos[word]))
         for word in words_read.values()
-        if word in known.shapes
+        if word in known.infos
     }
     if read - {"float32"}:
         whose = "Teachers are" if all(path.startswith("teacher.") for path in words_read) else "Models are"
@@ -79,7 +79,7 @@ def _check_memory(shape: ModelInfo, word: str, path: str) -> None:
 
 def _kind_of(words: Mapping[str, str], step: Step, known: ModelInfos) -> KindName | None:
     """What the models of a step are loaded as: what it says, or what the first one is."""
-    first = known.shapes.get(next(iter(words.values())))
+    first = known.infos.get(next(iter(words.values())))
     try:
         return None if first is None else kind_used(getattr(step, "model_kind", "auto"), first)
     except ModelError:
@@ -87,5 +87,5 @@ def _kind_of(words: Mapping[str, str], step: Step, known: ModelInfos) -> KindNam
 
 
 def _classes(step: Step, known: ModelInfos, kind: KindName) -> int | None:
-    made = known.shapes.get(step.out) if kind_named(kind).has_classes and step.makes == "model" else None
+    made = known.infos.get(step.out) if kind_named(kind).has_classes and step.makes == "model" else None
     return len(made.classes) or None if made is not None else None

@@ -26,31 +26,31 @@ class ModelInfos:
     Attributes:
         outs: of the steps that make models.
         problems: where a wrong model is noted.
-        shapes: of models that were read, and of those that steps make as far as these are known.
+        infos: of models that were read, and of those that steps make as far as these are known.
     """
 
     outs: Sequence[str]
     problems: Problems
-    shapes: dict[str, ModelInfo] = field(default_factory=dict)
+    infos: dict[str, ModelInfo] = field(default_factory=dict)
     _tokenizers: dict[str, Any] = field(default_factory=dict)
     _unread: set[str] = field(default_factory=set)
     _refused: set[tuple[str, str]] = field(default_factory=set)
     _checked: set[tuple[str, KindName, int | None]] = field(default_factory=set)
 
-    def shape(self, word: str, where: str) -> ModelInfo | None:
+    def info(self, word: str, where: str) -> ModelInfo | None:
         """The shape of a model; None where it is wrong (noted) or depends on a step that is."""
         if place_of(word) in self.outs:
-            return self.shapes.get(place_of(word))
-        if word not in self.shapes and word not in self._unread:
+            return self.infos.get(place_of(word))
+        if word not in self.infos and word not in self._unread:
             self._unread.add(word)  # a wrong model is said once, where it is named first
             with self.problems.at(where):
-                self.shapes[word] = self._read(word)
-        return self.shapes.get(word)
+                self.infos[word] = self._read(word)
+        return self.infos.get(word)
 
     def teachers(self, step: Train | Evaluate, where: str) -> dict[str, ModelInfo]:
         """Shapes of the models that teach, by path; `teacher` of a single one."""
         words = step.teacher.models if step.teacher is not None else {}
-        found = {path: self.shape(word, f"{where}.teacher.{path}") for path, word in words.items()}
+        found = {path: self.info(word, f"{where}.teacher.{path}") for path, word in words.items()}
         return {
             "teacher" if path == "model" else f"teacher.{path}": shape
             for path, shape in found.items()

@@ -42,10 +42,10 @@ def _format(word: str, known: ModelInfos, earlier: Sequence[Step]) -> tuple[Any,
     """The tokenizer of a model or a store, and how many tokens of a row it reads; None if not known."""
     capture = Capture.that_made(word, earlier)
     if capture is not None:
-        teacher = known.shapes.get(capture.teacher.word)
+        teacher = known.infos.get(capture.teacher.word)
         return None if teacher is None else (known.tokenizer(teacher), capture.max_length)
-    if word in known.shapes:
-        return known.tokenizer(known.shapes[word]), known.shapes[word].positions
+    if word in known.infos:
+        return known.tokenizer(known.infos[word]), known.infos[word].positions
     if not (Path(word).expanduser() / MANIFEST).exists():
         return None  # said where the store is opened
     signals = open_store(Path(word).expanduser(), "", verify=False)

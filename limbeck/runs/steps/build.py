@@ -72,7 +72,7 @@ def _batches(step: Build, work: StepContext) -> Iterator[Batch]:
 
 def look(at: Look, step: Build) -> None:
     """Find the shape of the student; refuse rows that its origin cannot read."""
-    origin = at.shape(step.student.origin, "student")
+    origin = at.info(step.student.origin, "student")
     if origin is None:
         return
     with at.at("student"):

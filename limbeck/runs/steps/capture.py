@@ -89,7 +89,7 @@ def run(step: Capture, work: StepContext) -> StepResult:
 
 def look(at: Look, step: Capture) -> None:
     """Refuse a teacher that gives no tokens, and rows that are too long for it."""
-    teacher = at.shape(step.teacher.word, "teacher.model")
+    teacher = at.info(step.teacher.word, "teacher.model")
     if teacher is None:
         return
     kind = kind_used(step.model_kind, teacher)

@@ -91,9 +91,9 @@ class Look:
         """Say what the step will do."""
         self.seen.notes.setdefault(self.place, []).extend(sentences)
 
-    def shape(self, word: str, path: str) -> ModelInfo | None:
+    def info(self, word: str, path: str) -> ModelInfo | None:
         """The shape of a model that the step names at a path; None where it is wrong, which is noted."""
-        return self.known.shape(word, f"{self.where}.{path}")
+        return self.known.info(word, f"{self.where}.{path}")
 
     def check_vocabulary(self, student: ModelInfo, teacher: ModelInfo) -> None:
         """Refuse models with other token ids; say what they share."""

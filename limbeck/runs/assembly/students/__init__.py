@@ -21,7 +21,7 @@ def made_info(student: Student, origin: ModelInfo, kind: KindName | None) -> Mod
         ModelError: layers that are not there, sizes that do not go together, or a model that cannot be
             pruned.
     """
-    made = _module(student).shape(student, origin, kind or origin.kind)
+    made = _module(student).info(student, origin, kind or origin.kind)
     shape: ModelInfo = replace(made, saved=exported_dtype(student, origin.saved))
     return shape if student.tokenizer is None else _retokenised_info(student, shape)
 

@@ -23,7 +23,7 @@ from limbeck.runs.assembly.students.making import Making
 from limbeck.students import evenly_spaced, fresh, keep_layers
 
 
-def shape(student: CutStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
+def info(student: CutStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model with fewer layers."""
     keep, decoder_keep = _kept(student, origin.config)
     sizes = {name: len(keep) for name in (DEPTH, ENCODER_DEPTH) if hasattr(origin.config, name)}

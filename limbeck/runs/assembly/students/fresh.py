@@ -15,7 +15,7 @@ from limbeck.runs.assembly.students.making import Making
 from limbeck.students import fresh, with_tokenizer
 
 
-def shape(student: FreshStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
+def info(student: FreshStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model with other sizes."""
     with torch.device("meta"):
         made = fresh(origin.config, dict(student.sizes), seed=0, kind=kind or HEADLESS)

@@ -10,7 +10,7 @@ from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.students.making import Making
 
 
-def shape(student: ModelStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
+def info(student: ModelStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model."""
     return replace(origin, kind=kind)
 

@@ -22,7 +22,7 @@ from limbeck.students import (
 )
 
 
-def shape(student: PrunedStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
+def info(student: PrunedStudent, origin: ModelInfo, kind: KindName | None) -> ModelInfo:
     """That of the model with smaller sizes."""
     if kind is None or not kind_named(kind).decoder_only:
         raise ModelError(

@@ -27,7 +27,7 @@ from limbeck.runs.steps.look import Look, Survey
 
 def look(at: Look, step: Generate) -> None:
     """Refuse a model that cannot write, and prompts that leave it no room."""
-    teacher = at.shape(step.teacher.word, "teacher.model")
+    teacher = at.info(step.teacher.word, "teacher.model")
     if teacher is None:
         return
     if teacher.kind is None or not kind_named(teacher.kind).writes:

@@ -20,8 +20,8 @@ from limbeck.runs.steps.look import Look
 
 def look(at: Look, step: Evaluate) -> None:
     """Refuse what would stop the evaluation."""
-    model = at.shape(step.model, "model")
-    baseline = None if step.baseline is None else at.shape(step.baseline, "baseline")
+    model = at.info(step.model, "model")
+    baseline = None if step.baseline is None else at.info(step.baseline, "baseline")
     members = at.known.teachers(step, at.where)
     at.note(*said_of_store(step, at.earlier), *step.read_otherwise(at.earlier))
     if model is None:

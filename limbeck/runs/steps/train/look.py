@@ -35,7 +35,7 @@ def look(at: Look, step: Train) -> None:
     """Find the shape of the student; refuse what would stop the training."""
     with at.at():
         check_trackers(step.report_to)
-    origin = at.shape(step.student.origin, "student")
+    origin = at.info(step.student.origin, "student")
     teachers = at.known.teachers(step, at.where)
     if origin is None:
         _try_terms(at, step, None, teachers)
@@ -108,9 +108,9 @@ def _look_at_rows(
 def _look_beside(at: Look, step: Train, student: ModelInfo) -> None:
     """Models and rows that the step reads beside its teacher."""
     if step.selection is not None and step.selection.other is not None:
-        at.shape(step.selection.other.word, "selection.other.model")
+        at.info(step.selection.other.word, "selection.other.model")
     for word in step.validation.distances.values() if step.validation else ():
-        other = at.shape(word, "validation.distances")
+        other = at.info(word, "validation.distances")
         if other is not None:
             with at.at("validation.distances"):
                 at.check_vocabulary(student, other)
@@ -122,7 +122,7 @@ def _look_at_parties(at: Look, step: Train, student: ModelInfo, teachers: Mappin
     """Models that are trained beside the student, and their terms."""
     for name, party in step.parties.items():
         own, path, kind = party.step(name, step), f"parties.{name}", student.kind
-        origin = at.shape(party.model.origin, f"{path}.model")
+        origin = at.info(party.model.origin, f"{path}.model")
         if origin is None or kind is None:
             continue
         with at.at(f"{path}.model"):
