@@ -5,7 +5,7 @@ from typing import Any
 
 from limbeck.core.measures import MEASURES
 from limbeck.report.record import Record
-from limbeck.report.signs import below_chance, falling, learning_rate, repeating
+from limbeck.report.signs import below_chance, falling, learning_rate, repeating, rising
 from limbeck.report.words import between, count, number, percent
 
 LITTLE = 0.05
@@ -29,6 +29,8 @@ def lead(record: Record) -> str:
         quality = _quality(record)
         return f"Of the student: {quality}." if quality else "The student was not measured against a teacher."
     said = _against(record, name)
+    if rising(record):
+        return f"{said} The loss rose again before the end of training: lower the learning rate."
     return (
         f"{said} The loss was still falling at the end of training: train longer."
         if falling(record)
@@ -107,11 +109,15 @@ def next_steps(record: Record) -> list[str]:
         steps.append(
             "Check that the teacher's classes are in the order of the labels; nothing counts before."
         )
-    if falling(record):
+    rate = learning_rate(record)
+    now = f" (it was {rate:g})" if rate else ""
+    if rising(record):
+        steps.append(
+            f"Lower `learning_rate`{now}: the loss rose again before the end, so the training was unstable."
+        )
+    elif falling(record):
         steps.append("Train longer: raise `max_steps` or `num_train_epochs`; the loss was still falling.")
     elif gap is not None and gap < _HALF:
-        rate = learning_rate(record)
-        now = f" (it was {rate:g})" if rate else ""
         steps.append(
             f"Try another learning rate{now} or a larger student: the loss no longer falls clearly, far "
             "from the teacher."

@@ -270,6 +270,10 @@ def test_a_loss_that_falls_at_the_end_asks_for_more_training(run):
     noise = [0.01 * (-1) ** at for at in range(100)]
     assert "The loss was still falling" in page([5 - 0.02 * at + noise[at] for at in range(100)])
     assert "The loss was still falling" not in page([2 + noise[at] for at in range(100)])
+    risen = page([max(5 - 0.1 * at, 0.02 * at) + noise[at] for at in range(100)])
+    assert "The loss rose again before the end of training: lower the learning rate." in risen
+    assert "Lower <code>learning_rate</code>" in risen or "Lower `learning_rate`" in risen
+    assert "The loss rose again" not in page([5 - 0.02 * at + noise[at] for at in range(100)])
 
 
 def test_the_run_is_told_in_words(run):

@@ -369,8 +369,16 @@ def test_a_run_folder_that_is_removed_while_it_is_used_is_said(start):
     assert start().worked == ALL
 
 
+@pytest.fixture
+def listened_to(number):
+    """A signal that the tests themselves may have been started to ignore, as under nohup."""
+    before = signal.signal(number, signal.default_int_handler)
+    yield
+    signal.signal(number, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interruption_in_the_last_step_is_heard(start, number):
+def test_an_interruption_in_the_last_step_is_heard(start, number, listened_to):
     start(out="whole")
     with pytest.raises(Interrupted, match="after step 4 of 4"):
         start(Stopping("student", 4, number))
