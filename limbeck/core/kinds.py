@@ -74,7 +74,7 @@ class ModelKind:
     # Measured up to 67 M parameters (docs/log.md); above, those that Pythia and Llama were trained at.
     rates: ClassVar[tuple[tuple[float, float], ...]] = (
         (3e6, 3e-3),
-        (1e8, 1e-3),
+        (3e7, 1e-3),
         (3e8, 3e-4),
         (1e9, 1e-4),
         (math.inf, 2e-5),

@@ -20,7 +20,7 @@ def step(rate="auto", **fields):
     ("kind", "parameters", "fields", "rate"),
     [
         ("causal", 169_152, {}, 3e-3),
-        ("causal", 67_253_184, {}, 1e-3),
+        ("causal", 67_253_184, {}, 3e-4),
         ("seq2seq", 250_000_000, {}, 3e-4),
         ("causal", 596_000_000, {}, 1e-4),
         ("causal", 8_000_000_000, {}, 2e-5),
