@@ -73,7 +73,7 @@ def _is_plain(value: Any) -> bool:
 
 def _fields_at(kind: type[Config], place: Sequence[str | int]) -> list[str]:
     """Names of the fields that may stand at a place inside a configuration."""
-    inside: list[type[BaseModel]] = [kind]
+    inside = list(models_in(kind))
     for step in place:
         fields = [model.model_fields[str(step)] for model in inside if step in model.model_fields]
         if fields:

@@ -9,7 +9,7 @@ from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.kinds import AUTO_KIND, kind_named
 from limbeck.core.signals import SIGNALS
-from limbeck.recipes.teachers import ModelTeacher
+from limbeck.recipes.teachers.capabilities import INNER
 from limbeck.recipes.terms import Term
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Alignment(Config):
 
 def alignment_problems(step: "Train") -> Iterator[Problem]:
     """What does not go with a teacher that has another tokenizer."""
-    if not isinstance(step.teacher, ModelTeacher) or step.teacher.noise:
+    teacher = step.teacher
+    if teacher is None or INNER not in teacher.gives() or any(teacher.training_only()):
         yield Problem("teacher", "must be a model without noise, to read rows in its own tokens.")
     apart = {
         "rollouts": step.rollouts is not None,

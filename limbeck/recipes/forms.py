@@ -26,12 +26,19 @@ class Formed(Config):
     def _of_its_form(cls, value: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
         if cls.form or isinstance(value, Formed):
             return build(value)
-        given = {"model": value} if isinstance(value, str) else value
-        kind = cls._form_of(given)
-        if isinstance(given, Mapping) and kind.form not in given:
-            given = {**given, kind.form: "?"}  # what is misspelt is reported, and not that it is missing
-        made: Self = kind.model_validate(given)
+        given = {"model": value} if isinstance(value, str) else cls._with_form(value)
+        made: Self = cls._form_of(given).model_validate(given)
         return made
+
+    @classmethod
+    def _with_form(cls, value: Any) -> Any:
+        """Plain data; what a misspelt form has, under the right one too, so that its spelling is reported."""
+        if not isinstance(value, Mapping) or any(value.get(form) for form in cls.forms):
+            return value
+        for key in value:
+            for form in get_close_matches(str(key), cls.forms, n=1):
+                return {**value, form: value[key]}
+        return value
 
     @classmethod
     def _form_of(cls, value: Any) -> Any:
@@ -39,7 +46,7 @@ class Formed(Config):
         examples = ", ".join(one.example for one in cls.forms.values())
         if not isinstance(value, Mapping):
             raise ValueError(f"must be {cls.what} or one of {examples}, got {value!r}.")
-        given = [form for form in cls.forms if value.get(form)] or cls._meant(value)
+        given = [form for form in cls.forms if value.get(form)]
         if len(given) != 1:
             raise ValueError(f"must be one of {examples}, got {' and '.join(given) or 'none of these'}.")
         kind = cls.forms[given[0]]
@@ -53,12 +60,6 @@ class Formed(Config):
                     f"{key} goes with {' or '.join(others)}, for example {example}, got it with {given[0]}."
                 )
         return kind
-
-    @classmethod
-    def _meant(cls, value: Mapping[str, Any]) -> list[str]:
-        """The form of which a key is misspelt: it then says that it does not know that key."""
-        close = (get_close_matches(str(key), cls.forms, n=1) for key in value)
-        return [found[0] for found in close if found][:1]
 
     def problems(self) -> Iterator[str]:
         """What is wrong with its own fields, one with another."""

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from limbeck.core.config import validate
+from limbeck.core.errors import ConfigError
 from limbeck.core.models import load_tokenizer
 from limbeck.recipes import Student
 from limbeck.recipes.references import references
@@ -76,3 +78,13 @@ def batches(world):
     rendered = render(load_rows(str(world / "texts.jsonl"), limit=8), tokenizer, rendering)
     source = PaddedSource(rendered, rendering, int(tokenizer.pad_token_id))
     yield source.batch(list(range(4)))
+
+
+def test_a_misspelt_form_is_answered_with_the_right_one_and_nothing_else(form):
+    fields = dict(EXAMPLES[form])
+    given = {f"{form}x": fields.pop(form), **fields}
+    with pytest.raises(ConfigError) as told:
+        validate(Student, given)
+    assert [str(one) for one in told.value.problems] == [
+        f"{form}x: unknown key '{form}x'. Did you mean '{form}'?"
+    ]

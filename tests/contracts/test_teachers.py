@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 import limbeck
-from limbeck.core.errors import UserError
+from limbeck.core.config import validate
+from limbeck.core.errors import ConfigError, UserError
 from limbeck.recipes import Recipe, Teacher
 from limbeck.recipes.check import check
 from limbeck.recipes.references import references
@@ -156,3 +157,14 @@ def test_no_form_and_two_forms_are_refused_with_all_of_them():
     for given in ({}, {"model": "A", "signals": "B"}, 3):
         with pytest.raises((ValueError, UserError), match=r"\{model: DIR_OR_ID\}, \{signals: DIR\}"):
             Teacher.model_validate(given)
+
+
+@pytest.mark.parametrize("form", every_form())
+def test_a_misspelt_form_is_answered_with_the_right_one_and_nothing_else(form):
+    fields = dict(EXAMPLES[form])
+    given = {f"{form}x": fields.pop(form), **fields}
+    with pytest.raises(ConfigError) as told:
+        validate(Teacher, given)
+    assert [str(one) for one in told.value.problems] == [
+        f"{form}x: unknown key '{form}x'. Did you mean '{form}'?"
+    ]

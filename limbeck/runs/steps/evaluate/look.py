@@ -8,10 +8,10 @@ from limbeck.core.measures import metrics_of
 from limbeck.evaluation.prompts import check_prompts
 from limbeck.recipes.steps import Evaluate
 from limbeck.runs.assembly.answers import said_of_ends, said_of_prompts
-from limbeck.runs.assembly.ensembles import check_route
 from limbeck.runs.assembly.measured_teachers import said_of_store
 from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.sources import heldout_source, rendering_of, size_of
+from limbeck.runs.assembly.teachers.ensemble import check_route
 from limbeck.runs.assembly.tokenizer_groups import TokenizerGroup, join, own_rendering, said_of
 from limbeck.runs.checking.model_infos import check_positions, kind_used
 from limbeck.runs.checking.views_planned import views_planned

@@ -12,13 +12,13 @@ from limbeck.recipes.steps import Train
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.answers import said_of_ends
 from limbeck.runs.assembly.cross_tokenizer import read_twice
-from limbeck.runs.assembly.ensembles import check_route
 from limbeck.runs.assembly.models import ModelInfo, said_of_dtypes, with_adapters
 from limbeck.runs.assembly.rollouts import check_rollouts, check_validation_answers
 from limbeck.runs.assembly.routers import FIELD as ROUTERS
 from limbeck.runs.assembly.routers import check_routers
 from limbeck.runs.assembly.sources import rendering_of, size_of, training_source
 from limbeck.runs.assembly.students import made_info
+from limbeck.runs.assembly.teachers.ensemble import check_route
 from limbeck.runs.assembly.terms import build_terms, check_layers, try_term
 from limbeck.runs.assembly.transforms.domains import domain_problems
 from limbeck.runs.checking.model_infos import check_positions, kind_used

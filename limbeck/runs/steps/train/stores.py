@@ -9,7 +9,6 @@ from limbeck.core.errors import ConfigError
 from limbeck.core.kinds import kind_named, kinds_that
 from limbeck.recipes.steps import Capture, Train
 from limbeck.recipes.steps.step import path_of
-from limbeck.runs.assembly.ensembles import check_topk
 from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.sources import rendering_of
 from limbeck.runs.assembly.stores import (
@@ -20,6 +19,7 @@ from limbeck.runs.assembly.stores import (
     shared_with_store,
     tokenizer_of_store,
 )
+from limbeck.runs.assembly.teachers.ensemble import check_topk
 from limbeck.runs.assembly.views import OwnView
 from limbeck.runs.checking.model_infos import kind_used
 from limbeck.runs.steps.look import Look
