@@ -107,7 +107,8 @@ def catalogue(package: str) -> Mapping[str, Entry]:
 
 def _entries(module: str) -> list[Entry]:
     tree = _tree(module)
-    return [_entry(node, module, tree) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [_entry(node, module, tree) for node in functions]
 
 
 @cache
@@ -116,7 +117,7 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _entry(node: ast.FunctionDef, module: str, tree: ast.Module) -> Entry:
+def _entry(node: ast.FunctionDef | ast.AsyncFunctionDef, module: str, tree: ast.Module) -> Entry:
     arguments = node.args
     own = {
         argument.arg: REQUIRED if default is None else _value(default, tree)
@@ -136,7 +137,7 @@ def _entry(node: ast.FunctionDef, module: str, tree: ast.Module) -> Entry:
     return Entry(node.name, module, (), required | own | usual, doc, kinds)
 
 
-def _decorated(node: ast.FunctionDef, tree: ast.Module) -> dict[str, Any] | None:
+def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module) -> dict[str, Any] | None:
     """Changed defaults of a function whose first argument a decorator spreads into keywords, or None."""
     if not node.decorator_list or not isinstance(node.decorator_list[0], ast.Call):
         return None

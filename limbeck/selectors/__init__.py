@@ -1,0 +1,1 @@
+"""Subsets of rows under a budget; this file is the list."""
