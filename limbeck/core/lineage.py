@@ -1,0 +1,113 @@
+"""Columns of a row that a teacher made: what it comes from, what was asked, and what the answers cost."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from limbeck.core.asking import Reply, Request
+
+Row = Mapping[str, Any]
+
+ID = "id"
+PARENTS = "parents"
+"""Ids of the rows it was made from, a list of texts."""
+OPERATOR = "operator"
+TEACHER = "teacher"
+"""Name of the teacher that was asked; the step that asks knows it, an operator does not."""
+SAMPLE = "sample"
+"""Which draw of the same question, from 0."""
+ASKED = "asked"
+"""JSON: the last request as it was sent, under `messages`, `text` or `token_ids`. It is the teacher's prompt,
+and may say what the student never reads."""
+REQUESTS = "requests"
+"""Keys of all requests that made the row, in order, a list of texts."""
+REASONING = "reasoning"
+"""Thoughts of the last answer; null: none were told."""
+FINISHED = "finished"
+"""Whether the answer ended by itself."""
+TOKENS_IN = "tokens_in"
+TOKENS_OUT = "tokens_out"
+COST = "cost"
+"""Text of a decimal number, what the answers cost when they were bought; null: no price is known. Rows that
+share an answer say its cost each, so costs are added up over requests, not over rows."""
+TERMS = "terms"
+"""Whether the teacher's answers may train other models, in its owner's words."""
+VERDICTS = "verdicts"
+"""JSON: a list of {gate, score, passed, reason, detail}."""
+
+FIELDS: Mapping[str, pa.DataType] = {
+    ID: pa.string(),
+    PARENTS: pa.list_(pa.string()),
+    OPERATOR: pa.string(),
+    TEACHER: pa.string(),
+    SAMPLE: pa.int64(),
+    ASKED: pa.string(),
+    REQUESTS: pa.list_(pa.string()),
+    REASONING: pa.string(),
+    FINISHED: pa.bool_(),
+    TOKENS_IN: pa.int64(),
+    TOKENS_OUT: pa.int64(),
+    COST: pa.string(),
+    TERMS: pa.string(),
+    VERDICTS: pa.string(),
+}
+"""Every column with its Arrow type. All are optional for readers; a writer gives a column the same type in
+every file, whatever its rows hold."""
+
+
+def with_lineage(
+    row: Row,
+    *,
+    row_id: str,
+    parents: Sequence[str],
+    operator: str,
+    asked: Sequence[tuple[Request, Reply]],
+    sample: int = 0,
+) -> dict[str, Any]:
+    """A row as the student reads it, with the columns that say how it was made.
+
+    Args:
+        row: columns of a kind of row; it is not changed.
+        row_id: unique among the rows that are made together.
+        parents: ids of the rows it was made from.
+        operator: that made it.
+        asked: all requests with their replies, in order; the row holds the last one's answer.
+        sample: which draw of the same question, from 0.
+
+    Returns:
+        The row with `FIELDS`, without `teacher`, `terms` and `verdicts`: those who know them add them.
+    """
+    last = asked[-1] if asked else None
+    return {
+        **row,
+        ID: row_id,
+        PARENTS: list(parents),
+        OPERATOR: operator,
+        SAMPLE: sample,
+        ASKED: as_sent(last[0]) if last else None,
+        REQUESTS: [reply.key for _, reply in asked],
+        REASONING: last[1].reasoning if last else None,
+        FINISHED: last[1].stopped if last else True,
+        TOKENS_IN: sum(reply.usage.prompt for _, reply in asked),
+        TOKENS_OUT: sum(reply.usage.completion for _, reply in asked),
+        COST: _cost([reply.cost for _, reply in asked]),
+    }
+
+
+def as_sent(request: Request) -> str:
+    """JSON of what a request lets the teacher read."""
+    if request.text is not None:
+        return json.dumps({"text": request.text}, ensure_ascii=False)
+    if request.token_ids is not None:
+        return json.dumps({"token_ids": request.token_ids})
+    read = {"messages": request.messages, **({"tools": request.tools} if request.tools else {})}
+    return json.dumps(read, ensure_ascii=False)
+
+
+def _cost(costs: Sequence[Decimal | None]) -> str | None:
+    """The sum as text; None where one price is not known."""
+    known = [cost for cost in costs if cost is not None]
+    return str(sum(known, Decimal(0))) if len(known) == len(costs) else None
