@@ -76,8 +76,9 @@ class Reply:
         prompt_scores: of the tokens it read, without the first.
         served_model: what the server says it is.
         key: of the request with its teacher, under which it is kept.
-        cost: in the currency of the price table, None where no price is known; 0 where it was kept already.
-        from_cache: whether it was kept already.
+        cost: what it cost when it was bought, in the currency of the price table; the same where it was kept
+            already, so that rows made again are equal. None where no price is known.
+        from_cache: whether it was kept already, and nothing was spent on it now.
     """
 
     text: str
