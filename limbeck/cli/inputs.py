@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck.core.catalogue import REQUIRED, Entry, class_fields, constant
+from limbeck.core.kinds import kind_settings
 
 _KINDS = {
     "int": "whole number",
@@ -23,7 +24,7 @@ _KINDS = {
     "MetricName": "metric",
 }
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_OF_STEPS = ("model_kind", "loss_on", "mlm_probability")
+_OF_STEPS = ("model_kind", "loss_on")
 _WORDS = {None: "null", True: "true", False: "false"}
 
 
@@ -58,10 +59,16 @@ def settings() -> list[Input]:
     """What may be set in every train step at once."""
     declared = class_fields("limbeck.core.training", "TrainingSettings")
     steps = {one.name: one for one in class_fields("limbeck.recipes.steps.train", "Train")}
-    return [
-        Input(one.name, kind_of(one.annotation), written(one.default), one.about)
-        for one in (*(steps.get(one.name, one) for one in declared), *(steps[name] for name in _OF_STEPS))
+    every = [
+        *(steps.get(one.name, one) for one in declared),
+        *(steps[name] for name in _OF_STEPS),
+        *(
+            one
+            for settings in kind_settings()
+            for one in class_fields(settings.__module__, settings.__name__)
+        ),
     ]
+    return [Input(one.name, kind_of(one.annotation), written(one.default), one.about) for one in every]
 
 
 def written(default: Any) -> str:

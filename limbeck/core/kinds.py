@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import AfterValidator
 
+from limbeck.core.config import Config
 from limbeck.core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ModelKind:
         embeds: its states are what it is for.
         draws: what it reads and must predict is drawn anew in each step, and for an evaluation once.
         fresh_head: a head that its weights lack is drawn anew, to be trained.
+        settings: what it has to be told beside its name: its fields are those of every step that reads it.
         rates: usual peak learning rates of AdamW, each up to a number of parameters; the last has no limit.
     """
 
@@ -71,6 +73,7 @@ class ModelKind:
     embeds: ClassVar[bool] = False
     draws: ClassVar[bool] = False
     fresh_head: ClassVar[bool] = False
+    settings: ClassVar[type[Config]] = Config
     # Measured up to 67 M parameters (docs/log.md); above, those that Pythia and Llama were trained at.
     rates: ClassVar[tuple[tuple[float, float], ...]] = (
         (3e6, 3e-3),
@@ -117,6 +120,12 @@ def kind_named(name: KindName | None) -> ModelKind:
         raise ModelError(f"kind must be one of {', '.join(kind_names())}, got '{name}'.")
     kind: ModelKind = import_module(f"limbeck.kinds.{name}").KIND
     return kind
+
+
+def kind_settings() -> list[type[Config]]:
+    """What kinds have to be told, of those that have to be told something."""
+    declared = [kind_named(name).settings for name in kind_names()]
+    return [one for one in declared if one is not Config]
 
 
 def kinds_that(ability: str) -> str:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from limbeck.core.config import Config
 from limbeck.core.errors import ModelError, Problem
 from limbeck.core.masks import IGNORE
 from limbeck.core.seeds import generator
@@ -72,6 +74,14 @@ def masked_examples(
     ]
 
 
+class MaskedLMSettings(Config):
+    """How much of a row is hidden."""
+
+    mlm_probability: float = Field(
+        default=0.15, gt=0, lt=1, description="share of the tokens of a row that a masked_lm must fill in"
+    )
+
+
 class MaskedLM(TextKind):
     """A model that fills in hidden tokens."""
 
@@ -80,6 +90,7 @@ class MaskedLM(TextKind):
     pipeline_tag = "fill-mask"
     limits = "How it does on a task it is fine-tuned for was not measured."
     scores_tokens = draws = True
+    settings = MaskedLMSettings
     fills_in = True
     """What the metric `masked_tokens` measures."""
     # The first measured (docs/log.md); DistilBERT with 66 M (arXiv:1910.01108), BERT with 110 M and more.

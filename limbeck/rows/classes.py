@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from datasets import Dataset
-
 from limbeck.core.class_names import class_of, folded
 from limbeck.core.errors import Problem, RowError
 from limbeck.rows.facts import facts_of
@@ -15,6 +13,7 @@ from limbeck.rows.rendering import INPUTS_CUT, Rendering
 from limbeck.rows.tokens import Ids, encode_whole
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 Row = Mapping[str, Any]
@@ -29,7 +28,7 @@ class EncoderExample(NamedTuple):
     label: int = -1
 
 
-def label_names(*parts: Dataset) -> tuple[str, ...]:
+def label_names(*parts: "Dataset") -> tuple[str, ...]:
     """The classes of all parts in the data's own order; else whole numbers by value, other by alphabet.
 
     Raises:

@@ -6,8 +6,10 @@ It lies in the description of the data set, so that it stays with rows that are 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from datasets import Dataset
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Facts:
     turned: bool = False
 
 
-def with_facts(rows: Dataset, facts: Facts) -> Dataset:
+def with_facts(rows: "Dataset", facts: Facts) -> "Dataset":
     """The rows with these facts."""
     rows.info.description = json.dumps(asdict(facts))
     return rows
 
 
-def facts_of(rows: Dataset) -> Facts:
+def facts_of(rows: "Dataset") -> Facts:
     """Facts of rows that `rows.load.load_rows` returned, also of some of them; none of others."""
     try:
         return Facts(**json.loads(rows.info.description or "{}"))

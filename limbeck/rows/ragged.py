@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset
 from numpy.typing import DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Ragged:
     offsets: NDArray[np.int64]
 
     @classmethod
-    def of_column(cls, rows: Dataset, name: str) -> "Ragged":
+    def of_column(cls, rows: "Dataset", name: str) -> "Ragged":
         """A list column of a dataset, in the dataset's order."""
         column = rows.select_columns(name).with_format("arrow")[:][name].combine_chunks()
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

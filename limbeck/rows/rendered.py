@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from datasets import Dataset
 from numpy.typing import NDArray
 
 from limbeck.rows.ragged import Ragged
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class RenderedRows:
@@ -19,7 +22,7 @@ class RenderedRows:
         numbers: columns with a number in each row, likewise.
     """
 
-    def __init__(self, rendered: Dataset, *, lists: Iterable[str], numbers: Iterable[str]) -> None:
+    def __init__(self, rendered: "Dataset", *, lists: Iterable[str], numbers: Iterable[str]) -> None:
         there = rendered.column_names
         self.row_ids: list[str] = list(rendered["row_id"])
         self.lists = {name: Ragged.of_column(rendered, name) for name in lists if name in there}

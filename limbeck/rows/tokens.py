@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens
 
 from limbeck.core.errors import ModelError
 from limbeck.rows.marks import Marks, marks_of
@@ -153,6 +152,8 @@ def _letters(tokenizer: "PreTrainedTokenizerBase", mark: str, marks: Marks) -> l
     """Ids of a mark that is meant as text."""
     any_mark = re.compile("|".join(map(re.escape, {mark, *marks.control})))
     try:
+        from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens
+
         return list(encode_marked_chat(tokenizer, mark_control_tokens(mark, any_mark)))
     except ValueError:  # its vocabulary has the mark among the pieces of text
         return [id for part in (mark[0], mark[1:]) for id in tokenizer.encode(part, add_special_tokens=False)]

@@ -8,6 +8,7 @@ from pydantic import Field
 from limbeck.core.errors import Problem
 from limbeck.core.kinds import KindChoice
 from limbeck.core.measures import MetricName, needs_teacher
+from limbeck.recipes.kind_settings import KindSettings
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
 from limbeck.recipes.sentences import part_said
@@ -21,12 +22,12 @@ from limbeck.report.words import listed
 _OF_STATES = "similarity"
 
 
-class Evaluate(Step):
+class Evaluate(Step, KindSettings):
     """Compare teacher, student and baseline on held-out rows."""
 
     kind: ClassVar[str] = "evaluate"
     makes: ClassVar[Makes] = "evaluation"
-    settings: ClassVar[tuple[str, ...]] = (*READ_BY, "mlm_probability")
+    settings: ClassVar[tuple[str, ...]] = (*READ_BY, *KindSettings.model_fields)
     out: str = "evaluation"
     model: Annotated[Word, Names("model")]
     teacher: Teacher | None = None
@@ -38,9 +39,6 @@ class Evaluate(Step):
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)
     max_target_length: int = Field(default=256, ge=1)
-    mlm_probability: float = Field(
-        default=0.15, gt=0, lt=1, description="share of the tokens of a row that a masked_lm must fill in"
-    )
     max_new_tokens: int = Field(default=64, ge=1)
     prompts: int = Field(default=32, ge=1, description="held-out prompts that are completed")
     limit: int | None = Field(default=None, ge=1, description="at most this many held-out rows")

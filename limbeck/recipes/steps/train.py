@@ -11,6 +11,7 @@ from limbeck.core.signals import ANSWERED
 from limbeck.core.training import AUTO, Rate, TrainingSettings
 from limbeck.recipes.alignment import Alignment, alignment_problems
 from limbeck.recipes.batches import BatchTransform, Domains, NamedTransform, Rollouts, Selection
+from limbeck.recipes.kind_settings import KindSettings
 from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.references import Names
 from limbeck.recipes.sentences import origin_said, part_said, terms_said, writers_said
@@ -26,7 +27,7 @@ GROUPS = {"default": (), "two_task": ("label", "rationale"), "preference": ("cho
 """Groups that terms can learn `on`, by `task`."""
 
 
-class Train(Step, TrainingSettings):
+class Train(Step, KindSettings, TrainingSettings):
     """Train a student on rows against a sum of objectives."""
 
     kind: ClassVar[str] = "train"
@@ -35,7 +36,7 @@ class Train(Step, TrainingSettings):
         *TrainingSettings.model_fields,
         "model_kind",
         "loss_on",
-        "mlm_probability",
+        *KindSettings.model_fields,
     )
     student: Student
     teacher: Teacher | None = None
@@ -54,9 +55,6 @@ class Train(Step, TrainingSettings):
     )
     loss_on: Literal["last_assistant", "all_assistant", "all"] = Field(
         default="all_assistant", description="turns of a conversation that are in the loss"
-    )
-    mlm_probability: float = Field(
-        default=0.15, gt=0, lt=1, description="share of the tokens of a row that a masked_lm must fill in"
     )
     rollouts: Rollouts | None = Field(default=None, description="sequences written while training")
     corpus: Annotated[str | None, Names("rows")] = Field(
