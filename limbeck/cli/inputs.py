@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck.core.catalogue import REQUIRED, Entry, class_fields, constant
-from limbeck.core.kinds import kind_settings
 
 _KINDS = {
     "int": "whole number",
@@ -57,6 +56,8 @@ def inputs_of(entry: Entry) -> list[Input]:
 
 def settings() -> list[Input]:
     """What may be set in every train step at once."""
+    from limbeck.core.kinds import kind_settings  # imports pydantic, which a list of names needs not
+
     declared = class_fields("limbeck.core.training", "TrainingSettings")
     steps = {one.name: one for one in class_fields("limbeck.recipes.steps.train", "Train")}
     every = [
