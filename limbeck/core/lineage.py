@@ -33,6 +33,8 @@ TOKENS_OUT = "tokens_out"
 COST = "cost"
 """Text of a decimal number, what the answers cost when they were bought; null: no price is known. Rows that
 share an answer say its cost each, so costs are added up over requests, not over rows."""
+REFERENCE = "reference"
+"""The answer that the row had before its teacher's, which gates compare with; null: it had none."""
 TERMS = "terms"
 """Whether the teacher's answers may train other models, in its owner's words."""
 VERDICTS = "verdicts"
@@ -51,6 +53,7 @@ FIELDS: Mapping[str, pa.DataType] = {
     TOKENS_IN: pa.int64(),
     TOKENS_OUT: pa.int64(),
     COST: pa.string(),
+    REFERENCE: pa.string(),
     TERMS: pa.string(),
     VERDICTS: pa.string(),
 }
@@ -78,7 +81,8 @@ def with_lineage(
         sample: which draw of the same question, from 0.
 
     Returns:
-        The row with `FIELDS`, without `teacher`, `terms` and `verdicts`: those who know them add them.
+        The row with `FIELDS`, without `teacher`, `terms`, `reference` and `verdicts`: those who know them
+        add them.
     """
     last = asked[-1] if asked else None
     return {
@@ -95,6 +99,28 @@ def with_lineage(
         TOKENS_OUT: sum(reply.usage.completion for _, reply in asked),
         COST: _cost([reply.cost for _, reply in asked]),
     }
+
+
+def rejected(
+    row: Row, by: str, reason: str, message: str = "", detail: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A row that is not learnt from: kept apart, with the reason as its verdict.
+
+    Args:
+        row: with its lineage; where no answer could be read, it has none.
+        by: the operator or gate that rejects it.
+        reason: one word that reports count by.
+        message: a sentence.
+        detail: anything else that helps to see why, such as the reply that could not be read.
+    """
+    verdict = {"gate": by, "score": None, "passed": False, "reason": reason}
+    told = {**({"message": message} if message else {}), **(detail or {})}
+    return {**row, VERDICTS: json.dumps([{**verdict, "detail": told or None}], ensure_ascii=False)}
+
+
+def is_rejected(row: Row) -> bool:
+    """Whether a verdict on the row is not passed."""
+    return not all(verdict["passed"] for verdict in json.loads(row.get(VERDICTS) or "[]"))
 
 
 def as_sent(request: Request) -> str:

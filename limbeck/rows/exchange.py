@@ -1,10 +1,10 @@
 """Rows with one prompt and one answer, as text: the prompt a model reads and the target it writes."""
 
 from collections.abc import Mapping, Sequence
-from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 from limbeck.core.errors import Problem
+from limbeck.core.prompting.own import choices_below
 from limbeck.rows.kinds import Kind
 from limbeck.rows.rendering import Rendering, example_suffix
 
@@ -41,7 +41,7 @@ def exchanges(row: Mapping[str, Any], kind: Kind, rendering: Rendering, end_toke
 def prompt_of(row: Mapping[str, Any], kind: Kind, end_token: str) -> str:
     """The text a model reads before it answers, without a task's prefix."""
     if kind is Kind.QUESTION:
-        return str(row["question"]) + _listed(row.get("choices"))
+        return str(row["question"]) + choices_below(row.get("choices"))
     if kind is Kind.LABELLED_PAIR:
         return f"{row['text_a']}{end_token}{row['text_b']}"
     return str(row["text" if kind is Kind.LABELLED_TEXT else "prompt"])
@@ -73,11 +73,3 @@ _ANSWERS: Mapping[Kind, str] = {
     Kind.LABELLED_PAIR: "label",
     Kind.PREFERENCE: "chosen",
 }
-
-
-def _listed(choices: Sequence[str] | None) -> str:
-    """The choices below the question, as in `CQADatasetLoader.prepare_input` of the official code."""
-    if not choices:
-        return ""
-    lines = [f"({letter}) {choice}" for letter, choice in zip(ascii_lowercase, choices, strict=False)]
-    return "\n".join(["\nAnswer Choices:", *lines])

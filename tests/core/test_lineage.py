@@ -6,7 +6,7 @@ from decimal import Decimal
 import pyarrow as pa
 
 from limbeck.core.asking import Reply, Request, Usage
-from limbeck.core.lineage import FIELDS, with_lineage
+from limbeck.core.lineage import FIELDS, is_rejected, rejected, with_lineage
 
 QUESTION = {"role": "user", "content": "Größe?"}
 
@@ -65,6 +65,22 @@ def test_a_row_that_nobody_was_asked_for_has_the_same_columns() -> None:
 def test_every_column_has_its_arrow_type() -> None:
     row = made(reply("k1", "0.1"))
     lineage = {name: row[name] for name in row if name != "prompt"}
-    assert lineage.keys() == FIELDS.keys() - {"teacher", "terms", "verdicts"}
+    added = {"teacher", "terms", "verdicts", "reference"}
+    assert lineage.keys() == FIELDS.keys() - added
     table = pa.Table.from_pylist([lineage], schema=pa.schema(FIELDS.items()))
-    assert table.to_pylist()[0] == {**lineage, "teacher": None, "terms": None, "verdicts": None}
+    assert table.to_pylist()[0] == {**lineage, **dict.fromkeys(added)}
+
+
+def test_a_rejected_row_keeps_its_reason() -> None:
+    row = rejected({"prompt": "p"}, "rationalise", "no_cue", "the cue is missing", {"reply": "Hm."})
+    assert json.loads(row["verdicts"]) == [
+        {
+            "gate": "rationalise",
+            "score": None,
+            "passed": False,
+            "reason": "no_cue",
+            "detail": {"message": "the cue is missing", "reply": "Hm."},
+        }
+    ]
+    assert is_rejected(row) and not is_rejected({"prompt": "p"})
+    assert not is_rejected({"verdicts": '[{"gate": "length", "passed": true}]'})
