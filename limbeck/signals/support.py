@@ -135,11 +135,14 @@ def logits_of(answer: Outputs, chosen: Tensor) -> Iterator[Tensor]:
 
 
 def support_of(top: Top, *, mass: float, vocabulary: int) -> Support:
-    """The smallest set of each position that reaches `mass`, at most all of `top`, then what was drawn."""
+    """The smallest set of each position that reaches `mass`, at most all of `top`, then what was drawn.
+
+    Places of `top` with log-probability -inf are empty.
+    """
     log_probs = top.log_probs.astype(np.float64)
     held = np.exp(log_probs).cumsum(1)
     most = log_probs.shape[1]
-    counts = np.minimum((held < mass).sum(1) + 1, most)
+    counts = np.minimum((held < mass).sum(1) + 1, np.isfinite(log_probs).sum(1))
     ids, draws = top.ids, None
     if top.kept is not None and top.drawn_ids is not None and top.drawn_log_probs is not None:
         draws = (top.drawn_ids >= 0).sum(1)

@@ -1,0 +1,68 @@
+"""What vLLM said of four rows, replayed as a teacher that is asked; see `recorded/README.md`."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+
+from limbeck.core.asking import Candidate, Reply, Request, TokenScores, Usage
+from limbeck.endpoint.logprobs import prompt_scores
+from tests.signals.recorded.record import HERE, MOST, rendered
+
+Scores = tuple[TokenScores, ...]
+
+
+@cache
+def replies() -> dict[tuple[int, ...], Reply]:
+    """Answers by the ids that were sent."""
+    found = {}
+    for line in (HERE / "answers.jsonl").read_text().splitlines():
+        body = json.loads(line)
+        (choice,) = body["choices"]
+        found[tuple(choice["prompt_token_ids"])] = Reply(
+            text=choice["text"],
+            finish="length",
+            usage=Usage(prompt=body["usage"]["prompt_tokens"], completion=1),
+            prompt_scores=prompt_scores(body, choice, k=MOST),
+            served_model=body["model"],
+        )
+    return found
+
+
+def recorded_rows() -> list[list[int]]:
+    """The token ids of all rows."""
+    return [list(ids) for ids in rendered()["input_ids"]]
+
+
+def ask_all(requests: Iterable[Request]) -> Iterator[Reply]:
+    """Answers in order, and asked no further ahead than they are read."""
+    for request in requests:
+        assert request.prompt_logprobs == MOST and request.temperature == 1 and request.token_ids is not None
+        yield replies()[request.token_ids]
+
+
+def with_candidates(scores: Scores, change: Callable[[int, Candidate], Candidate]) -> Scores:
+    """The same with each candidate changed, given its rank from 0."""
+    return tuple(
+        replace(one, top=tuple(change(rank, each) for rank, each in enumerate(one.top))) for one in scores
+    )
+
+
+class Replayed:
+    """An `Ask` that answers from the record.
+
+    Args:
+        change: of the scores of each answer, given the request.
+    """
+
+    def __init__(self, change: Callable[[Request, Scores], Scores | None] = lambda _, scores: scores) -> None:
+        self.change = change
+        self.asked: list[Request] = []
+
+    async def __call__(self, request: Request) -> Reply:
+        """The recorded answer, changed."""
+        self.asked.append(request)
+        assert request.token_ids is not None
+        reply = replies()[request.token_ids]
+        assert reply.prompt_scores is not None
+        return replace(reply, prompt_scores=self.change(request, reply.prompt_scores))
