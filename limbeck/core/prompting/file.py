@@ -47,6 +47,7 @@ class PromptFile(Config):
     json_schema: Mapping[str, Any] | None = Field(default=None, description="that the answer must fit")
     teacher: Voice = Voice()
     student: Voice | None = Field(default=None, description="nothing: what the row asks by itself")
+    parts: Mapping[str, str] = Field(default={}, description="further templates, which the operator names")
     examples: tuple[Mapping[str, Any], ...] = ()
 
     @field_validator("teacher")
@@ -121,6 +122,7 @@ def _read(path: Path, changed: int) -> tuple[PromptFile, Mapping[str, PromptTemp
         if voice is not None
         for what, text in _texts(voice)
     }
+    texts |= {f"parts.{name}": text for name, text in found.parts.items()}
     lines = dict(_lines(node, ""))
     return found, {place: PromptTemplate(text, path, lines[place]) for place, text in texts.items()}
 

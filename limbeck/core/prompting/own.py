@@ -85,6 +85,11 @@ def answered(row: Row, answer: str) -> dict[str, Any]:
     return {**made, "prompt": prompt, "completion": answer}
 
 
+def unanswered(row: Row) -> dict[str, Any]:
+    """What the row asks, without an answer: a row that could not be answered."""
+    return {REFERENCE: own_answer(row), **carried(row), "prompt": own_prompt(row)}
+
+
 def carried(row: Row) -> dict[str, Any]:
     """Columns that go on to a row made from this one: those that are of no kind, and no lineage."""
     left = {name: value for name, value in row.items() if name not in FIELDS and name not in _OF_KINDS}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.core.asking import Reply, Request, Turn
-from limbeck.core.errors import Problem
+from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.lineage import REFERENCE, Row
 from limbeck.core.prompting.file import PromptFile, prompt_path, read_prompt_file
 from limbeck.core.prompting.own import answered, carried, own_answer, own_text, own_turns
@@ -111,6 +111,19 @@ class Prompt:
         if len(turns) == 1 and turns[0]["role"] == "user":
             return {**kept, "prompt": turns[0]["content"], "completion": answer}
         return {**kept, "messages": [*turns, {"role": "assistant", "content": answer}]}
+
+    def part(self, name: str, row: Row, values: Mapping[str, Any] | None = None) -> str:
+        """One of the further texts of the file, filled from a row.
+
+        Raises:
+            ConfigError: the file has none of this name.
+        """
+        if f"parts.{name}" not in self.templates:
+            said = (
+                f"must have {name}, got {', '.join(self.file.parts) or 'none'}. Copy the shipped prompt anew."
+            )
+            raise ConfigError(Problem(f"{self.path}: parts", said))
+        return self.templates[f"parts.{name}"].render(self._values(row, values))
 
     def problems(self, columns: Collection[str], gives: Collection[str] = ()) -> Iterator[Problem]:
         """What templates ask for that is neither a column of the rows nor given by the operator."""

@@ -56,7 +56,8 @@ def test_teacher_and_student_read_different_prompts(tmp_path) -> None:
     )
     assert (request.stop, request.sample, request.max_tokens, request.temperature) == (("Q:",), 2, 8, 0.0)
     found = prompt.parsed(Reply("3 and 3. So the answer is 6."))
-    assert found == {"rationale": "3 and 3.", "answer": "6"}
+    reasoned = "3 and 3. So the answer is 6."
+    assert found == {"rationale": "3 and 3.", "answer": "6", "reasoned": reasoned}
     learnt = {"prompt": "Q: 3+3?", "completion": "6", "reference": "6", "domain": "maths"}
     assert prompt.learnt(row, found["answer"]) == learnt
 

@@ -19,7 +19,7 @@ Parser = Callable[..., dict[str, Any]]
 
 PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "whole": (whole, ("answer",)),
-    "cue": (cue, ("rationale", "answer")),
+    "cue": (cue, ("rationale", "answer", "reasoned")),
     "json_object": (json_object, ()),
     "numbered": (numbered, ("items",)),
     "yes_or_no": (yes_or_no, ("yes",)),

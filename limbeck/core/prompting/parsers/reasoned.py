@@ -39,14 +39,15 @@ def cue(
         take: which cue counts where there are several; `only`: then there is no telling.
 
     Returns:
-        `rationale` and `answer`, neither empty.
+        `rationale` and `answer`, neither empty, and `reasoned`: both with the cue between them.
 
     Raises:
         ParseFailed: `no_cue`, `several_cues`, `no_rationale` or `no_answer`.
 
     Example:
-        >>> cue("Ink is wet. So the answer is (b) ink.", cue="So the answer is", label="choice")
-        {'rationale': 'Ink is wet.', 'answer': 'ink'}
+        >>> found = cue("Ink is wet. So the answer is (b) ink.", cue="So the answer is", label="choice")
+        >>> found["rationale"], found["answer"]
+        ('Ink is wet.', 'ink')
 
     Source:
         google-research/distilling-step-by-step, `data_utils.py`, `_parse_llm_output` of its loaders. What
@@ -69,7 +70,7 @@ def cue(
         raise ParseFailed("no_rationale", f"nothing stands before '{cue}'")
     if not answer:
         raise ParseFailed("no_answer", f"no {label} stands behind '{cue}'")
-    return {"rationale": rationale, "answer": answer}
+    return {"rationale": rationale, "answer": answer, "reasoned": f"{before.rstrip()} {cue}{behind}".strip()}
 
 
 def _label(text: str, label: str) -> str:

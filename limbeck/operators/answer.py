@@ -1,0 +1,53 @@
+"""Answers to the questions of rows."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from limbeck.core.asking import Ask
+from limbeck.core.lineage import Row
+from limbeck.core.prompting import Drawing, Fills, load_prompt
+from limbeck.operators.talk import Talk, draws, made
+
+
+async def answer(
+    row: Row,
+    ask: Ask,
+    *,
+    prompt: Annotated[str, Fills((), ("answer",))] = "plain",
+    samples: Annotated[int, Field(ge=1)] = 1,
+    max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
+    sampling_temperature: Annotated[float, Field(ge=0)] = 1.0,
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    seed: int | None = None,
+) -> list[dict[str, Any]]:
+    """The teacher answers what a row asks, once or several times.
+
+    The teacher reads the prompt file's question, the student the row's own, unless the file says otherwise.
+    The answer a row had goes to `reference`. An answer that was cut is kept with `finished: false`.
+
+    Args:
+        prompt: a prompt file, or the name of one.
+        samples: answers to each question; each is kept, so raising this later asks for the rest.
+        max_new_tokens: of an answer, thoughts included.
+        sampling_temperature: 0: greedy.
+        top_p: of sampling.
+        seed: of the draws, where the teacher knows seeds.
+
+    Returns:
+        A row for each sample; rejected with the reason where the answer could not be read.
+
+    Source:
+        Labelling in Xu et al. 2024, arXiv:2402.13116; sequence-level distillation of Kim and Rush 2016,
+        arXiv:1606.07947.
+    """
+    draws(samples, sampling_temperature)
+    known = load_prompt(prompt)
+    drawing = Drawing(max_new_tokens, sampling_temperature, top_p, seed)
+
+    async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
+        found = await talk.read(known, row, drawing, sample=sample)
+        return [known.learnt(row, str(found["answer"]))]
+
+    return await made(row, ask, draw, operator="answer", samples=samples)
