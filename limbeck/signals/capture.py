@@ -61,7 +61,7 @@ def capture(
         StoreError: see `Writer`; the disk is full; a teacher without a linear head is asked for `hidden`.
     """
     payload = Payload.of_store(identity.payload)
-    asked = _Local(payload, tokens, batch_of, answer, batch_tokens)
+    asked = Local(payload, tokens, batch_of=batch_of, answer=answer, batch_tokens=batch_tokens)
     return fill(
         folder,
         identity,
@@ -75,11 +75,22 @@ def capture(
     )
 
 
-class _Local:
+class Local:
+    """A teacher in this process, asked a batch at a time.
+
+    Args:
+        payload: what is kept.
+        tokens: of each row.
+        batch_of: rows by index as a padded batch with targets, on the teacher's device.
+        answer: the teacher, asked for its distribution.
+        batch_tokens: most tokens of a batch, padding included.
+    """
+
     def __init__(
         self,
         payload: Payload,
         tokens: Sequence[int],
+        *,
         batch_of: Callable[[Sequence[int]], Batch],
         answer: Callable[[Batch], Outputs],
         batch_tokens: int,

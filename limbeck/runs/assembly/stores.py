@@ -53,7 +53,7 @@ def identity_of(
     choices = {name: value for name, value in asdict(rendering).items() if value not in ((), "")}
     return Identity(
         version=version,
-        teacher=step.teacher.word,
+        teacher=step.teacher.word or step.teacher.called,
         weights=weights,
         tokenizer=tokenizer_fingerprint(tokenizer),
         template=fingerprint(str(tokenizer.chat_template)),

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 from datasets import Dataset
 
@@ -111,7 +112,10 @@ class Look:
 
     def note_form(self, rows: str, kind: KindName, shape: ModelInfo, rendered: Dataset) -> None:
         """Say in which form rows are read, and keep the first ones to be shown."""
-        tokenizer = self.known.tokenizer(shape)
+        self.note_form_with(rows, kind, self.known.tokenizer(shape), rendered)
+
+    def note_form_with(self, rows: str, kind: KindName, tokenizer: Any, rendered: Dataset) -> None:
+        """The same, of rows that are read with this tokenizer."""
         notes, self.seen.samples[self.place] = said_of_rows(self.rows[rows], rendered, tokenizer, kind)
         self.note(*notes)
 

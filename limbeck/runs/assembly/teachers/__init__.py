@@ -6,7 +6,8 @@ from typing import Any
 from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
 from limbeck.recipes.teachers import ModelTeacher, StoredTeacher
 from limbeck.recipes.teachers import Teacher as TeacherPart
-from limbeck.runs.assembly.teachers import local_writing
+from limbeck.runs.assembly.teachers import local_capturing, local_writing
+from limbeck.runs.assembly.teachers.capturing import Capturing
 from limbeck.runs.assembly.teachers.ensemble import OpenedEnsemble
 from limbeck.runs.assembly.teachers.local import OpenedModel
 from limbeck.runs.assembly.teachers.opened import Opened, Taught
@@ -25,6 +26,9 @@ OPENED: dict[type[TeacherPart], Callable[[Any, str, Taught], Opened]] = {
 
 WRITING_TEACHERS: dict[type[TeacherPart], Writing] = {ModelTeacher: local_writing}
 """How the forms that give text write it."""
+
+CAPTURED_TEACHERS: dict[type[TeacherPart], Capturing] = {ModelTeacher: local_capturing}
+"""How the forms whose scores a store can keep are asked for them."""
 
 
 def open_teacher(part: TeacherPart, path: str, taught: Taught) -> Opened:
