@@ -33,7 +33,7 @@ class Budget(Config):
     """The most that one run may ask of an endpoint; None: no limit.
 
     Attributes:
-        calls: attempts that were sent, those that failed included.
+        calls: that were sent and not turned away by a rate limit, those that failed included.
         tokens: that were read and written.
         money: in the currency of the price table.
     """
