@@ -8,7 +8,8 @@ lives on from chunk to chunk), `against` (rows of evaluation sets or seeds), `cl
 texts), `scorer` (mean cross-entropy), `ask` (a teacher; the gate is then an async generator).
 """
 
+from limbeck.gates.code_tests import code_tests
 from limbeck.gates.exact_duplicate import exact_duplicate
 from limbeck.gates.length import length
 
-__all__ = ["exact_duplicate", "length"]
+__all__ = ["code_tests", "exact_duplicate", "length"]
