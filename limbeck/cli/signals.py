@@ -48,6 +48,8 @@ def show_command(folder: Path, *, as_json: bool) -> None:
     identity = manifest.identity
     held = {
         "teacher": identity.teacher,
+        **({"asked at": manifest.origin} if as_json and manifest.origin else {}),
+        **({} if as_json else {f"asked: {name}": value for name, value in manifest.origin.items()}),
         "weights": identity.weights,
         "tokenizer": identity.tokenizer,
         "chat template": identity.template,

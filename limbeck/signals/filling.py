@@ -1,6 +1,6 @@
 """Fills a store with a teacher's answers, wherever they come from: a shard at a time, whole or absent."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,7 @@ def fill(
     wait: Callable[[], None] = lambda: None,
     prepare: Callable[[], None] = lambda: None,
     progress: Callable[[float], None] = lambda share: None,
+    origin: Callable[[], Mapping[str, Any]] = dict,
 ) -> Manifest | None:
     """Make the shards that are missing, then the manifest.
 
@@ -58,6 +59,7 @@ def fill(
         wait: until all ranks are here.
         prepare: puts what belongs to the store beside the shards (its tokenizer), before the first; rank 0.
         progress: told the share of this rank's shards that is done.
+        origin: where answers came from, asked for when all are there.
 
     Returns:
         the manifest, on rank 0.
@@ -86,7 +88,7 @@ def fill(
             if waiting is not None:
                 waiting.result()
         wait()
-        return writer.finish() if rank == 0 else None
+        return writer.finish(origin()) if rank == 0 else None
 
 
 class _Filling:

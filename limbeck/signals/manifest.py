@@ -1,7 +1,7 @@
 """`manifest.json`: what a store is of, what lies in it, and how each file is known to be whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,7 @@ class Manifest:
         positions: whose distribution is there.
         bytes: of all parts.
         parts: every file but the manifest; shards are those with rows.
+        origin: of a teacher behind a server: where it was asked, and what was found of it; empty of others.
     """
 
     identity: Identity
@@ -99,13 +100,22 @@ class Manifest:
     positions: int
     bytes: int
     parts: Sequence[Part]
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, identity: Identity, *, rows: int, tokens: int, positions: int, parts: Sequence[Part]
+        cls,
+        identity: Identity,
+        *,
+        rows: int,
+        tokens: int,
+        positions: int,
+        parts: Sequence[Part],
+        origin: Mapping[str, Any],
     ) -> "Manifest":
         """Of files just written."""
-        return cls(identity, rows, tokens, positions, sum(part.bytes for part in parts), tuple(parts))
+        size = sum(part.bytes for part in parts)
+        return cls(identity, rows, tokens, positions, size, tuple(parts), origin)
 
     @property
     def payload(self) -> Payload:
@@ -120,6 +130,8 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write the manifest: the store is whole from now on."""
         values = {_FORMAT_KEY: FORMAT, **asdict(self)}
+        if not self.origin:
+            del values["origin"]
         write_json(folder / MANIFEST, {**values, _CHECKSUM: json_checksum(values)})
 
     @classmethod
@@ -180,13 +192,13 @@ class Manifest:
 def differences(there: Identity, here: Identity) -> list[str]:
     """What two identities differ in, in words: the first is the store's."""
     found = []
-    for field in fields(Identity):
-        old, new = getattr(there, field.name), getattr(here, field.name)
-        if field.name in _SAID and old != new:
+    for one in fields(Identity):
+        old, new = getattr(there, one.name), getattr(here, one.name)
+        if one.name in _SAID and old != new:
             said, said_here = old, new
             if isinstance(old, Mapping) and isinstance(new, Mapping):
                 said, said_here = _changed(old, new), _changed(new, old)
-            found.append(f"{_SAID[field.name]} ({said} there, {said_here} here)")
+            found.append(f"{_SAID[one.name]} ({said} there, {said_here} here)")
     return found
 
 

@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.core.asking import Reply, Request, TokenScores
+from limbeck.core.asking import Request, TokenScores
 from limbeck.core.batch import Batch
 from limbeck.core.errors import StoreError
 from limbeck.core.signals import Head
@@ -20,8 +21,23 @@ ABSENT = -9000.0
 
 _MASS = 1e-3  # float32, rounded to few digits on the way, may sum to so much more than 1
 
-AskAll = Callable[[Iterable[Request]], Iterator[Reply]]
-"""Asks about many requests and answers in their order; it looks ahead as far as it likes."""
+
+class SentRow(NamedTuple):
+    """A row that a server is asked about.
+
+    Attributes:
+        id: of the row.
+        ids: T token ids.
+        kept: [T] outputs that the store keeps.
+    """
+
+    id: str
+    ids: Sequence[int]
+    kept: NDArray[np.bool_]
+
+
+ScoreAll = Callable[[Iterable[SentRow]], Iterator[Top]]
+"""What a server says of many rows, in their order; it looks ahead as far as it likes."""
 
 
 def scoring_request(ids: Sequence[int], *, most: int, temperature: float = 1.0, sample: int = 0) -> Request:
@@ -95,47 +111,39 @@ class Served:
     """A served teacher that is asked for a store.
 
     Args:
-        ask_all: reaches it.
+        score_all: reaches it.
         batch_of: rows by index as a padded batch with targets.
         most: ids of a position.
-        vocabulary: ids lie below it.
     """
 
-    def __init__(
-        self,
-        ask_all: AskAll,
-        batch_of: Callable[[Sequence[int]], Batch],
-        *,
-        most: int,
-        vocabulary: int,
-    ) -> None:
-        self._ask_all, self._batch_of = ask_all, batch_of
-        self.most, self.vocabulary = most, vocabulary
+    def __init__(self, score_all: ScoreAll, batch_of: Callable[[Sequence[int]], Batch], *, most: int) -> None:
+        self._score_all, self._batch_of, self._most = score_all, batch_of, most
 
     def answers(self, shards: Iterable[Sequence[int]]) -> Iterator[Answered]:
         """Answers of each shard; the server is asked about the next ones meanwhile."""
-        begun: deque[list[tuple[StoredRow, list[int]]]] = deque()
+        begun: deque[list[tuple[StoredRow, SentRow]]] = deque()
 
-        def requests() -> Iterator[Request]:
+        def sent() -> Iterator[SentRow]:
             for shard in shards:
                 begun.append(self._rows(shard))
-                for row, ids in begun[-1]:
-                    if row.mask.any():
-                        yield scoring_request(ids, most=self.most)
+                yield from (row for _, row in begun[-1] if row.kept.any())
 
-        replies = self._ask_all(requests())
-        first = next(replies, None)
+        tops = self._score_all(sent())
+        ahead = next(tops, None)
         while begun:
-            rows = begun[0]
             parts = []
-            for row, ids in rows:
-                scores = None
-                if row.mask.any():
-                    assert first is not None, "one reply a request"
-                    scores, first = first.prompt_scores, next(replies, None)
-                parts.append(self._top(row, ids, scores))
-            begun.popleft()
-            yield [row for row, _ in rows], parts
+            for _, row in begun[0]:
+                top = self._nothing
+                if row.kept.any():
+                    top, ahead = next(tops) if ahead is None else ahead, None
+                parts.append(top)
+            yield [stored for stored, _ in begun.popleft()], parts
+            if not begun:
+                ahead = next(tops, None)
+
+    @property
+    def _nothing(self) -> Top:
+        return Top(np.zeros((0, self._most), np.int32), np.zeros((0, self._most), np.float32))
 
     def head(self) -> Head:
         """None that a server gives."""
@@ -144,24 +152,15 @@ class Served:
             "Write payload: {topk: {mass: 0.999, max: 64, draws: 0}}."
         )
 
-    def _rows(self, shard: Sequence[int]) -> list[tuple[StoredRow, list[int]]]:
+    def _rows(self, shard: Sequence[int]) -> list[tuple[StoredRow, SentRow]]:
         batch = self._batch_of(shard)
         mask, ids = learnt_of(batch).cpu().numpy(), batch.inputs["input_ids"].cpu().numpy()
-        return [
-            (
-                StoredRow(row.id, row.checksum, mask[row.line, row.start : row.stop].copy()),
-                ids[row.line, row.start : row.stop].tolist(),
-            )
-            for row in rows_of(batch)
-        ]
-
-    def _top(self, row: StoredRow, ids: Sequence[int], scores: Sequence[TokenScores] | None) -> Top:
-        if not row.mask.any():
-            return Top(np.zeros((0, self.most), np.int32), np.zeros((0, self.most), np.float32))
-        try:
-            return top_of_scores(scores, ids, row.mask, most=self.most, vocabulary=self.vocabulary)
-        except StoreError as error:
-            raise StoreError(f"row {row.id}: {error}") from None
+        found = []
+        for row in rows_of(batch):
+            kept = mask[row.line, row.start : row.stop].copy()
+            sent = SentRow(row.id, ids[row.line, row.start : row.stop].tolist(), kept)
+            found.append((StoredRow(row.id, row.checksum, kept), sent))
+        return found
 
 
 def _scores_of(scores: Sequence[TokenScores] | None, ids: Sequence[int]) -> Sequence[TokenScores]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -102,8 +102,8 @@ class Writer:
         layout.write_table(self.folder / layout.shard_name(number), table)
         self._whole[number] = True
 
-    def finish(self) -> Manifest:
-        """Write the manifest once every shard of every rank is there.
+    def finish(self, origin: Mapping[str, Any] | None = None) -> Manifest:
+        """Write the manifest once every shard of every rank is there; `origin` as it has it.
 
         Raises:
             StoreError: a shard is missing.
@@ -128,7 +128,9 @@ class Writer:
             )
             rows, positions = rows + len(names), positions + held
             tokens += int(pc.sum(table["tokens"]).as_py())
-        manifest = Manifest.of(self.identity, rows=rows, tokens=tokens, positions=positions, parts=parts)
+        manifest = Manifest.of(
+            self.identity, rows=rows, tokens=tokens, positions=positions, parts=parts, origin=origin or {}
+        )
         manifest.write(self.folder)
         (self.folder / BEGUN).unlink(missing_ok=True)
         return manifest

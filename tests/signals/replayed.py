@@ -7,9 +7,12 @@ from functools import cache
 
 from limbeck.core.asking import Candidate, Reply, Request, TokenScores, Usage
 from limbeck.endpoint.logprobs import prompt_scores
+from limbeck.signals.served import SentRow, top_of_scores
+from limbeck.signals.support import Top
 from tests.signals.recorded.record import HERE, MOST, rendered
 
 Scores = tuple[TokenScores, ...]
+VOCABULARY = 4096  # of the code teacher
 
 
 @cache
@@ -34,11 +37,11 @@ def recorded_rows() -> list[list[int]]:
     return [list(ids) for ids in rendered()["input_ids"]]
 
 
-def ask_all(requests: Iterable[Request]) -> Iterator[Reply]:
-    """Answers in order, and asked no further ahead than they are read."""
-    for request in requests:
-        assert request.prompt_logprobs == MOST and request.temperature == 1 and request.token_ids is not None
-        yield replies()[request.token_ids]
+def score_all(rows: Iterable[SentRow]) -> Iterator[Top]:
+    """What the record says of rows, asked no further ahead than it is read."""
+    for row in rows:
+        scores = replies()[tuple(row.ids)].prompt_scores
+        yield top_of_scores(scores, row.ids, row.kept, most=MOST, vocabulary=VOCABULARY)
 
 
 def with_candidates(scores: Scores, change: Callable[[int, Candidate], Candidate]) -> Scores:

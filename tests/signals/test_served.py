@@ -11,20 +11,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from limbeck.assets import asset_path
 from limbeck.core.asking import Candidate, TokenScores
 from limbeck.core.errors import StoreError
+from limbeck.core.masks import IGNORE
 from limbeck.core.needs import DISTRIBUTION
 from limbeck.rows.source import PaddedSource
 from limbeck.signals.capture import capture
 from limbeck.signals.filling import fill
 from limbeck.signals.gaps import dense_gap, told_gap
-from limbeck.signals.manifest import Identity
+from limbeck.signals.manifest import Identity, Manifest
 from limbeck.signals.reader import Signals
 from limbeck.signals.served import Served, top_of_scores
 from limbeck.signals.support import Top, support_of
 from limbeck.teachers import LocalTeacher
 from tests.signals.recorded.record import MOST, RENDERING, rendered
-from tests.signals.replayed import ask_all, recorded_rows, replies, with_candidates
+from tests.signals.replayed import VOCABULARY, recorded_rows, replies, score_all, with_candidates
 
-VOCABULARY = 4096
 IDENTITY = Identity(
     version=1,
     teacher="served",
@@ -88,7 +88,7 @@ def test_scores_of_a_row_are_the_models_own_at_the_output_before_each_token():
 
 def test_a_served_store_says_what_a_local_one_says(tmp_path):
     rows, lengths = source(), source().lengths
-    served = Served(ask_all, rows.batch, most=MOST, vocabulary=VOCABULARY)
+    served = Served(score_all, rows.batch, most=MOST)
     fill(tmp_path / "served", IDENTITY, tokens=lengths, asked=served)
     teacher = LocalTeacher(model(), VOCABULARY)
     capture(
@@ -107,12 +107,12 @@ def test_a_served_store_says_what_a_local_one_says(tmp_path):
 def test_an_interrupted_capture_ends_in_the_same_bytes_and_asks_for_no_finished_shard(tmp_path):
     asked = []
 
-    def counting(requests):
-        for request in requests:
-            asked.append(request)
-            yield replies()[request.token_ids]
+    def counting(rows):
+        for row in rows:
+            asked.append(row.id)
+            yield from score_all([row])
 
-    served = Served(counting, source().batch, most=MOST, vocabulary=VOCABULARY)
+    served = Served(counting, source().batch, most=MOST)
     fill(tmp_path, IDENTITY, tokens=source().lengths, asked=served)
     whole = {path.name: path.read_bytes() for path in tmp_path.glob("*.arrow")}
     assert len(asked) == len(recorded_rows())
@@ -122,6 +122,39 @@ def test_an_interrupted_capture_ends_in_the_same_bytes_and_asks_for_no_finished_
     fill(tmp_path, IDENTITY, tokens=source().lengths, asked=served)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.arrow")} == whole
     assert len(asked) < 2 * len(recorded_rows())
+
+
+def test_a_row_without_kept_outputs_is_in_the_store_and_not_asked_about():
+    class Silenced:
+        """Rows of which the second, and all of the last shard, learn nothing."""
+
+        def batch(self, rows):
+            batch = source().batch(rows)
+            targets = batch.targets.clone()
+            for line, row in enumerate(rows):
+                targets[line][[row in (1, 2, 3)] * targets.shape[1]] = IGNORE
+            return replace(batch, targets=targets)
+
+    asked = []
+
+    def counting(rows):
+        for row in rows:
+            asked.append(row.id)
+            yield from score_all([row])
+
+    shards = list(Served(counting, Silenced().batch, most=MOST).answers([[0, 1], [2, 3]]))
+    assert asked == ["sum"]
+    assert [[row.id for row in rows] for rows, _ in shards] == [["sum", "class"], ["import", "accents"]]
+    assert [[len(part.ids) for part in parts] for _, parts in shards] == [
+        [len(recorded_rows()[0]) - 1, 0],
+        [0, 0],
+    ]
+
+
+def test_a_store_says_where_it_was_asked(tmp_path):
+    served, origin = Served(score_all, source().batch, most=MOST), {"endpoint": "http://127.0.0.1:8000/v1"}
+    fill(tmp_path, IDENTITY, tokens=source().lengths, asked=served, origin=lambda: origin)
+    assert Manifest.read(tmp_path).origin == origin
 
 
 def test_ids_that_the_tokenizer_does_not_have_go_into_the_tail():

@@ -13,8 +13,8 @@ from limbeck.core.errors import StoreError
 from limbeck.core.token_bytes import token_bytes
 from limbeck.signals.server_probe import probe_server
 from tests.signals.recorded.record import MOST
-from tests.signals.replayed import Replayed, recorded_rows, with_candidates
-from tests.signals.test_served import VOCABULARY, log_probs
+from tests.signals.replayed import VOCABULARY, Replayed, recorded_rows, with_candidates
+from tests.signals.test_served import log_probs
 
 AGAIN = 77
 

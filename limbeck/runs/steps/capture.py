@@ -63,6 +63,7 @@ def run(step: Capture, work: StepContext) -> StepResult:
                 wait=ranks.wait if teacher.in_every_rank else lambda: None,
                 prepare=prepare,
                 progress=lambda share: work.advance(share, "asking the teacher"),
+                origin=teacher.origin,
             )
     ranks.wait()
     manifest = Manifest.read(folder)

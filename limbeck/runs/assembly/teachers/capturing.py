@@ -1,6 +1,6 @@
 """Teachers that are captured: what a `capture` step asks of a form whose scores a store can keep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -46,6 +46,9 @@ class CapturedTeacher(Protocol):
 
     def prepare(self, asked: Asked) -> None:
         """What it does once, before the first shard that is missing."""
+
+    def origin(self) -> Mapping[str, Any]:
+        """Where answers came from, for the store's manifest; empty of a model in this process."""
 
     def notes(self) -> Sequence[str]:
         """What is to be said of it when the store is whole."""

@@ -1,6 +1,6 @@
 """A model as a teacher that is captured: in this process, a batch of rows at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -126,6 +126,10 @@ class CapturedModel:
 
     def prepare(self, asked: Asked) -> None:
         """Nothing."""
+
+    def origin(self) -> Mapping[str, Any]:
+        """Nothing: the identity says which weights answered."""
+        return {}
 
     def notes(self) -> Sequence[str]:
         """None."""
