@@ -25,6 +25,9 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "generate": {
         "out": "written", "teacher": "teacher", "rows": "rows.train", "limit": 6, "max_new_tokens": 4,
     },
+    "select": {
+        "out": "chosen", "rows": "rows.train", "selector": "k_center", "budget": 10, "model": "teacher",
+    },
     "capture": {"out": "signals", "teacher": "teacher", "rows": "rows.train", **READ},
     "train": {
         "out": "student", "student": "start", "teacher": "signals", "rows": "rows.train", "max_steps": 2,
@@ -54,7 +57,9 @@ def recipe(world: Path, **changes: Any) -> Recipe:
         if isinstance(value, dict):
             return {name: placed(item, name) for name, item in value.items()}
         return (
-            there.get(value, value) if isinstance(value, str) and key in ("path", "teacher", "cut") else value
+            there.get(value, value)
+            if isinstance(value, str) and key in ("path", "teacher", "cut", "model")
+            else value
         )
 
     steps = [{kind: {**EXAMPLES[kind], **changes.get(kind, {})}} for kind in STEPS if kind in EXAMPLES]

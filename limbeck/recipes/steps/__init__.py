@@ -8,11 +8,12 @@ from limbeck.recipes.steps.compare import Compare
 from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
+from limbeck.recipes.steps.select import Select
 from limbeck.recipes.steps.step import Step
 from limbeck.recipes.steps.train import Train
 
 STEPS: Mapping[str, type[Step]] = {
-    step.kind: step for step in (Load, Build, Generate, Capture, Train, Evaluate, Compare)
+    step.kind: step for step in (Load, Build, Generate, Select, Capture, Train, Evaluate, Compare)
 }
 
-__all__ = ["STEPS", "Build", "Capture", "Compare", "Evaluate", "Generate", "Load", "Step", "Train"]
+__all__ = ["STEPS", "Build", "Capture", "Compare", "Evaluate", "Generate", "Load", "Select", "Step", "Train"]

@@ -37,6 +37,11 @@ class Step(Config):
         return tuple(f"{self.out}.{part}" for part in self.parts) or (self.out,)
 
     @property
+    def taken_from(self) -> str | None:
+        """Rows among which all that it makes stand unchanged; None where it makes others, or no rows."""
+        return None
+
+    @property
     def origin(self) -> str | None:
         """The model that the one it makes is made from; None where it makes none, or from nothing."""
         return None
@@ -87,6 +92,18 @@ def maker(word: str, steps: Sequence[Step], what: What | Makes = "model") -> int
     name = place_of(word)
     places = [place for place, step in enumerate(steps) if step.makes == what and name in step.words]
     return places[-1] if places else None
+
+
+def words_behind(word: str, steps: Sequence[Step]) -> list[str]:
+    """Words of all rows that the rows of a word are among, its own and those of their steps: origins last."""
+    found: list[str] = []
+    while (made := maker(word, steps, "rows")) is not None:
+        found += steps[made].words
+        origin = steps[made].taken_from
+        if origin is None:
+            break
+        word, steps = origin, steps[:made]
+    return found
 
 
 def path_of(place: int, step: Step) -> str:

@@ -14,7 +14,7 @@ from limbeck.core.model_words import model_word
 from limbeck.core.models import kind_of, load_model, load_tokenizer, read_config
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Capture, Evaluate, Step, Train
-from limbeck.recipes.steps.step import maker
+from limbeck.recipes.steps.step import maker, words_behind
 from limbeck.runs import ranks
 from limbeck.runs.assembly.heads import labels_of, read_heads
 from limbeck.runs.assembly.models import located
@@ -129,10 +129,12 @@ class StepContext:
 
     def classes(self, step: Train | Evaluate) -> tuple[str, ...]:
         """Classes of a step in the order of their scores: by its models' heads and all parts of its rows."""
-        made = maker(step.rows, self.earlier, "rows")
-        assert made is not None, "checked with the recipe"
-        names = self.recipe.steps[made].words
-        configs = {word: read_config(self.model_place(word)) for word in read_heads(step)}
+        return self.classes_of(step.rows, read_heads(step))
+
+    def classes_of(self, rows: str, models: Sequence[str]) -> tuple[str, ...]:
+        """Classes by the heads of models, and by all rows that some rows were taken from."""
+        names = words_behind(rows, self.earlier)
+        configs = {word: read_config(self.model_place(word)) for word in models}
         heads = {word: own_class_names(config) for word, config in configs.items()}
         return agreed_classes(labels_of([self.rows(name) for name in names]), heads)
 

@@ -1,5 +1,6 @@
 """A look at one step: what was seen before it, and where to put what is found."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from limbeck.core.class_names import agreed_classes
 from limbeck.core.kinds import KindName
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Evaluate, Step, Train
-from limbeck.recipes.steps.step import path_of
+from limbeck.recipes.steps.step import path_of, words_behind
 from limbeck.rows.preview import Preview
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.heads import assumed_order, labels_of, read_heads
@@ -121,10 +122,13 @@ class Look:
 
     def classes(self, step: Train | Evaluate) -> tuple[str, ...]:
         """Classes of a step in the order of their scores; says where an order is assumed."""
-        out = step.rows.partition(".")[0]
-        labels = labels_of([part for name, part in self.rows.items() if name.partition(".")[0] == out])
-        models = self.seen.models
-        heads = {word: models[word].classes for word in read_heads(step) if word in models}
+        return self.classes_of(step.rows, read_heads(step))
+
+    def classes_of(self, rows: str, words: Sequence[str]) -> tuple[str, ...]:
+        """Classes by the heads of models, and by all rows that some rows are taken from."""
+        parts = [self.rows[name] for name in words_behind(rows, self.earlier) if name in self.rows]
+        labels, models = labels_of(parts), self.seen.models
+        heads = {word: models[word].classes for word in words if word in models}
         names = agreed_classes(labels, heads)
         self.note(*assumed_order(labels, heads))
         return names
