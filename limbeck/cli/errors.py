@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from limbeck.core.errors import Interrupted, LimbeckError, ResourceError, UserError
 from limbeck.core.storage import storage_problem
 
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_INPUT, PAUSED, INTERRUPTED = 0, 1, 2, 75, 130
 _MOST, _LONGEST = 50, 3_000  # problems that are said, characters of each
 _WIDEST = 40  # a longer place gets a line of its own
 
@@ -38,8 +38,11 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             raise SystemExit(FAILED) from None
         except LimbeckError as error:
             _trace()
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(FAILED) from None
+            if error.exit_code == PAUSED:
+                _say_paused(error)
+            else:
+                print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from None
         except Exception as error:
             said = storage_problem(error)
             if said is not None:
@@ -55,6 +58,12 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             raise SystemExit(FAILED) from None
 
     return ending
+
+
+def _say_paused(error: LimbeckError) -> None:
+    if _is_main_rank():
+        print(error, file=sys.stderr)
+        print("Nothing is lost: the same command goes on where it stopped.", file=sys.stderr)
 
 
 def _say_user_error(error: UserError) -> None:

@@ -52,7 +52,7 @@ class Paused(LimbeckError):
     """Nothing more is asked for now; everything that was answered is kept, and the same command goes on.
 
     Attributes:
-        why: `rate`, `budget` or `quota`.
+        why: `rate`, `budget`, `quota`, or `server` where it does not answer.
     """
 
     exit_code = 75
