@@ -276,6 +276,24 @@ def report(
 
 
 @_command(app)
+def view(
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN|DATA", help="A run folder, a folder of rows or a data file.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the page. Default: RUN/view; of data, NAME.view here."),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Look at your data: a page of all rows, verdicts, prompts as sent and prices, with search; no server."""
+    from limbeck.cli.viewing import view_command
+
+    view_command(path, out, opens=open_)
+
+
+@_command(app)
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     baseline: Annotated[
