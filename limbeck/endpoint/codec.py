@@ -1,12 +1,12 @@
 """Replies as bytes in a journal, and back."""
 
-import base64
 import json
 import zlib
 from decimal import Decimal
 from typing import Any
 
-from limbeck.core.asking import Candidate, Reply, TokenScores, ToolCall, Usage
+from limbeck.core.asking import Reply, ToolCall, Usage
+from limbeck.endpoint.scores_codec import packed_scores, unpacked_scores
 
 _SMALL = 256  # bytes below which compression gains nothing
 _FAST = 1  # zlib's level: a third of the time of its usual one, for a tenth more bytes
@@ -43,7 +43,7 @@ def encode(reply: Reply) -> bytes:
         content["tool_calls"] = [[call.name, call.arguments, call.call_id] for call in reply.tool_calls]
     for name in ("scores", "prompt_scores"):
         if (scores := getattr(reply, name)) is not None:
-            content[name] = [[_pack(one.chosen), *map(_pack, one.top)] for one in scores]
+            content[name] = packed_scores(scores)
     # Surrogates, which a broken server may write, are kept as escapes.
     return packed(_JSON.encode(content).encode())
 
@@ -61,8 +61,8 @@ def decode(data: bytes, *, key: str, from_cache: bool) -> Reply:
         parsed=content.get("parsed"),
         tier=content.get("tier"),
         usage=Usage(*content["usage"]),
-        scores=_scores(content.get("scores")),
-        prompt_scores=_scores(content.get("prompt_scores")),
+        scores=unpacked_scores(content.get("scores")),
+        prompt_scores=unpacked_scores(content.get("prompt_scores")),
         served_model=content.get("served_model", ""),
         key=key,
         cost=None if cost is None else Decimal(cost),
@@ -71,17 +71,3 @@ def decode(data: bytes, *, key: str, from_cache: bool) -> Reply:
 
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
-
-
-def _pack(candidate: Candidate) -> list[Any]:
-    return [base64.b64encode(candidate.data).decode(), candidate.logprob, candidate.token_id]
-
-
-def _scores(found: list[list[Any]] | None) -> tuple[TokenScores, ...] | None:
-    if found is None:
-        return None
-    return tuple(TokenScores(_unpack(one[0]), tuple(map(_unpack, one[1:]))) for one in found)
-
-
-def _unpack(found: list[Any]) -> Candidate:
-    return Candidate(base64.b64decode(found[0]), found[1], found[2])

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from limbeck.core.asking import Candidate, TokenScores
@@ -199,7 +200,7 @@ def _candidate(
     """One token, by what is known of it."""
     if not isinstance(logprob, int | float) or math.isnan(logprob) or logprob > MASS_TOLERANCE:
         raise MalformedScores(f"a log-probability must be a number of at most 0, got {logprob!r}")
-    numbered = _ID.fullmatch(spelt or "")
+    numbered = _ID.fullmatch(spelt) if spelt is not None and spelt.startswith("token_id:") else None
     if numbered:
         # vLLM then gives the bytes of the words "token_id:7" instead of the token's.
         index, spelt, told = int(numbered[1]), None, None
@@ -210,8 +211,16 @@ def _candidate(
 
 
 def _bytes(spelt: str | None, told: Sequence[int] | None) -> bytes:
-    data = bytes(told) if told is not None else None
-    if data is None and spelt is not None:
-        escaped = _BYTES.fullmatch(spelt)
-        data = bytes.fromhex(escaped[1].replace("\\x", "")) if escaped else spelt.encode()
-    return b"" if data is None or REPLACEMENT.encode() in data else data
+    if told is not None:
+        data = bytes(told)
+        return b"" if REPLACEMENT.encode() in data else data
+    return b"" if spelt is None else _spelt_bytes(spelt)
+
+
+@lru_cache(maxsize=2**18)
+def _spelt_bytes(spelt: str) -> bytes:
+    """A vocabulary's tokens come up again and again: millions of candidates in an hour of scoring prompts."""
+    escaped = _BYTES.fullmatch(spelt)
+    if escaped:
+        return bytes.fromhex(escaped[1].replace("\\x", ""))
+    return b"" if REPLACEMENT in spelt else spelt.encode()
