@@ -74,6 +74,20 @@ class TrainingSettings(Config):
     max_length: int = Field(default=1024, ge=2, description="tokens of one row, and of one pack")
     max_target_length: int = Field(default=256, ge=1, description="tokens of a seq2seq target")
     packing: bool = Field(default=True, description="lay rows end to end (causal models)")
+    order: Literal["shuffled", "given", "competence"] = Field(
+        default="shuffled",
+        description="in which rows come; given: as they lie there; competence: drawn among the first, of "
+        "which more come into reach as training goes on. Other than shuffled, rows are not packed",
+    )
+    competence_start: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="share of the rows in reach of order: competence at the beginning",
+    )
+    competence_shape: Literal["sqrt", "linear"] = Field(
+        default="sqrt", description="how that share rises to 1 over the training"
+    )
     bf16: bool = Field(default=False, description="mixed precision; weights stay in float32")
     gradient_checkpointing: bool = Field(
         default=False, description="recompute activations: less memory, more time"

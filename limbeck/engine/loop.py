@@ -28,7 +28,7 @@ from limbeck.core.seeds import derived_seed, seed_everything
 from limbeck.core.transform import Transform
 from limbeck.engine.checkpoint import load_checkpoint, save_checkpoint
 from limbeck.engine.interruption import listening
-from limbeck.engine.order import Shuffles, micro_batches, steps_of
+from limbeck.engine.order import micro_batches, order_of, steps_of
 from limbeck.engine.party import Party
 from limbeck.engine.party_state import PartyState, Step
 from limbeck.engine.records import MetricsFile, StepReport, TrainResult
@@ -78,7 +78,6 @@ class _Training:
     ) -> None:
         self.settings = parties[0].settings
         self.source, self.folder, self.transforms, self.validate = source, folder, transforms, validate
-        self.shuffles = Shuffles(len(source), self.settings.seed)
         self.accelerator = Accelerator(
             # One per process in accelerate, where the steps of a recipe may differ: see `_autocast`.
             mixed_precision="no",
@@ -90,6 +89,7 @@ class _Training:
             self.settings.per_device_train_batch_size * self.settings.gradient_accumulation_steps * ranks
         )
         self.total_steps = steps_of(self.settings, len(source), ranks)
+        self.order = order_of(self.settings, len(source), self.total_steps * self.step_entries)
         seed_everything(self.settings.seed, "engine", self.accelerator.process_index)
         made = (
             PartyState(party, self.accelerator, self._autocast, self._sum, total_steps=self.total_steps)
@@ -169,7 +169,7 @@ class _Training:
             chosen = transform.take(*stream)
             if chosen is not None:
                 return chosen
-        return self.shuffles.take(*stream)
+        return self.order.take(*stream)
 
     @contextmanager
     def _draws_of(self, state: PartyState) -> Iterator[None]:

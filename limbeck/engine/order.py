@@ -1,9 +1,18 @@
 """Which entries a step learns from where nobody else chooses: a function of the seed and the step alone."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
+from limbeck.core.curriculum import Shape, competence_order
 from limbeck.core.seeds import generator
 from limbeck.core.training import TrainingSettings
+
+
+class Order(Protocol):
+    """A stream of entries, the same however it is cut."""
+
+    def take(self, start: int, count: int) -> list[int]:
+        """`count` entries from position `start` of the stream."""
 
 
 class Shuffles:
@@ -29,6 +38,52 @@ class Shuffles:
             self._shuffled = generator(self._seed, "order", epoch).permutation(self._entries).tolist()
             self._epoch = epoch
         return self._shuffled[place]
+
+
+class Given:
+    """An endless stream of entries as they lie there, from the first to the last, again and again."""
+
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+
+    def take(self, start: int, count: int) -> list[int]:
+        """`count` entries from position `start` of the stream."""
+        return [position % self._entries for position in range(start, start + count)]
+
+
+class Competence:
+    """A stream of so many entries in which the first ones come into reach first (`core.curriculum`).
+
+    Every entry comes equally often, but for what does not divide evenly: which entries come once more, a
+    seed draws.
+
+    Args:
+        entries: from the easiest to the hardest.
+        total: that the whole training takes.
+        start: share of the entries in reach at the beginning.
+        shape: of the rise.
+        seed: of the draws.
+    """
+
+    def __init__(self, entries: int, total: int, *, start: float, shape: Shape, seed: int) -> None:
+        passes, left = divmod(total, entries)
+        more = set(generator(seed, "competence", "once more").permutation(entries)[:left].tolist())
+        copies = [passes + (entry in more) for entry in range(entries)]
+        self._stream = list(competence_order(copies, start=start, shape=shape, seed=seed))
+
+    def take(self, start: int, count: int) -> list[int]:
+        """`count` entries from position `start` of the stream."""
+        return self._stream[start : start + count]
+
+
+def order_of(settings: TrainingSettings, entries: int, total: int) -> Order:
+    """The order that a training of `total` entries in all takes its `entries` in."""
+    if settings.order == "given":
+        return Given(entries)
+    if settings.order == "shuffled":
+        return Shuffles(entries, settings.seed)
+    start, shape = settings.competence_start, settings.competence_shape
+    return Competence(entries, total, start=start, shape=shape, seed=settings.seed)
 
 
 def micro_batches(entries: list[int], size: int, *, rank: int, ranks: int) -> Iterator[list[int]]:

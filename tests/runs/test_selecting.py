@@ -13,6 +13,7 @@ from limbeck.core.errors import ConfigError
 from limbeck.core.models import load_model, load_tokenizer
 from limbeck.recipes import Recipe
 from limbeck.recipes.check import check
+from limbeck.rows.source import PaddedSource
 from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.record.progress import Silent
 from tests.runs.world import make_world, write_rows
@@ -216,3 +217,32 @@ def test_rows_of_plain_text_have_no_prompt_to_leave_out(world, tmp_path):
 def test_nothing_within_the_settings_is_an_error_that_says_so(world, tmp_path):
     with pytest.raises(limbeck.core.errors.RowError, match="difficulty must take at least one row, got none"):
         chosen(world, tmp_path, selector={"name": "difficulty", "low": 99}, scores="reward")
+
+
+def test_a_curriculum_reaches_the_training_where_its_order_is_given(world, tmp_path, monkeypatch):
+    taken: list[str] = []
+    collated = PaddedSource.batch
+
+    def watched(self, indices):
+        taken.extend(self.rows.row_ids[index] for index in indices)
+        return collated(self, indices)
+
+    monkeypatch.setattr(PaddedSource, "batch", watched)
+    train = {
+        "out": "student", "student": str(world / "student"), "rows": "chosen", "order": "given",
+        "max_steps": 3, "per_device_train_batch_size": 4, "objective": [{"name": "cross_entropy"}],
+        "learning_rate": 1e-3, "max_length": 64,
+    }  # fmt: skip
+    steps = [
+        {"load": {"out": "rows", "path": str(world / "scored.jsonl"), "heldout": 0}},
+        {"select": {"out": "chosen", "rows": "rows.train", "selector": "length_order", "budget": 12}},
+        {"train": train},
+    ]
+    run = limbeck.run(
+        Recipe.from_data({"limbeck": 1, "name": "x", "steps": steps}), tmp_path, progress=Silent()
+    )
+    record = json.loads(next(run.folder.glob("steps/*-select-*/selection.json")).read_text())
+    assert taken == [row["id"] for row in record["rows"]]
+    unread = {**train, "competence_start": 0.5}
+    made = Recipe.from_data({"limbeck": 1, "name": "x", "steps": [*steps[:2], {"train": unread}]})
+    assert "is read with order: competence, got given" in str(check(made)[0])

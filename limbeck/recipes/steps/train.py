@@ -167,6 +167,7 @@ class Train(Step, KindSettings, TrainingSettings):
             yield from transform.problems(self, where)
         if self.reads_other_tokens:
             yield from alignment_problems(self)
+        yield from self._order_problems()
         if self.corpus is not None and self.rollouts is None:
             yield Problem("corpus", "goes with rollouts: without, load the rows together.")
         if self.balance is not None:
@@ -174,6 +175,16 @@ class Train(Step, KindSettings, TrainingSettings):
         for name, party in self.parties.items():
             yield from (one.below(f"parties.{name}") for one in party.problems(name, self))
         yield from validation_problems(self)
+
+    def _order_problems(self) -> Iterator[Problem]:
+        if self.order != "shuffled" and self.domains is not None:
+            yield Problem(
+                "order", f"must be shuffled with domains, which draws rows itself, got {self.order}."
+            )
+        if self.order != "competence":
+            for name in ("competence_start", "competence_shape"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield Problem(name, f"is read with order: competence, got {self.order}. Leave it out.")
 
     def _balance_problems(self) -> Iterator[Problem]:
         if len(self.objective) < 2:

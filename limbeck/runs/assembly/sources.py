@@ -131,12 +131,12 @@ def training_source(
     """What the engine draws from: packs for causal models, rows otherwise; examples of one row together.
 
     Rows stay alone, too, where rollouts take their places or an objective reads whole rows, and the two
-    answers of a preference: a pack could hold one of them without the other. Rows of different `apart`
-    share no pack.
+    answers of a preference: a pack could hold one of them without the other. So they do where their order
+    counts. Rows of different `apart` share no pack.
     """
     pad = int(tokenizer.pad_token_id)
     in_packs = step.packing and step.rollouts is None and rendering.task != "preference"
-    in_packs = in_packs and not reads_whole_rows(step.objective)
+    in_packs = in_packs and not reads_whole_rows(step.objective) and step.order == "shuffled"
     if in_packs and kind_named(rendering.model_kind).packs:
         return PackedSource(rendered, rendering, step.max_length, step.seed, pad, apart=apart)
     padded = PaddedSource(rendered, rendering, pad, decoder_start(config, tokenizer))
