@@ -318,3 +318,24 @@ def doctor(pairs: ModelPairs = None, debug: Debug = False) -> None:
     from limbeck.cli.doctor import doctor_command
 
     doctor_command(pairs or [])
+
+
+@_command(app, context_settings=_PAIRS)
+def probe(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Base URL of the API, such as http://127.0.0.1:8000/v1.")
+    ],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="Fields of an endpoint: model=NAME, api_key_env=VARIABLE, journal=FILE that keeps it.",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find out what an endpoint really does, by some twenty calls of a few tokens."""
+    from limbeck.cli.probing import probe_command
+
+    probe_command(url, pairs or [], as_json=json)
