@@ -35,6 +35,9 @@ async function unpacked(name) {
   return new Response(stream).json();
 }
 
+const numbered = (name, file) => `${name}-${String(file).padStart(5, "0")}`;
+const rowsFile = (file) => numbered("rows", file);
+
 /** Rows by number: what filters and lineage need of every row, in columns. */
 class Index {
   constructor(run) {
@@ -61,7 +64,7 @@ class Index {
 
   async load(run) {
     for (let file = 0; file < run.index.length; file++) {
-      const [columns] = await unpacked(`index-${String(file).padStart(5, "0")}`);
+      const [columns] = await unpacked(numbered("index", file));
       this.add(columns, run.index[file]);
     }
   }
@@ -142,7 +145,7 @@ class Rows {
   read(file) {
     const there = this.held.get(file);
     this.held.delete(file);  // and to the end, as the last one used
-    const rows = there ?? unpacked(`rows-${String(file).padStart(5, "0")}`);
+    const rows = there ?? unpacked(rowsFile(file));
     this.held.set(file, rows);
     if (this.held.size > 24) this.held.delete(this.held.keys().next().value);
     return rows;

@@ -8,6 +8,7 @@ const ORDERS = {
   "wordiest": "most tokens out first",
 };
 const KEYS = ["q", "status", ...WORDS, ...LIMITS.flatMap(([name]) => [`${name}_from`, `${name}_to`]), "order"];
+const PAUSE = 60;  // milliseconds: browsers refuse addresses that change with every letter
 const by = (id) => document.getElementById(id);
 
 let run, index, rows, search, list;
@@ -86,6 +87,8 @@ async function showDetail() {
   if (asked !== state.row) return;
   by("detail").replaceChildren(...made.filter((one) => one));
   by("detail").scrollTop = 0;
+  const other = by(isRow ? "detail" : "list");  // on a phone, where one of them is seen
+  if (!by("browse").checkVisibility() || !by("detail").checkVisibility()) other.focus({ preventScroll: true });
 }
 
 const back = () => el("button.back", { type: "button", onclick: () => go({ row: undefined }) }, "← Rows");
@@ -119,8 +122,10 @@ function makeFilters() {
   by("fields").append(el("label", null, el("span", null, "order"), el("select", { name: "order" },
     ...Object.entries(ORDERS).map(([value, title]) => el("option", { value }, title)))));
   by("filters").addEventListener("submit", (event) => event.preventDefault());
-  by("filters").addEventListener("input", (event) => {
-    if (event.target.name) go({ [event.target.name]: event.target.value || undefined }, true);
+  let waiting;
+  by("filters").addEventListener("input", ({ target }) => {
+    clearTimeout(waiting);
+    if (target.name) waiting = setTimeout(() => go({ [target.name]: target.value || undefined }, true), PAUSE);
   });
   by("to-overview").addEventListener("click", (event) => {
     event.preventDefault();
@@ -234,4 +239,8 @@ async function filter() {
   if (whole) done(ordered(hits));
 }
 
-start().catch((error) => by("detail").replaceChildren(el("p.failure", { role: "alert" }, error.message)));
+window.addEventListener("unhandledrejection", ({ reason }) => {
+  document.body.dataset.shows = "overview";
+  by("detail").replaceChildren(el("p.failure", { role: "alert" }, String(reason?.message ?? reason)));
+});
+start();

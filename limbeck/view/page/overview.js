@@ -8,7 +8,7 @@ function overview(run, index) {
   const failures = refusals.filter(([[gate]]) => gate === "request");
   return [
     el("h2", null, "Overview"),
-    run.steps.length > 1 || run.steps[0].kind ? stepTable(run) : null,
+    run.steps[0].kind ? stepTable(run) : null,
     ...run.steps.filter((step) => step.yield).map(yieldOf),
     gates.length ? bars("Rejected by reason", gates, ([gate, reason]) => [`${gate}: ${reason}`, { gate, reason }],
       "A row that several gates rejected counts in each.") : null,
@@ -19,10 +19,30 @@ function overview(run, index) {
       return counts.length > (name === "kind" ? 1 : 0)
         ? bars(`Rows by ${name}`, counts, (word) => [word, { [name]: word }]) : null;
     }),
+    lengths("Rows by length", "characters", "characters", index),
+    lengths("Rows by tokens out", "tokens_out", "tokens", index),
     el("p.soft.keys", null, "Keys: ", ...[["/", "search"], ["↑ ↓", "rows"], ["Enter", "read"], ["Esc", "back"]].flatMap(
       ([key, does]) => [el("kbd", null, key), ` ${does}   `])),
   ];
 }
+
+/** Numbers of rows in classes, each of twice the width of the one before. */
+function lengths(title, name, unit, index) {
+  const counts = [];
+  for (const value of index.numbers[name]) {
+    if (value !== value) continue;
+    const place = value < FINEST ? 0 : Math.floor(Math.log2(value / FINEST)) + 1;
+    counts[place] = (counts[place] ?? 0) + 1;
+  }
+  if (!counts.length) return null;
+  const all = Array.from(counts, (rows, place) => [place, rows ?? 0]).filter(([place, rows]) => rows || place > counts.findIndex(Boolean));
+  return bars(title, all, (place) => {
+    const from = place ? FINEST * 2 ** (place - 1) : 0, to = FINEST * 2 ** place - 1;
+    return [`${count(from)} to ${count(to)} ${unit}`, { [`${name}_from`]: from || undefined, [`${name}_to`]: to }];
+  });
+}
+
+const FINEST = 32;
 
 /** How often each code occurs, the most frequent first. */
 function tally(count, codesOf, kinds) {
@@ -90,11 +110,11 @@ function filled(share, tone) {
   return made;
 }
 
-const BARS = 12;
+const BARS = 14;
 
 /** A bar chart whose bars filter. */
 function bars(title, counts, says, note) {
-  const most = counts[0][1];
+  const most = Math.max(...counts.map(([, rows]) => rows));
   const line = ([word, rows]) => {
     const [name, filter] = says(word);
     return el("li", null, el("a", { href: address(filter) }, el("span.bar-name", { dir: "auto" }, shown(name)),

@@ -115,7 +115,7 @@ function fields(row, shownAbove, words) {
   const others = Object.entries(row).filter(([name, value]) =>
     !shownAbove.includes(name) && value !== null && !(Array.isArray(value) && !value.length));
   if (!others.length) return null;
-  return el("section", null, el("h3", null, "Other fields"), el("dl", null, ...others.flatMap(([name, value]) => [
+  return el("section", null, el("h3", null, shownAbove.length > APART.length ? "Other fields" : "Fields"), el("dl", null, ...others.flatMap(([name, value]) => [
     el("dt", null, shown(name)),
     el("dd", null, typeof value === "object" ? block(JSON.stringify(value, null, 1), words)
       : typeof value === "string" && (value.length > 80 || value.includes("\n")) ? block(value, words)

@@ -33,7 +33,7 @@ class Search {
     const pieces = [];
     const ends = [];
     let length = 0;
-    for (const row of await unpacked(`rows-${String(file).padStart(5, "0")}`)) {
+    for (const row of await unpacked(rowsFile(file))) {
       const parts = [];
       texts(row, parts);
       const text = parts.join("\n").toLowerCase() + "\n";

@@ -17,12 +17,18 @@ function turnsOf(value, role) {
   return [{ role, content: typeof value === "string" ? value : JSON.stringify(value, null, 1) }];
 }
 
+/** The turns of prompts; an instruction and its input are one. */
+function prompted(values) {
+  if (values.length > 1 && values.every((value) => typeof value === "string")) return turnsOf(values.join("\n\n"), "user");
+  return values.flatMap((value) => turnsOf(value, "user"));
+}
+
 /** What a row says, as titled lists of turns, and the names of the fields that are in them. */
 function conversations(row) {
   const name = CONVERSATIONS.find((one) => areTurns(row[one]));
   const asks = ASKS.filter((one) => row[one] !== undefined && row[one] !== null);
   const system = typeof row.system === "string" ? [{ role: "system", content: row.system }] : [];
-  const asked = [...system, ...(name ? turnsOf(row[name]) : asks.flatMap((one) => turnsOf(row[one], "user")))];
+  const asked = [...system, ...(name ? turnsOf(row[name]) : prompted(asks.map((one) => row[one])))];
   const used = [...(system.length ? ["system"] : []), ...(name ? [name] : asks)];
   if (row.chosen && row.rejected) {
     return {
@@ -42,7 +48,7 @@ function conversations(row) {
     return { used: [...used, answer, ...Object.keys(thought)], lists: [{ turns }] };
   }
   if (asked.length) return { used, lists: [{ turns: asked }] };
-  const plain = ["text", "text_a", "text_b"].filter((one) => typeof row[one] === "string");
+  const plain = ["text", "text_a", "text_b", "premise", "hypothesis", "sentence", "sentence1", "sentence2"].filter((one) => typeof row[one] === "string");
   if (plain.length) {
     return { used: plain, lists: [{ turns: plain.map((one) => ({ role: one, content: row[one] })) }] };
   }
@@ -90,20 +96,28 @@ function talk(turns, words) {
       thought ? folded("Reasoning", thought, words, hit(thought)) : null,
       turn.rationale ? el("div.rationale", null, el("span.soft", null, "rationale"), block(turn.rationale, words)) : null,
       text || !calls ? block(text, words) : null,
-      calls ? el("div", null, el("span.soft", null, "tool calls"), block(JSON.stringify(calls, null, 2), words)) : null);
+      ...(calls ? [calls].flat().map((call) => toolCall(call, words)) : []));
   }));
+}
+
+/** A call as `name(arguments)`; of another shape, as JSON. */
+function toolCall(call, words) {
+  const { name, arguments: given } = call?.function ?? call ?? {};
+  const values = parsed(given) ?? given;
+  const text = typeof name === "string" ? `${name}(${values === undefined ? "" : JSON.stringify(values, null, 1)})` : JSON.stringify(call, null, 1);
+  return el("div.call", null, el("span.soft", null, "calls"), block(text, words));
 }
 
 /** A row in two short texts: what is asked, what is answered; where searched words stand elsewhere, that instead. */
 function glimpse(row, words) {
-  const turns = conversations(row).lists.flatMap((list) => list.turns);
+  const turns = conversations(row).lists.filter((list) => list.title !== "Rejected").flatMap((list) => list.turns);
   const said = (role) => turns.findLast((turn) => (ROLES[turn.role ?? turn.from] ?? turn.role ?? turn.from) === role);
   const question = said("user") ?? turns[0];
   const answer = said("assistant");
   const pair = [question ? contentOf(question) : "", answer && answer !== question ? thoughts(answer)[1] : ""];
   const has = (text) => words.some((word) => text.toLowerCase().includes(word));
   if (turns.length && (!words.length || has(pair[0]) || has(pair[1]))) return pair;
-  const others = Object.entries(row).flatMap(([name, value]) => {
+  const others = Object.entries(row).filter(([name]) => turns.length || name !== "id").flatMap(([name, value]) => {
     const found = [];
     texts(value, found);
     return found.map((text) => [name, text]);
