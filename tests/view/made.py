@@ -29,7 +29,7 @@ def answer(name: str, parent: str, text: str, verdicts: list[dict[str, Any]], **
         "requests": ["5e" * 32], "reasoning": "The sky scatters light. " * 4,
         "finished": True, "tokens_in": 31, "tokens_out": 12, "cost": "0.00042", "terms": "may train",
         "verdicts": json.dumps(verdicts),
-        "prompt": f"What colour is the sky over {parent}?", "completion": text,
+        "prompt": f"What colour is the sky over {parent}?", "completion": text, "reference": "Grey.",
     } | other  # fmt: skip
 
 

@@ -100,6 +100,7 @@ def test_a_row_is_shown_whole_and_what_cannot_be_seen_is_named(chromium, page):
         "What the student reads",
         "What the teacher was asked",
         "Think first",
+        "Grey.",
         "0.00042 USD",
         "✓ passed",
         "may train",

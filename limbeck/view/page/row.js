@@ -5,7 +5,7 @@ const FACTS = [
   ["operator", "Operator"], ["teacher", "Teacher"], ["sample", "Sample"], ["tokens_in", "Tokens in"],
   ["tokens_out", "Tokens out"], ["cost", "Cost"], ["terms", "Terms"], ["finished", "Came to its end"],
 ];
-const APART = ["id", "parents", "asked", "verdicts", "reasoning", ...FACTS.map(([name]) => name)];
+const APART = ["id", "parents", "asked", "verdicts", "reasoning", "reference", ...FACTS.map(([name]) => name)];
 
 /** The page of a row. */
 function rowPage(index, number, row, words) {
@@ -23,6 +23,8 @@ function rowPage(index, number, row, words) {
         ...lists.flatMap((list) => [list.title ? el("h4", null, list.title) : null, talk(list.turns, words)]),
       ) : null,
       asked ? el("section", null, el("h3", null, "What the teacher was asked"), ...prompt(asked, words)) : null),
+    typeof row.reference === "string" && row.reference
+      ? el("section", null, el("h3", null, "The answer it had before"), block(row.reference, words)) : null,
     row.reasoning ? folded("The teacher's reasoning", row.reasoning, words,
       words.some((word) => row.reasoning.toLowerCase().includes(word))) : null,
     lineage(index, number, part),
