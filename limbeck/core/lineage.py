@@ -38,7 +38,7 @@ REFERENCE = "reference"
 TERMS = "terms"
 """Whether the teacher's answers may train other models, in its owner's words."""
 VERDICTS = "verdicts"
-"""JSON: a list of {gate, score, passed, reason, detail}."""
+"""JSON: a list of {gate, score, passed, reason, detail}; of an unreadable reply also {reply, key}."""
 
 FIELDS: Mapping[str, pa.DataType] = {
     ID: pa.string(),
@@ -101,21 +101,18 @@ def with_lineage(
     }
 
 
-def rejected(
-    row: Row, by: str, reason: str, message: str = "", detail: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def rejected(row: Row, by: str, reason: str, detail: str = "", **told: str) -> dict[str, Any]:
     """A row that is not learnt from: kept apart, with the reason as its verdict.
 
     Args:
         row: with its lineage; where no answer could be read, it has none.
         by: the operator or gate that rejects it.
         reason: one word that reports count by.
-        message: a sentence.
-        detail: anything else that helps to see why, such as the reply that could not be read.
+        detail: a sentence.
+        told: what else helps to see why, such as `reply`, which could not be read.
     """
-    verdict = {"gate": by, "score": None, "passed": False, "reason": reason}
-    told = {**({"message": message} if message else {}), **(detail or {})}
-    return {**row, VERDICTS: json.dumps([{**verdict, "detail": told or None}], ensure_ascii=False)}
+    verdict = {"gate": by, "score": None, "passed": False, "reason": reason, "detail": detail, **told}
+    return {**row, VERDICTS: json.dumps([verdict], ensure_ascii=False)}
 
 
 def is_rejected(row: Row) -> bool:

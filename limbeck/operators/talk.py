@@ -51,6 +51,28 @@ class Talk:
         """What the prompt's parser finds in the answer to it."""
         return prompt.parsed(await self.one(prompt.request(row, drawing, **more)))
 
+    async def text(
+        self, prompt: Prompt, row: Row, drawing: Drawing, *, differs: str = "", **more: Any
+    ) -> str:
+        """A whole answer, of which a part would not do.
+
+        Args:
+            prompt: whose parser finds `answer`.
+            row: asked about.
+            drawing: how it is drawn.
+            differs: a text that it must not be.
+            more: of the request.
+
+        Raises:
+            Unfit: it was cut, or is `differs`.
+        """
+        found = str((await self.read(prompt, row, drawing, **more))["answer"])
+        if not self.asked[-1][1].stopped:
+            raise Unfit("length", f"the answer was cut at {drawing.max_tokens} tokens")
+        if found.split() == differs.split():
+            raise Unfit("unchanged", "the answer is what was there before")
+        return found
+
 
 Draw = Callable[[Talk, int], Awaitable[Sequence[Mapping[str, Any]]]]
 """Makes rows as the student reads them; raises `ParseFailed` or `Unfit` where it cannot."""
@@ -96,10 +118,10 @@ def turned_down(row: Row, operator: str, error: LimbeckError, talk: Talk) -> dic
     """A row of which nothing is learnt, with the reason and what the teacher wrote last."""
     if isinstance(error, RequestFailed):
         failure = error.failure
-        return rejected(row, operator, failure.reason, failure.message, {"key": failure.key})
+        return rejected(row, operator, failure.reason, failure.message, key=failure.key)
     assert isinstance(error, ParseFailed | Unfit)
     last = {"reply": talk.asked[-1][1].text, "key": talk.asked[-1][1].key} if talk.asked else {}
-    return rejected(row, operator, error.reason, error.message, last)
+    return rejected(row, operator, error.reason, error.message, **last)
 
 
 async def settled(work: Iterable[Awaitable[Any]]) -> list[Any]:

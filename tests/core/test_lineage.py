@@ -72,14 +72,15 @@ def test_every_column_has_its_arrow_type() -> None:
 
 
 def test_a_rejected_row_keeps_its_reason() -> None:
-    row = rejected({"prompt": "p"}, "rationalise", "no_cue", "the cue is missing", {"reply": "Hm."})
+    row = rejected({"prompt": "p"}, "rationalise", "no_cue", "the cue is missing", reply="Hm.")
     assert json.loads(row["verdicts"]) == [
         {
             "gate": "rationalise",
             "score": None,
             "passed": False,
             "reason": "no_cue",
-            "detail": {"message": "the cue is missing", "reply": "Hm."},
+            "detail": "the cue is missing",
+            "reply": "Hm.",
         }
     ]
     assert is_rejected(row) and not is_rejected({"prompt": "p"})

@@ -1,7 +1,7 @@
 """Prompt files: what a teacher reads, and what its student reads instead, as YAML that a user edits."""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ class PromptFile(Config):
         return voice
 
 
+@cache
 def shipped_prompts() -> tuple[str, ...]:
     """Names of the prompts that come with limbeck, in order."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.yaml")))

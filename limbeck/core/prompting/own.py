@@ -24,21 +24,14 @@ def own_prompt(row: Row) -> str | list[Turn]:
     Raises:
         RowError: it asks nothing.
     """
-    if row.get("messages"):
-        return _before_answer(row["messages"])
-    if row.get("prompt"):
-        return row["prompt"] if isinstance(row["prompt"], str) else list(row["prompt"])
-    if row.get("question"):
-        return str(row["question"]) + choices_below(row.get("choices"))
-    if row.get("text_a"):
-        return f"{row['text_a']}\n{row['text_b']}"
-    if row.get("text"):
-        return str(row["text"])
-    raise RowError(
-        f"row {row.get(ID, '')}: must have messages, prompt, question, text or text_a and text_b, got "
-        f"{', '.join(name for name, value in row.items() if value) or 'no columns'}. "
-        "Name the column in the load step, as in columns: {prompt: COLUMN}."
-    )
+    found = _asked(row)
+    if found is None:
+        raise RowError(
+            f"row {row.get(ID, '')}: must have messages, prompt, question, text or text_a and text_b, got "
+            f"{', '.join(name for name, value in row.items() if value) or 'no columns'}. "
+            "Name the column in the load step, as in columns: {prompt: COLUMN}."
+        )
+    return found
 
 
 def own_text(row: Row) -> str:
@@ -58,14 +51,17 @@ def own_turns(row: Row) -> tuple[Turn, ...]:
 
 
 def own_answer(row: Row) -> str | None:
-    """What the row answers, None where it does not."""
-    if row.get("messages"):
-        last = row["messages"][-1]
-        return str(last.get("content") or "") if last["role"] == "assistant" else None
+    """What the row answers, None where it does not; of a preference the chosen one."""
     for name in ("completion", "answer", "chosen", "label"):
         if row.get(name) is not None:
-            return str(row[name])
-    return None
+            return said(row[name])
+    turns = row.get("messages")
+    return said(turns) if turns and turns[-1]["role"] == "assistant" else None
+
+
+def said(answer: Any) -> str:
+    """An answer as text, also where it is turns: then the last one's."""
+    return str(answer[-1].get("content") or "") if isinstance(answer, list) else str(answer)
 
 
 def answered(row: Row, answer: str) -> dict[str, Any]:
@@ -87,7 +83,7 @@ def answered(row: Row, answer: str) -> dict[str, Any]:
 
 def unanswered(row: Row) -> dict[str, Any]:
     """What the row asks, without an answer: a row that could not be answered."""
-    return {REFERENCE: own_answer(row), **carried(row), "prompt": own_prompt(row)}
+    return {REFERENCE: own_answer(row), **carried(row), "prompt": _asked(row)}
 
 
 def carried(row: Row) -> dict[str, Any]:
@@ -112,6 +108,18 @@ def choices_below(choices: Sequence[str] | None) -> str:
         return ""
     lines = [f"({letter}) {choice}" for letter, choice in zip(ascii_lowercase, choices, strict=False)]
     return "\n".join(["\nAnswer Choices:", *lines])
+
+
+def _asked(row: Row) -> str | list[Turn] | None:
+    if row.get("messages"):
+        return _before_answer(row["messages"])
+    if row.get("prompt"):
+        return row["prompt"] if isinstance(row["prompt"], str) else list(row["prompt"])
+    if row.get("question"):
+        return str(row["question"]) + choices_below(row.get("choices"))
+    if row.get("text_a"):
+        return f"{row['text_a']}\n{row['text_b']}"
+    return str(row["text"]) if row.get("text") else None
 
 
 def _before_answer(turns: Sequence[Turn]) -> list[Turn]:

@@ -27,25 +27,24 @@ class PromptTemplate:
         source: of the template. One line break at its very end is not part of what it writes.
         file: it stands in.
         line: of the file at which it begins.
+        names: values that it asks for, in any of its branches.
     """
 
     source: str
     file: Path
     line: int = 1
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
     _compiled: Template = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
+            names = frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(self.source)))
             code = _ENVIRONMENT.compile(self.source, filename=str(self.file))
         except TemplateSyntaxError as error:
             raise self._error(error.lineno, f"must be a jinja2 template, got {error.message}.") from None
         compiled = Template.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
         object.__setattr__(self, "_compiled", compiled)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Values that it asks for, in any of its branches."""
-        return frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(self.source)))
+        object.__setattr__(self, "names", names)
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text with its values.

@@ -6,10 +6,11 @@ from typing import Any
 from limbeck.core.prompting.parsers.failed import ParseFailed
 
 _NUMBER = re.compile(r"\n\d+\s?\. ")
+_FIRST = re.compile(r"\A\s*\d+\s?\. ")
 
 
 def numbered(text: str) -> dict[str, Any]:
-    """Items behind numbers at the beginnings of lines; the first one's number stood in the prompt.
+    """Items behind numbers at the beginnings of lines; the first one's number may stand in the prompt.
 
     Example:
         >>> numbered(" Name a colour.\\n10. Sum two\\nnumbers.")
@@ -19,7 +20,7 @@ def numbered(text: str) -> dict[str, Any]:
         yizhongw/self-instruct, `self_instruct/bootstrap_instructions.py:post_process_gpt3_response`, which
         also writes all letters but the first small (`capitalize`): names and code lose theirs, so we do not.
     """
-    items = [" ".join(part.split()) for part in _NUMBER.split(text)]
+    items = [" ".join(part.split()) for part in _NUMBER.split(_FIRST.sub("", text))]
     found = [item[:1].upper() + item[1:] for item in items if item]
     if not found:
         raise ParseFailed("no_items", "there is no item")
