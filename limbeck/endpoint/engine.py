@@ -22,6 +22,7 @@ from limbeck.endpoint.retries import Tries
 from limbeck.endpoint.secret import read_secret
 from limbeck.endpoint.settings import Endpoint
 from limbeck.endpoint.spend import Most, Spend
+from limbeck.endpoint.structured import Fitting
 from limbeck.endpoint.transport import Answer, Transport
 
 Item = TypeVar("Item")
@@ -56,6 +57,10 @@ class Engine:
 
     It is an `Ask`. Each answer is kept under a hash of all that it depends on; the same request is never sent
     again, in this process or in a later one. It is used within one event loop, and closed.
+
+    Attributes:
+        endpoint: what is asked.
+        fitting: holds answers to schemas, and counts how they were read and how many were asked for again.
     """
 
     def __init__(
@@ -98,15 +103,21 @@ class Engine:
         )
         self._flights: dict[str, asyncio.Future[Reply | Exception | None]] = {}
         self._saved = Spend()
+        self.fitting = Fitting(self._ask)
         self._refused: int | None = 0  # in a row; None once anything was answered
 
     async def ask(self, request: Request) -> Reply:
         """The answer to a request: as it was kept, or from the teacher.
 
+        With a schema, `parsed` fits it; an answer that does not is asked for again with the error.
+
         Raises:
             RequestFailed: this request has no answer; others may.
             Paused: nothing more can be asked now; the same command goes on later.
         """
+        return await self.fitting(request)
+
+    async def _ask(self, request: Request) -> Reply:
         content = canonical(request, model=self.endpoint.model, label=self.endpoint.label)
         key = key_of(content)
         while True:

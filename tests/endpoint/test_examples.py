@@ -8,7 +8,9 @@ import pytest
 
 import limbeck.endpoint
 
+MODULES = [found.name for found in pkgutil.walk_packages(limbeck.endpoint.__path__, "limbeck.endpoint.")]
 
-@pytest.mark.parametrize("module", [found.name for found in pkgutil.iter_modules(limbeck.endpoint.__path__)])
+
+@pytest.mark.parametrize("module", MODULES)
 def test_examples_of_a_module_hold(module):
-    assert doctest.testmod(importlib.import_module(f"limbeck.endpoint.{module}")).failed == 0
+    assert doctest.testmod(importlib.import_module(module)).failed == 0

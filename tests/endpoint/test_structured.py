@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from limbeck.core.asking import FailureClass, Reply, Request, RequestFailed
 from limbeck.core.errors import ConfigError
+from limbeck.endpoint import Endpoint, Engine
 from limbeck.endpoint.structured import (
     Fitting,
     Unfit,
@@ -16,7 +19,9 @@ from limbeck.endpoint.structured import (
     lenient_json,
     read,
 )
+from tests.endpoint.scripted import Scripted as ScriptedTransport
 
+ENDPOINT = Endpoint(url="http://127.0.0.1:9/v1", model="m")
 SCHEMA = {
     "type": "object",
     "properties": {"n": {"type": "integer"}},
@@ -135,3 +140,15 @@ def test_tiers_ask_by_the_fields_that_servers_know() -> None:
     assert json.dumps(SCHEMA) in request.messages[-1]["content"]
     request, fields = asked_by(QUESTION, "prompt")
     assert (fields, request.messages[-1]["content"][:9]) == ({}, "How many?")
+
+
+def test_an_engine_holds_answers_to_their_schema_and_keeps_them_as_they_were_written(tmp_path: Path) -> None:
+    async def run() -> tuple[Reply, int, Counter[str]]:
+        teacher = ScriptedTransport(lambda request: "{'n': 3}" if len(request.messages) > 1 else "three")
+        async with Engine(ENDPOINT, teacher, journal=tmp_path / "j.sqlite") as engine:
+            return await engine.ask(QUESTION), teacher.calls, engine.fitting.read_by
+
+    first, second = asyncio.run(run()), asyncio.run(run())
+    assert (first[0].parsed, first[0].text, first[1]) == ({"n": 3}, "{'n': 3}", 2)
+    assert (second[0].parsed, second[1]) == ({"n": 3}, 0)  # kept, and read again without a call
+    assert first[2] == second[2] == {"lenient": 1}
