@@ -1,7 +1,9 @@
 """Reaching teachers behind a wire: what is asked, kept, paid for and tried again."""
 
 from limbeck.endpoint.engine import Engine, Spending
+from limbeck.endpoint.forecast import Forecast, forecast
 from limbeck.endpoint.mapping import Mapped
+from limbeck.endpoint.reader import JournalReader, reading
 from limbeck.endpoint.settings import Budget, Endpoint, Timeouts
 from limbeck.endpoint.spend import Spend
 from limbeck.endpoint.transport import Answer, ManyTransport, Transport
@@ -11,10 +13,14 @@ __all__ = [
     "Budget",
     "Endpoint",
     "Engine",
+    "Forecast",
+    "JournalReader",
     "ManyTransport",
     "Mapped",
     "Spend",
     "Spending",
     "Timeouts",
     "Transport",
+    "forecast",
+    "reading",
 ]

@@ -17,7 +17,7 @@ from limbeck.endpoint.health import GivenUp, Health
 from limbeck.endpoint.journal import Journal, Sent
 from limbeck.endpoint.keys import canonical, key_of, sent_seed
 from limbeck.endpoint.mapping import Mapped, ordered
-from limbeck.endpoint.prices import Price, price_of, read_prices
+from limbeck.endpoint.prices import Price, price_of, price_table
 from limbeck.endpoint.retries import Tries
 from limbeck.endpoint.secret import read_secret
 from limbeck.endpoint.settings import Endpoint
@@ -345,7 +345,7 @@ def _billed(failure: Failure, most: Most) -> Usage:
 
 
 def _price(endpoint: Endpoint) -> Price | None:
-    table = read_prices(endpoint.prices) if isinstance(endpoint.prices, Path) else endpoint.prices
+    table = price_table(endpoint.prices)
     price = price_of(endpoint.model, table, on=date.today())
     if price is None and (table or endpoint.budget.money is not None):
         raise ConfigError(

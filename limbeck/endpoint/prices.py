@@ -89,6 +89,11 @@ def price_of(model: str, prices: Sequence[Price], *, on: date) -> Price | None:
     return max(fitting, key=lambda price: price.valid_from or date.min, default=None)
 
 
+def price_table(prices: Path | tuple[Price, ...]) -> tuple[Price, ...]:
+    """A table as an endpoint has it: itself, or a file with it."""
+    return read_prices(prices) if isinstance(prices, Path) else prices
+
+
 def read_prices(path: Path) -> tuple[Price, ...]:
     """A price table from a YAML or JSON file: a list of prices.
 
