@@ -3,7 +3,7 @@
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -98,9 +98,14 @@ def code_in(text: str) -> str:
         >>> code_in("Here:\\n```python\\nx = 1\\n```\\nand so on")
         'x = 1\\n'
     """
+    return fenced(text, _PYTHON)
+
+
+def fenced(text: str, languages: Sequence[str]) -> str:
+    """The last fenced block of one of some languages; the whole text where there is no block at all."""
     blocks = [(language.lower(), code) for _, language, code in _FENCED.findall(text)]
-    python = [code for language, code in blocks if language in _PYTHON]
-    return python[-1] if python else "" if blocks else text
+    found = [code for language, code in blocks if language in languages]
+    return found[-1] if found else "" if blocks else text
 
 
 def _asserts(code: str, setup: str, tests: list[Any], **how: Any) -> tuple[int, Outcome]:

@@ -1,9 +1,7 @@
-"""Several gates over rows: every row keeps what each gate said, and those that all let through are
-accepted."""
+"""Several gates over rows: each row keeps what every gate said of it, and is accepted or not."""
 
 import asyncio
 import inspect
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,20 +10,13 @@ from typing import Any, Literal
 from limbeck.core.asking import Ask
 from limbeck.core.catalogue import Entry, catalogue
 from limbeck.core.errors import ConfigError
-from limbeck.core.lineage import VERDICTS
 from limbeck.gates.reading import group_of
-from limbeck.gates.verdict import Row, Verdict
+from limbeck.gates.verdict import Classifier, Row, Scorer, Verdict, with_verdicts
 
 Keep = Literal["all", "any"]
 
-GROUPS, MEMORY = "groups", "memory"
-"""Positional arguments of a gate: rows by what they answer, and a mapping that it keeps for itself."""
-
-Classifier = Callable[[Sequence[tuple[str, str]]], Sequence[Mapping[str, float]]]
-"""Pairs of texts -> for each, the probability of every class by its name."""
-
-Scorer = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
-"""Pairs of prompt and answer -> mean cross-entropy of the answer's tokens, in nats."""
+GROUPS, EVERYTHING, MEMORY = "groups", "everything", "memory"
+"""Positional arguments of a gate: rows by what they answer, all of them at once, and a mapping of its own."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +49,20 @@ class Gate:
         return catalogue("gates")[self.name]
 
     @property
+    def reads(self) -> str:
+        """How it reads rows: `rows`, `groups` or `everything`."""
+        return self.entry.positional[0]
+
+    @property
     def needs(self) -> tuple[str, ...]:
-        """What it asks for beside rows: `against`, `classifier`, `scorer`, `ask`."""
+        """What it cannot do without beside rows: `against`, `classifier`, `scorer`, `ask`."""
+        parameters = inspect.signature(self.entry.load()).parameters
+        required = [name for name in self.uses if parameters[name].default is inspect.Parameter.empty]
+        return tuple(required)
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What it can make use of beside rows."""
         return tuple(name for name in self.entry.positional[1:] if name != MEMORY)
 
 
@@ -79,7 +82,9 @@ class Judging:
     through so far.
     With `keep: any` every gate judges every row.
 
-    Rows that answer one question must come in one chunk if a gate judges groups (`judges_groups`).
+    Rows that answer one question must come in one chunk if a gate judges groups (`judges_groups`); it sees
+    refused rows too, with what was said of them. All rows must come at once if a gate counts over them
+    (`judges_all`).
     """
 
     def __init__(self, gates: Sequence[Gate], needs: Needs = Needs(), *, keep: Keep = "all") -> None:
@@ -96,7 +101,12 @@ class Judging:
     @property
     def judges_groups(self) -> bool:
         """Whether a gate looks at all answers to a question together."""
-        return any(gate.entry.positional[0] == GROUPS for gate in self._gates)
+        return any(gate.reads == GROUPS for gate in self._gates)
+
+    @property
+    def judges_all(self) -> bool:
+        """Whether a gate must see all rows before it judges the first."""
+        return any(gate.reads == EVERYTHING for gate in self._gates)
 
     async def judged(self, rows: Sequence[Row]) -> list[Judged]:
         """Rows with their verdicts behind those they had, in the same order.
@@ -109,7 +119,7 @@ class Judging:
         for number, (gate, call) in enumerate(zip(self._gates, self._calls, strict=True)):
             if not open_places:
                 break
-            verdicts = await _verdicts(call, [rows[place] for place in open_places], gate)
+            verdicts = await self._verdicts(gate, call, rows, said, open_places)
             self._count(number, verdicts)
             for place, verdict in zip(open_places, verdicts, strict=True):
                 said[place].append(verdict.named(gate.name))
@@ -120,6 +130,21 @@ class Judging:
             Judged(with_verdicts(row, new), is_in(one["passed"] for one in new))
             for row, new in zip(rows, said, strict=True)
         ]
+
+    async def _verdicts(
+        self,
+        gate: Gate,
+        call: "Call",
+        rows: Sequence[Row],
+        said: Sequence[Sequence[Mapping[str, Any]]],
+        places: Sequence[int],
+    ) -> list[Verdict]:
+        """What a gate says of the rows at some places."""
+        if gate.reads == GROUPS:
+            all_rows = [with_verdicts(row, one) for row, one in zip(rows, said, strict=True)]
+            found = await _made(call, all_rows, gate)
+            return [found[place] for place in places]
+        return await _made(call, [rows[place] for place in places], gate)
 
     def counts(self) -> list[dict[str, Any]]:
         """For each gate so far: rows judged, rows refused, and how often for which reason."""
@@ -138,35 +163,23 @@ class Judging:
         self._reasons[number].update(one.reason for one in verdicts if not one.passed)
 
 
-def with_verdicts(row: Row, new: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A row with more verdicts behind those it had."""
-    before = verdicts_of(row)
-    return {**row, VERDICTS: json.dumps([*before, *new], ensure_ascii=False, default=str)}
-
-
-def verdicts_of(row: Row) -> list[dict[str, Any]]:
-    """What gates said of a row; nothing where none did."""
-    return list(json.loads(row[VERDICTS])) if row.get(VERDICTS) else []
-
-
 Call = Callable[[Sequence[Row]], Any]
 
 
 def _bound(gate: Gate, needs: Needs) -> Call:
     """A gate with its settings and all it needs, waiting for rows."""
-    first, *others = gate.entry.positional
-    given: list[Any] = []
-    for name in others:
-        value = {} if name == MEMORY else getattr(needs, name)
-        if value is None:
-            raise ConfigError(
-                f"gate {gate.name} must be given {name}, got none. {_WAYS.get(name, '')}".rstrip()
-            )
-        given.append(value)
+    lacking = [name for name in gate.needs if getattr(needs, name) is None]
+    if lacking:
+        raise ConfigError(f"gate {gate.name} must be given {lacking[0]}, got none. {_WAYS[lacking[0]]}")
+    given: dict[str, Any] = {
+        name: getattr(needs, name) for name in gate.uses if getattr(needs, name) is not None
+    }
+    if MEMORY in gate.entry.positional:
+        given[MEMORY] = {}
     function = gate.entry.load()
-    if first == GROUPS:
-        return lambda rows: _ungrouped(rows, lambda groups: function(groups, *given, **gate.options))
-    return lambda rows: function(rows, *given, **gate.options)
+    if gate.reads == GROUPS:
+        return lambda rows: _ungrouped(rows, lambda groups: function(groups, **given, **gate.options))
+    return lambda rows: function(rows, **given, **gate.options)
 
 
 _WAYS = {
@@ -189,7 +202,7 @@ def _ungrouped(
     return (found[place] for place in range(len(rows)))
 
 
-async def _verdicts(call: Call, rows: Sequence[Row], gate: Gate) -> list[Verdict]:
+async def _made(call: Call, rows: Sequence[Row], gate: Gate) -> list[Verdict]:
     """One verdict a row; a gate that does not ask works beside the event loop."""
     if inspect.isasyncgenfunction(gate.entry.load()):
         made: AsyncIterator[Verdict] = call(rows)

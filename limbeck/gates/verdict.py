@@ -1,13 +1,22 @@
-"""What a gate says of one row."""
+"""What a gate says of one row, and what gates may ask for beside rows."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from limbeck.core.lineage import VERDICTS
 
 ACCEPTED = "accepted"
 """The reason of a row that passes, where there is nothing else to say."""
 
 Row = Mapping[str, Any]
+
+Classifier = Callable[[Sequence[tuple[str, str]]], Sequence[Mapping[str, float]]]
+"""Pairs of texts -> for each, the probability of every class by its name."""
+
+Scorer = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
+"""Pairs of prompt and answer -> mean cross-entropy of the answer's tokens in nats; NaN where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +44,14 @@ class Verdict:
             "reason": self.reason,
             "detail": self.detail,
         }
+
+
+def with_verdicts(row: Row, new: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A row with more verdicts behind those it had."""
+    before = verdicts_of(row)
+    return {**row, VERDICTS: json.dumps([*before, *new], ensure_ascii=False, default=str)}
+
+
+def verdicts_of(row: Row) -> list[dict[str, Any]]:
+    """What gates said of a row; nothing where none did."""
+    return list(json.loads(row[VERDICTS])) if row.get(VERDICTS) else []

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from limbeck.core.errors import ConfigError, RowError
-from limbeck.gates.judging import Gate, Judged, Judging, Needs, verdicts_of
+from limbeck.gates.judging import Gate, Judged, Judging, Needs
+from limbeck.gates.verdict import verdicts_of
 
 ROWS = [{"id": str(place), "text": text} for place, text in enumerate(["a", "bb", "BB", "cccc", "a"])]
 
