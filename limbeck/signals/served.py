@@ -166,8 +166,9 @@ class Served:
 def _scores_of(scores: Sequence[TokenScores] | None, ids: Sequence[int]) -> Sequence[TokenScores]:
     if scores is None:
         raise StoreError(
-            "server must give log-probabilities of the prompt, got none. Serve the teacher with one that "
-            "knows prompt_logprobs, such as vLLM, or capture from a local copy of the model."
+            "server must give log-probabilities of the prompt, got none, as from llama.cpp and most others. "
+            "Serve the teacher by one that knows prompt_logprobs, such as vLLM, or capture a copy of the "
+            "model, {model: DIR} or {model: DIR, gguf_file: NAME}."
         )
     if len(scores) != len(ids) - 1:
         raise StoreError(

@@ -22,6 +22,10 @@ _OTHER_TEMPERATURE = 2.0
 _FOLLOWS = 0.01  # nats; twice the temperature moves any real distribution by far more
 _MISSPELT = 0.1  # share of tokens; another tokenizer has nearly all of them elsewhere
 _LIMIT = re.compile(r"max allowed:? *(\d+)|at most (\d+)")
+_TOO_LONG = (
+    "maximum model length",
+    "max_tokens must be at least 1",
+)  # the second: none is left to be written
 
 LogProbs = Callable[[Sequence[int]], NDArray[np.float64]]
 """A local copy of the teacher: T ids -> log-probabilities [T - 1, V] of every token after the first."""
@@ -141,7 +145,7 @@ def _failed(failure: Failure, tokens: int, most: int) -> str:
     if limit is not None and "logprobs" in failure.message:
         allowed = limit.group(1) or limit.group(2)
         return f"{said}. Start it with --max-logprobs {most} or more, or set payload.topk.max={allowed}."
-    if failure.reason == "context_length" or "maximum model length" in failure.message:
+    if failure.reason == "context_length" or any(words in failure.message for words in _TOO_LONG):
         return (
             f"{said}. It writes a token behind each row: set max_length to one less than its context, or "
             "start it with a longer one."

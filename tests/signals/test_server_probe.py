@@ -101,6 +101,7 @@ def test_a_server_of_other_weights_than_the_local_copy_is_refused_unless_it_is_a
             "longer than the maximum model length of 257.",
             "set max_length to one less than its context",
         ),
+        ("max_tokens must be at least 1, got 0.", "set max_length to one less than its context"),
         ("Token id 4096 is out of vocabulary", "Name the tokenizer that the served model was trained with"),
         ("probabilities of a position must sum to at most 1, got 7.1", "--logprobs-mode raw_logprobs"),
         ("unknown field", "A server that knows prompt_logprobs is needed"),
