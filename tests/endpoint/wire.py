@@ -49,7 +49,7 @@ async def wire(*script: Sequence[Piece]) -> AsyncIterator[Wire]:
                         await writer.drain()
                     else:
                         await asyncio.sleep(piece)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             writer.close()

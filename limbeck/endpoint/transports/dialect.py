@@ -39,6 +39,9 @@ class Dialect:
         if name in ("response_format", "structured_outputs", "json_schema") and self.tier != TIERS[-1]:
             self.tier = TIERS[TIERS.index(self.tier) + 1]
             return True
+        if name == "output_config" and self.tier == "json_schema":
+            self.tier = "prompt"
+            return True
         mended = name in ("seed", "stream_options") or (name in ("temperature", "top_p") and value == 1)
         if mended:
             self.without.add(name)

@@ -5,6 +5,7 @@ from limbeck.endpoint.logprobs import Vocabulary
 from limbeck.endpoint.secret import read_secret
 from limbeck.endpoint.settings import Endpoint
 from limbeck.endpoint.transport import Transport
+from limbeck.endpoint.transports.anthropic import AnthropicTransport
 from limbeck.endpoint.transports.openai import OpenAIManyTransport, OpenAITransport
 
 
@@ -27,6 +28,10 @@ def make_transport(
         UserError: the client of its API is not installed.
     """
     secret = read_secret(endpoint.api_key_env)
+    if endpoint.api == "anthropic":
+        return AnthropicTransport(
+            url=endpoint.url, model=endpoint.model, secret=secret, stream=endpoint.stream
+        )
     kind = OpenAIManyTransport if capabilities is not None and capabilities.n else OpenAITransport
     return kind(
         url=endpoint.url,
