@@ -5,6 +5,7 @@ from torch import Tensor
 
 from limbeck.core.batch import Batch
 from limbeck.core.errors import ConfigError
+from limbeck.core.forward_model import project
 from limbeck.core.head_likelihoods import linear_likelihoods
 from limbeck.core.outputs import Outputs
 from limbeck.core.precision import wide
@@ -31,14 +32,19 @@ def target_log_probs(answer: Outputs, batch: Batch) -> Tensor:
     if answer.hidden is not None and isinstance(answer.head, Head):
         found, _ = linear_likelihoods(answer.hidden[loss_mask], answer.head, labels)
     elif answer.logits is not None:
-        log_probs = wide(answer.logits[loss_mask]).log_softmax(-1)
-        found = log_probs.gather(-1, labels[:, None]).squeeze(-1)
+        found = _at(answer.logits[loss_mask], labels)
+    elif answer.hidden is not None and answer.head is not None:
+        found = _at(project(answer.hidden[loss_mask], answer.head), labels)
     else:
         raise ConfigError(
             "log-probabilities must come from a model, or a store of its hidden states, got the likeliest "
             "ids of each position, among which an answer's own may be missing. Capture payload: {hidden: {}}."
         )
     return found.new_zeros(targets.shape).masked_scatter(loss_mask, found)
+
+
+def _at(logits: Tensor, labels: Tensor) -> Tensor:
+    return wide(logits).log_softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
 
 
 def answer_losses(answer: Outputs, batch: Batch) -> list[Tensor]:

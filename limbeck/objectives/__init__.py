@@ -19,6 +19,7 @@ from limbeck.objectives.jsd import jsd
 from limbeck.objectives.logit_mse import logit_mse
 from limbeck.objectives.patient import patient
 from limbeck.objectives.policy_gradient import policy_gradient
+from limbeck.objectives.preference import dpo, ipo, simpo
 from limbeck.objectives.relation_kl import relation_kl
 from limbeck.objectives.reverse_kl import reverse_kl
 from limbeck.objectives.skew_forward_kl import skew_forward_kl
@@ -38,14 +39,17 @@ __all__ = [
     "corrected_mse",
     "cross_entropy",
     "decoupled_kd",
+    "dpo",
     "dual_space",
     "forward_kl",
+    "ipo",
     "jsd",
     "logit_mse",
     "patient",
     "policy_gradient",
     "relation_kl",
     "reverse_kl",
+    "simpo",
     "skew_forward_kl",
     "skew_reverse_kl",
     "span_relation",

@@ -9,7 +9,7 @@ from limbeck.core.catalogue import REQUIRED, catalogue
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.lookup import unknown
-from limbeck.core.signals import BATCH_SIGNALS, SIGNALS
+from limbeck.core.signals import BATCH_SIGNALS, PAIRED, SIGNALS
 
 if TYPE_CHECKING:
     from limbeck.recipes.steps.train import Train
@@ -162,6 +162,8 @@ class Term(Config):
                 "",
                 f"{self.name} reads {' and '.join(self.of_batch)}: give the step rollouts with advantages.",
             )
+        if set(self.signals) & PAIRED and step.task != "preference":
+            yield Problem("", f"{self.name} compares two answers: give the step task: preference.")
         read = [SIGNALS[name] for name in self.signals]
         if step.packing and any(one.tokens == "own" and not one.in_packs for one in read):
             yield Problem("", f"{self.name} aligns the tokens of single rows: give the step packing: false.")

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from limbeck.core.errors import ObjectiveError
-from limbeck.objectives.preference import dpo, pair_log_probs, simpo
+from limbeck.core.pair_log_probs import pair_log_probs
+from limbeck.objectives.preference import dpo, ipo, simpo
 
 MEANS = torch.tensor([[-30 / 20, -45 / 25]])
 
@@ -16,6 +17,17 @@ def test_dpo_is_log_2_at_the_reference_and_falls_as_the_chosen_answer_gains():
     gained = pairs + torch.tensor([[0.0, 0.0], [1.0, -2.0]])
     expected = [math.log(2), math.log1p(math.exp(-0.5 * 3.0))]
     torch.testing.assert_close(dpo(gained, pairs, beta=0.5), torch.tensor(expected))
+
+
+def test_dpo_of_a_lead_of_2_at_beta_a_tenth():
+    found = dpo(torch.tensor([[-1.0, -4.0]]), torch.tensor([[-2.0, -3.0]]), beta=0.1)
+    assert round(found.item(), 4) == 0.5981  # log(1 + exp(-0.2))
+
+
+def test_ipo_is_least_at_a_lead_and_not_at_infinity():
+    reference = torch.tensor([[-2.0, -3.0]] * 3)
+    student = reference + torch.tensor([[5.0, 0.0], [0.0, 0.0], [50.0, 0.0]])  # 1 / (2 beta) is 5
+    torch.testing.assert_close(ipo(student, reference, beta=0.1), torch.tensor([0.0, 25.0, 45.0**2]))
 
 
 def test_simpo_matches_a_value_worked_out_by_hand():
@@ -49,3 +61,7 @@ def test_refuses_what_cannot_be_a_pair_or_a_scale():
         dpo(MEANS, MEANS, beta=0.0)
     with pytest.raises(ObjectiveError, match="gamma must be at least 0"):
         simpo(MEANS, beta=1.0, gamma=-1.0)
+    with pytest.raises(
+        ObjectiveError, match=r"shapes must be equal, got student \(1, 2\), reference \(2, 2\)"
+    ):
+        dpo(MEANS, MEANS.repeat(2, 1), beta=0.1)

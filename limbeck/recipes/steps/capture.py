@@ -27,7 +27,7 @@ class Capture(Step):
     payload: Payload = Payload(topk=TopKPayload())
     folder: str | None = Field(default=None, description="of the store; none: in the run folder")
     model_kind: KindChoice = "auto"
-    task: Literal["default", "two_task"] = "default"
+    task: Literal["default", "two_task", "preference"] = "default"
     loss_on: Literal["last_assistant", "all_assistant", "all"] = "all_assistant"
     max_length: int = Field(default=1024, ge=2)
     max_target_length: int = Field(default=256, ge=1)
