@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from limbeck.core.errors import ConfigError, ModelError
-from limbeck.core.seeds import derived_seed
+from limbeck.core.seeds import derived_seed, generator
 from limbeck.inference.batches import length_batches, pad_rows
 from limbeck.inference.request import (
     BATCH_TOKENS,
@@ -38,6 +39,7 @@ def sample(
     sampling_temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    seeds: Sequence[int] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     vocabulary: int | None = None,
     guide: nn.Module | None = None,
@@ -57,7 +59,9 @@ def sample(
         max_new_tokens: at most this many new tokens, the end token included; or for each prompt its own.
         sampling_temperature: divides both models' logits; 0 takes the likeliest token.
         top_p: draws from the smallest set of tokens with this probability.
-        seed: of the draws.
+        seed: of the draws, which follow one another through a batch.
+        seeds: one for each prompt in its place: a draw then does not depend on what else is in its batch
+            (up to rounding of the model's scores).
         batch_tokens: bound of rows x (longest prompt + `max_new_tokens`) in a batch.
         vocabulary: ids from here on are never written; None: all may be.
         guide: another causal model over the same vocabulary (MiniLLM's teacher).
@@ -107,7 +111,8 @@ def sample(
                 _Writer((Anew if anew else way.stepper)(one, vocabulary), share)
                 for way, (one, share) in zip(ways, models, strict=True)
             ]
-            draw = _Draw(sampling_temperature, top_p, random)
+            numbers = None if seeds is None else _numbers([seeds[place] for place in batch], new, device)
+            draw = _Draw(sampling_temperature, top_p, random, numbers)
             inputs = pad_rows([prompts[place] for place in batch], ids.pad, device)
             rows = _write(writers, inputs, ids.eos, [limits[place] for place in batch], draw)
             completions.update(zip(batch, rows, strict=True))
@@ -131,8 +136,8 @@ def _write(
     ends = torch.tensor(eos, device=tokens.device, dtype=torch.long)
     # Rows of one length need no mask, and attention is faster without.
     padded = bool((mask == 0).any())
-    for _ in range(max(limits)):
-        tokens = draw(writers, tokens, mask, padded=padded)
+    for step in range(max(limits)):
+        tokens = draw(writers, tokens, mask, padded=padded, at=(held, step))
         for place, token, ended in zip(held, tokens.tolist(), torch.isin(tokens, ends).tolist(), strict=True):
             if not (stopped[place] or full[place]):
                 rows[place].append(token)
@@ -160,10 +165,22 @@ class _Writer:
 class _Draw:
     """Draws the next token of every row."""
 
-    def __init__(self, sampling_temperature: float, top_p: float, random: torch.Generator) -> None:
+    def __init__(
+        self, sampling_temperature: float, top_p: float, random: torch.Generator, numbers: Tensor | None
+    ) -> None:
         self.sampling_temperature, self.top_p, self.random = sampling_temperature, top_p, random
+        self.numbers = numbers
 
-    def __call__(self, writers: Sequence[_Writer], tokens: Tensor, mask: Tensor, *, padded: bool) -> Tensor:
+    def __call__(
+        self,
+        writers: Sequence[_Writer],
+        tokens: Tensor,
+        mask: Tensor,
+        *,
+        padded: bool,
+        at: tuple[Sequence[int], int],
+    ) -> Tensor:
+        """The tokens of the rows whose places in the batch `at` says, beside the number of this step."""
         warmth = self.sampling_temperature or 1.0
         scores = [writer.stepper.logits(tokens, mask, padded=padded) / warmth for writer in writers]
         if len(writers) == 1 and not self.sampling_temperature:
@@ -176,20 +193,36 @@ class _Draw:
             return probabilities.argmax(-1)
         if self.top_p < 1:
             probabilities = _nucleus(probabilities, self.top_p)
-        return _drawn(probabilities, self.random)
+        if self.numbers is None:
+            return _drawn(probabilities, self.random)
+        return _drawn(probabilities, self.random, self.numbers[list(at[0]), at[1]])
 
 
-def _drawn(probabilities: Tensor, random: torch.Generator) -> Tensor:
+def _numbers(seeds: Sequence[int], new: int, device: torch.device) -> Tensor:
+    """[B, new] what each row draws with, in [0, 1): a stream of its own."""
+    streams = np.stack([generator(seed, "sample").random(new) for seed in seeds])
+    return torch.from_numpy(streams).to(device, _wide(device))
+
+
+def _wide(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _drawn(probabilities: Tensor, random: torch.Generator, numbers: Tensor | None = None) -> Tensor:
     """[B] one outcome of each row, by inverting the distribution function; rows need not add up to 1.
 
     `torch.multinomial` draws a number for every outcome: 15 times as long at [16, 32000] on a CPU.
     Float64, or outcomes far into a large vocabulary would be as likely as the rounding lets them.
+    `numbers` [B] in [0, 1) stand in the place of drawn ones.
     """
     device = probabilities.device
-    wide = torch.float32 if device.type == "mps" else torch.float64
+    wide = _wide(device)
     below = probabilities.cumsum(-1, dtype=wide)
     total = below[:, -1:]
-    uniform = torch.rand(total.shape, generator=random, device=device, dtype=wide)
+    if numbers is None:
+        uniform = torch.rand(total.shape, generator=random, device=device, dtype=wide)
+    else:
+        uniform = numbers[:, None]
     # Rounding may reach the total itself, which no outcome lies above.
     places = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(below, places, right=True).squeeze(-1)

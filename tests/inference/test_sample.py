@@ -28,6 +28,26 @@ def test_rows_of_one_length_are_the_same_as_in_a_padded_batch():
     assert together == [sample(model, [prompt], **options)[0] for prompt in PROMPTS]
 
 
+def test_with_a_seed_each_a_prompt_draws_what_it_draws_alone():
+    model = tiny_llama(initializer_range=0.05)
+    options = {"tokenizer_or_ids": IDS, "max_new_tokens": 8}
+    together = sample(model, PROMPTS * 2, seeds=range(8), **options)
+    alone = [sample(model, [prompt], seeds=[n], **options)[0] for n, prompt in enumerate(PROMPTS * 2)]
+    assert together == alone
+    assert together[0] != together[4]
+
+
+def test_draws_by_seeds_come_with_the_probabilities_of_the_model():
+    model, many = tiny_llama(initializer_range=0.05), 4000
+    drawn = sample(
+        model, [[5, 9]] * many, tokenizer_or_ids=IDS, max_new_tokens=1, batch_tokens=10**6, seeds=range(many)
+    )
+    with torch.no_grad():
+        expected = model(torch.tensor([[5, 9]])).logits[0, -1].softmax(-1)
+    found = torch.bincount(torch.tensor([one.ids[0] for one in drawn]), minlength=len(expected)) / many
+    assert (found - expected).abs().sum() / 2 < (len(expected) / many) ** 0.5 / 2
+
+
 def test_tokens_come_with_the_probabilities_of_the_model():
     model, many = tiny_llama(initializer_range=0.05), 4000
     drawn = sample(model, [[5, 9]] * many, tokenizer_or_ids=IDS, max_new_tokens=1, batch_tokens=10**6)
