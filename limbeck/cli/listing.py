@@ -46,6 +46,10 @@ TEACHERS = {
         "ensemble: [A, B], mean: probabilities",
         "Several models or stores as one, averaged; `route` sends each row to one of them.",
     ),
+    "endpoint": (
+        "endpoint: URL, model: NAME",
+        "A model behind an API (OpenAI's form, Anthropic's, plain completions), which writes text.",
+    ),
 }
 _CATALOGUED = {
     "recipes": "recipes",

@@ -33,12 +33,25 @@ class Formed(Config):
     @classmethod
     def _with_form(cls, value: Any) -> Any:
         """Plain data; what a misspelt form has, under the right one too, so that its spelling is reported."""
-        if not isinstance(value, Mapping) or any(value.get(form) for form in cls.forms):
+        if not isinstance(value, Mapping):
             return value
+        given = cls._forms_in(value)
+        known = {name for form in given for name in cls.forms[form].model_fields}
         for key in value:
-            for form in get_close_matches(str(key), cls.forms, n=1):
-                return {**value, form: value[key]}
+            for form in get_close_matches(str(key), cls.forms, n=1) if key not in known else ():
+                if form not in value and all(one in cls.forms[form].model_fields for one in given):
+                    return {**value, form: value[key]}
         return value
+
+    @classmethod
+    def _forms_in(cls, value: Mapping[str, Any]) -> list[str]:
+        """The forms whose keys are there; a key that is a field of another of them is no form."""
+        given = [form for form in cls.forms if value.get(form)]
+        return [
+            form
+            for form in given
+            if not any(form in cls.forms[other].model_fields for other in given if other != form)
+        ]
 
     @classmethod
     def _form_of(cls, value: Any) -> Any:
@@ -46,7 +59,7 @@ class Formed(Config):
         examples = ", ".join(one.example for one in cls.forms.values())
         if not isinstance(value, Mapping):
             raise ValueError(f"must be {cls.what} or one of {examples}, got {value!r}.")
-        given = [form for form in cls.forms if value.get(form)]
+        given = cls._forms_in(value)
         if len(given) != 1:
             raise ValueError(f"must be one of {examples}, got {' and '.join(given) or 'none of these'}.")
         kind = cls.forms[given[0]]
@@ -86,4 +99,4 @@ class Formed(Config):
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value.model_dump(mode="json") if isinstance(value, Config) else value
+    return value.model_dump(mode="json", exclude_none=True) if isinstance(value, Config) else value

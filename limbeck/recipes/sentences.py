@@ -52,6 +52,8 @@ def _share(share: Any) -> str:
 def _said(value: Any) -> str:
     if not isinstance(value, Mapping):
         return f"`{value}`"
+    if "endpoint" in value:
+        return f"`{value['model']}` at {value['endpoint']}"
     form, inner = next(((key, inner) for key, inner in value.items() if inner), ("model", "a model"))
     if isinstance(inner, Mapping):
         return _said(inner)

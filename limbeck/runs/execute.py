@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from datasets import Dataset
 
+from limbeck.core.asking import Paused
 from limbeck.core.errors import Interrupted
 from limbeck.core.files import write_text
 from limbeck.core.storage import storage_said
@@ -84,13 +85,19 @@ def _start_work(recipe: Recipe, run: RunFolder, place: int) -> None:
 
 def _work(place: int, step: Step, mark: StepFingerprint, work: StepContext, planned: float | None) -> None:
     if ranks.is_main():
+        work.run.go_on()
         work.run.begin(place, step, mark)
         work.progress.begun(work.stage)
     ranks.wait()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    made = module_of(step).run(step, work)
+    try:
+        made = module_of(step).run(step, work)
+    except Paused as paused:
+        if ranks.is_main():
+            work.run.pause(place, step, why=paused.why, message=str(paused))
+        raise
     seconds = time.perf_counter() - started if made.seconds is None else made.seconds
     if ranks.is_main():
         done = StepRecord(

@@ -104,7 +104,7 @@ def test_a_part_is_explained_by_its_docstring(limbeck):
 def test_ensembles_stores_and_other_tokenizers_are_among_teachers_and_students(limbeck):
     teachers = {one["name"]: one["write"] for one in json.loads(limbeck("list", "teachers", "--json").out)}
     students = {one["name"]: one["write"] for one in json.loads(limbeck("list", "students", "--json").out)}
-    assert teachers.keys() == {"model", "signals", "ensemble"}
+    assert teachers.keys() == {"model", "signals", "ensemble", "endpoint"}
     assert students.keys() == {"model", "cut", "prune", "fresh", "tokenizer"}
 
 

@@ -29,6 +29,9 @@ class Step(Config):
     settings: ClassVar[tuple[str, ...]] = ()
     """Fields that a word alone sets, in every step of the kind: `max_length=512`."""
 
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change no result: a finished step stays finished when they change."""
+
     out: str
 
     @property

@@ -18,6 +18,9 @@ class Teacher(Formed):
     what: ClassVar[str] = "a model's folder or id"
     forms: ClassVar[dict[str, Any]] = {}
 
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change no answer: how fast it is asked, what may be spent, where answers are kept."""
+
     view: View = Field(default="own", description=VIEW)
 
     @property

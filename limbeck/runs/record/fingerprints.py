@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.core.fingerprint import fingerprint, fingerprint_path, tokenizer_fingerprint
 from limbeck.core.models import model_fingerprint
-from limbeck.core.training import WITHOUT_EFFECT
+from limbeck.recipes.effects import with_effect
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.references import What
 from limbeck.recipes.steps import Step
@@ -41,7 +41,7 @@ def fingerprint_steps(recipe: Recipe) -> list[StepFingerprint]:
     marks: list[StepFingerprint] = []
     for place, step in enumerate(recipe.steps):
         reads = _reads(step, recipe.steps[:place], marks, known)
-        settings = step.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
+        settings = with_effect(step.kind, step.model_dump(mode="json"))
         value = fingerprint(
             {"version": module_of(step).VERSION, "kind": step.kind, "step": settings, "reads": reads}
         )

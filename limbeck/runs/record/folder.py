@@ -20,7 +20,7 @@ from limbeck.core.files import (
     write_text,
 )
 from limbeck.core.template import today
-from limbeck.core.training import WITHOUT_EFFECT
+from limbeck.recipes.effects import with_effect
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.steps import Step
 from limbeck.recipes.text import read_yaml, write_yaml
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from limbeck.runs.record.fingerprints import StepFingerprint
 
 RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
+PAUSED = "paused.json"
 DATE = "template_date.txt"
 _WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
 _OTHER = "Choose another folder with --out."
@@ -251,6 +252,15 @@ class RunFolder:
         made = replace(done, files=checksums(folder))
         write_json(folder / DONE, asdict(made) | {"notes": list(done.notes)})
 
+    def pause(self, place: int, step: Step, *, why: str, message: str) -> None:
+        """Say that the run waits, and for what; the same command goes on."""
+        waits = {"state": "paused", "why": why, "message": message, "step": self.step(place, step).name}
+        write_json(self.path / PAUSED, waits)
+
+    def go_on(self) -> None:
+        """The run waits no longer."""
+        (self.path / PAUSED).unlink(missing_ok=True)
+
     def check_made(self, place: int, step: Step) -> None:
         """Refuse a finished step whose files are not as it made them.
 
@@ -304,11 +314,7 @@ def _read_begun(path: Path) -> dict[str, Any] | None:
 
 def _with_effect(data: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's plain data without what changes no result."""
-    steps = [
-        {kind: {name: value for name, value in fields.items() if name not in WITHOUT_EFFECT}}
-        for step in data["steps"]
-        for kind, fields in step.items()
-    ]
+    steps = [{kind: with_effect(kind, fields)} for step in data["steps"] for kind, fields in step.items()]
     return {**data, "steps": steps}
 
 
