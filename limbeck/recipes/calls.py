@@ -53,6 +53,20 @@ class Call(Config):
         return catalogue(self.package)[self.name]
 
 
+class OperatorCall(Call):
+    """An operator with its settings."""
+
+    package: ClassVar[str] = "operators"
+    noun: ClassVar[str] = "operator"
+
+
+class GateCall(Call):
+    """A gate with its settings."""
+
+    package: ClassVar[str] = "gates"
+    noun: ClassVar[str] = "gate"
+
+
 def _missing(options: dict[str, Any], entry: Entry) -> Iterator[str]:
     for name, default in entry.keywords.items():
         if default == REQUIRED and name not in options:

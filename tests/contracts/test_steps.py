@@ -25,6 +25,10 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "generate": {
         "out": "written", "teacher": "teacher", "rows": "rows.train", "limit": 6, "max_new_tokens": 4,
     },
+    "elicit": {
+        "out": "made", "teacher": "teacher", "rows": "rows.train", "limit": 6,
+        "operator": {"name": "answer", "max_new_tokens": 4}, "gates": [{"name": "length", "max": 40}],
+    },
     "select": {
         "out": "chosen", "rows": "rows.train", "selector": "k_center", "budget": 10, "model": "teacher",
     },

@@ -65,6 +65,8 @@ class ScriptedWriting:
 class ScriptedWriter:
     """Looks prompts up."""
 
+    per_part = 4
+
     def __init__(self, lines: dict[str, str], rows: Dataset) -> None:
         self._lines, self._rows = lines, rows
 

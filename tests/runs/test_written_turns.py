@@ -7,7 +7,7 @@ from datasets import load_from_disk
 
 from limbeck.recipes.model import Recipe
 from limbeck.rows.render import Rendering, render
-from limbeck.runs.assembly.teachers.local_writing import text_of
+from limbeck.runs.assembly.teachers.written import text_of
 from limbeck.runs.launch import run
 from tests.rows.templates import QWEN3_OPENS, QWEN25, assistant, tokenizer_with, user
 from tests.tiny import tiny_llama

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from limbeck.recipes.steps.build import Build
 from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.compare import Compare
+from limbeck.recipes.steps.elicit import Elicit
 from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
@@ -13,7 +14,19 @@ from limbeck.recipes.steps.step import Step
 from limbeck.recipes.steps.train import Train
 
 STEPS: Mapping[str, type[Step]] = {
-    step.kind: step for step in (Load, Build, Generate, Select, Capture, Train, Evaluate, Compare)
+    step.kind: step for step in (Load, Build, Generate, Elicit, Select, Capture, Train, Evaluate, Compare)
 }
 
-__all__ = ["STEPS", "Build", "Capture", "Compare", "Evaluate", "Generate", "Load", "Select", "Step", "Train"]
+__all__ = [
+    "STEPS",
+    "Build",
+    "Capture",
+    "Compare",
+    "Elicit",
+    "Evaluate",
+    "Generate",
+    "Load",
+    "Select",
+    "Step",
+    "Train",
+]

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from limbeck.core.errors import Problem
+from limbeck.recipes.failures import MOST_FAILED, Failures
 from limbeck.recipes.references import Names
 from limbeck.recipes.sentences import part_said
 from limbeck.recipes.steps.step import Makes, Step
@@ -19,6 +20,7 @@ class Generate(Step):
 
     kind: ClassVar[str] = "generate"
     makes: ClassVar[Makes] = "rows"
+    without_effect: ClassVar[frozenset[str]] = frozenset({"failures"})
     teacher: Teacher
     rows: Annotated[str, Names("rows")]
     max_new_tokens: int = Field(default=256, ge=1)
@@ -29,6 +31,12 @@ class Generate(Step):
     top_p: float = Field(default=1.0, gt=0, le=1)
     samples: int = Field(default=1, ge=1, description="completions of each prompt")
     limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
+    failures: Failures = Field(
+        default=MOST_FAILED,
+        ge=0,
+        le=1,
+        description="share of prompts without an answer that stops it; skip: none does, stop: the first",
+    )
     seed: int = Field(default=0, ge=0)
 
     def sentence(self) -> str:

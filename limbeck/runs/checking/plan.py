@@ -63,7 +63,7 @@ def make_plan(
     Raises:
         UserError: all that is wrong, in one go.
     """
-    seen = survey(recipe, tell)
+    seen = survey(recipe, tell, run=out)
     rates = machine_rates()
     made = (module_of(step).plan(step, place, seen, rates) for place, step in enumerate(recipe.steps))
     steps = tuple(_finished(step) if step.place in done else step for step in made)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from datasets import Dataset
 
 from limbeck.core.errors import RowError
 from limbeck.core.files import read_checked, write_checked
+from limbeck.core.lineage import REASONING
 from limbeck.core.model_words import model_word
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.recipes.steps import Generate
@@ -16,8 +17,9 @@ from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
+from limbeck.runs.assembly.failed_draws import FailedDraws
 from limbeck.runs.assembly.teachers import WRITING_TEACHERS
-from limbeck.runs.assembly.teachers.writing import Answer, Prompt, TextTeacher
+from limbeck.runs.assembly.teachers.writing import Answer, Missing, Prompt, TextTeacher
 from limbeck.runs.checking.planned import FLOAT, PlannedStep, notes_of_step
 from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.context import StepContext, StepResult
@@ -25,7 +27,6 @@ from limbeck.runs.steps.look import Look, Survey
 
 VERSION = 3
 """Raised when the same step makes other texts: what an earlier limbeck made is then made anew."""
-_ROWS_PER_PART = 256  # written between two saves: minutes at most, and full batches
 _ANSWERS = {
     Kind.COMPLETION: "completion",
     Kind.QUESTION: "answer",
@@ -47,7 +48,7 @@ class _Count:
     def keeps(self, answer: Answer) -> bool:
         """Whether an answer is kept; counts it."""
         self.tokens += answer.tokens
-        if not answer.text.strip():
+        if answer.is_empty:
             self.empty += 1
             return False
         self.kept, self.cut = self.kept + 1, self.cut + (not answer.stopped)
@@ -64,23 +65,28 @@ def run(step: Generate, work: StepContext) -> StepResult:
 def _write(step: Generate, work: StepContext) -> StepResult:
     rows = work.rows(step.rows)
     teacher = WRITING_TEACHERS[type(step.teacher)].open_writer(step, work, rows)
-    jobs = [(one, sample) for one in _limited(teacher.prompts(), step) for sample in range(step.samples)]
+    prompts = _limited(teacher.prompts(), step)
+    jobs = [replace(prompt, sample=sample) for prompt in prompts for sample in range(step.samples)]
     count = _Count()
     written: list[dict[str, Any]] = []
     row_kind = kind_of(rows.column_names)
-    for start in range(0, len(jobs), _ROWS_PER_PART):
-        chosen = jobs[start : start + _ROWS_PER_PART]
-        prompts = [prompt for prompt, _ in chosen]
-        answers = _part(start, prompts, len(jobs), teacher, step, work)
-        for (prompt, sample), answer in zip(chosen, answers, strict=True):
-            if count.keeps(answer):
-                row_id = prompt.row_id + (f"~{sample}" if step.samples > 1 else "")
-                row = _answered(rows[prompt.place], row_kind, answer.text)
-                written.append({**row, "id": row_id, FINISHED: answer.stopped})
+    with FailedDraws(work.folder, step.failures) as failed:
+        for start in range(0, len(jobs), teacher.per_part):
+            chosen = jobs[start : start + teacher.per_part]
+            answers = _part(start, chosen, len(jobs), teacher, step, work)
+            for prompt, answer in zip(chosen, answers, strict=True):
+                if isinstance(answer, Missing):
+                    failed.add(prompt.row_id, answer.reason, answer.message, answer.key)
+                elif count.keeps(answer):
+                    row_id = prompt.row_id + (f"~{prompt.sample}" if step.samples > 1 else "")
+                    row = _answered(rows[prompt.place], row_kind, answer)
+                    written.append({**row, "id": row_id, FINISHED: answer.stopped})
+            done = min(start + teacher.per_part, len(jobs))
+            failed.check(done, is_last=done == len(jobs))
     if not written:
         raise RowError(f"the teacher must write at least one completion, got {len(jobs)} empty ones.")
-    Dataset.from_list(written).save_to_disk(str(work.folder / "rows"))
-    return StepResult(tokens=count.tokens, notes=_notes(count, step))
+    Dataset.from_list(_alike(written)).save_to_disk(str(work.folder / "rows"))
+    return StepResult(tokens=count.tokens, notes=(*_notes(count, step), *failed.said()))
 
 
 def _limited(prompts: list[Prompt], step: Generate) -> list[Prompt]:
@@ -92,37 +98,56 @@ def _limited(prompts: list[Prompt], step: Generate) -> list[Prompt]:
 
 def _part(
     start: int, prompts: Sequence[Prompt], total: int, teacher: TextTeacher, step: Generate, work: StepContext
-) -> list[Answer]:
-    """The answers to some prompts, written once and then read from the step's folder."""
+) -> list[Answer | Missing]:
+    """The answers to some prompts, written once and then read from the step's folder.
+
+    A part in which some are missing is not kept: they are asked for again when the step goes on.
+    """
     part = work.folder / "parts" / f"{start:08d}.answers.jsonl"
     kept = read_checked(part)
-    if kept is None:  # not written yet, or damaged
-        answers = teacher.write(
-            prompts,
-            seed=derived_seed(step.seed, "generate", start),
-            progress=lambda share: work.advance((start + share * len(prompts)) / total, "writing"),
-        )
-        kept = "".join(f"{json.dumps(asdict(one))}\n" for one in answers).encode()
-        write_checked(part, kept)
-    return [Answer(**json.loads(line)) for line in kept.splitlines()]
+    if kept is not None:  # else it is not written yet, or damaged
+        return [Answer(**json.loads(line)) for line in kept.splitlines()]
+    answers = teacher.write(
+        prompts,
+        seed=derived_seed(step.seed, "generate", start),
+        progress=lambda share: work.advance((start + share * len(prompts)) / total, "writing"),
+    )
+    whole = [one for one in answers if isinstance(one, Answer)]
+    if len(whole) == len(answers):
+        write_checked(part, "".join(f"{json.dumps(asdict(one))}\n" for one in whole).encode())
+    return list(answers)
 
 
-def _answered(row: Mapping[str, Any], kind: Kind, text: str) -> dict[str, Any]:
-    """The row with the teacher's text where its own answer was."""
+def _answered(row: Mapping[str, Any], kind: Kind, answer: Answer) -> dict[str, Any]:
+    """The row with the teacher's answer where its own was; thoughts are in the turn, or in a column."""
+    text = answer.text
+    apart = {} if answer.reasoning is None else {REASONING: answer.reasoning}
     if kind is Kind.TEXT:
         return {**row, "text": text}
     if kind in _ANSWERS:
-        return {**row, _ANSWERS[kind]: text.strip() if kind is not Kind.COMPLETION else text}
-    turn = {"role": "assistant", "content": text}
+        own = text.strip() if kind is not Kind.COMPLETION else text
+        return {**row, **apart, _ANSWERS[kind]: own}
+    turn: dict[str, Any] = {"role": "assistant", "content": text}
+    if answer.reasoning is not None:
+        turn["reasoning_content"] = answer.reasoning
+    if answer.tool_calls:
+        turn["tool_calls"] = [dict(call) for call in answer.tool_calls]
     if kind is Kind.MESSAGES:
         answers = [place for place, one in enumerate(row["messages"]) if one["role"] == "assistant"]
         return {**row, "messages": [*map(_given, row["messages"][: answers[-1]]), turn]}
     if isinstance(row["prompt"], str):
-        return {**row, "completion": text}
+        return {**row, **apart, "completion": text}
     return {
         **{name: value for name, value in row.items() if name != "prompt"},
         "messages": [*map(_given, row["prompt"]), turn],
     }
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Thoughts in all rows, or in none: columns are read from the first row."""
+    if not any(REASONING in row for row in rows):
+        return rows
+    return [{**row, REASONING: row.get(REASONING)} for row in rows]
 
 
 def _given(turn: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -38,6 +39,7 @@ class Survey:
         notes: of a step, by its place: sentences on what it will do.
         samples: of a step, by its place: the first rows as its model reads them.
         problems: all that is wrong.
+        run: the run folder, where it is known.
         renderer: keeps what was rendered, for the steps.
     """
 
@@ -51,6 +53,7 @@ class Survey:
     notes: dict[int, list[str]] = field(default_factory=dict)
     samples: dict[int, list[Preview]] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
+    run: Path | None = None
     renderer: Renderer = field(default_factory=Renderer)
 
 

@@ -3,10 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+from limbeck.recipes.teachers import EndpointTeacher, ModelTeacher, StoredTeacher
 from limbeck.recipes.teachers import EnsembleTeacher as EnsemblePart
-from limbeck.recipes.teachers import ModelTeacher, StoredTeacher
 from limbeck.recipes.teachers import Teacher as TeacherPart
-from limbeck.runs.assembly.teachers import local_capturing, local_writing
+from limbeck.runs.assembly.asked import Asking
+from limbeck.runs.assembly.teachers import (
+    endpoint,
+    endpoint_writing,
+    local_asking,
+    local_capturing,
+    local_writing,
+)
 from limbeck.runs.assembly.teachers.capturing import Capturing
 from limbeck.runs.assembly.teachers.ensemble import OpenedEnsemble
 from limbeck.runs.assembly.teachers.local import OpenedModel
@@ -24,8 +31,14 @@ OPENED: dict[type[TeacherPart], Callable[[Any, str, Taught], Opened]] = {
 }
 """How the forms of teacher are opened: what the recipe says, the path inside `teacher`, the training."""
 
-WRITING_TEACHERS: dict[type[TeacherPart], Writing] = {ModelTeacher: local_writing}
-"""How the forms that give text write it."""
+WRITING_TEACHERS: dict[type[TeacherPart], Writing] = {
+    ModelTeacher: local_writing,
+    EndpointTeacher: endpoint_writing,
+}
+"""How the forms that give text write completions of rows."""
+
+ASKED_TEACHERS: dict[type[TeacherPart], Asking] = {ModelTeacher: local_asking, EndpointTeacher: endpoint}
+"""How they are asked one request at a time."""
 
 CAPTURED_TEACHERS: dict[type[TeacherPart], Capturing] = {ModelTeacher: local_capturing}
 """How the forms whose scores a store can keep are asked for them."""

@@ -15,14 +15,16 @@ from limbeck.core.positions import positions_of
 from limbeck.inference import generate as inference
 from limbeck.recipes.steps import Generate
 from limbeck.rows.kinds import Kind, kind_of
-from limbeck.rows.marks import THOUGHT_TAGS
 from limbeck.rows.rendering import Rendering
 from limbeck.runs.assembly.answers import prompts_to_answer, said_of_ends
 from limbeck.runs.assembly.teachers.writing import Answer, Prompt
+from limbeck.runs.assembly.teachers.written import text_of
 from limbeck.runs.checking.planned import WRITING, PlannedStep, read_bytes
 from limbeck.runs.checking.rates import Rates
 from limbeck.runs.steps.context import StepContext
 from limbeck.runs.steps.look import Look, Survey
+
+_PER_PART = 256  # minutes at most, and full batches
 
 
 def look(at: Look, step: Generate) -> None:
@@ -80,6 +82,7 @@ class LocalWriter:
     step: Generate
     work: StepContext
     rows: Dataset
+    per_part: int = _PER_PART
 
     def prompts(self) -> list[Prompt]:
         """Token ids before each answer; texts are gone through in windows."""
@@ -141,11 +144,3 @@ class LocalWriter:
     @cached_property
     def _model(self) -> Any:
         return self.work.load_model(self.step.teacher.word, self._kind)
-
-
-def text_of(ids: Sequence[int], tokenizer: Any) -> str:
-    """What a model wrote, without control tokens, but with the tags that bound its thoughts."""
-    added = tokenizer.added_tokens_decoder
-    unseen = {*tokenizer.all_special_ids, *(one for one, token in added.items() if token.special)}
-    unseen -= {one for one, token in added.items() if str(token) in THOUGHT_TAGS}
-    return str(tokenizer.decode([one for one in ids if one not in unseen]))
