@@ -47,6 +47,13 @@ class Talk:
         self.asked += zip(requests, replies, strict=True)
         return replies
 
+    async def some(self, requests: Sequence[Request]) -> list[Reply | RequestFailed]:
+        """The same, of requests that may fail while the others are of use."""
+        found = await settled([self._ask(request) for request in requests])
+        pairs = zip(requests, found, strict=True)
+        self.asked += [(request, reply) for request, reply in pairs if isinstance(reply, Reply)]
+        return found
+
     async def read(self, prompt: Prompt, row: Row, drawing: Drawing, **more: Any) -> dict[str, Any]:
         """What the prompt's parser finds in the answer to it."""
         return prompt.parsed(await self.one(prompt.request(row, drawing, **more)))

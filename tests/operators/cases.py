@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limbeck import operators
-from limbeck.core.asking import Reply, Request
+from limbeck.core.asking import Reply, Request, ToolCall
 from tests.operators.scripted import Answers, read_by
 
 
@@ -73,6 +73,29 @@ def scored(request: Request) -> str:
     return f"Fine. [[{int(found.group(1)) + 1}]]" if found else f"answer {request.sample}"
 
 
+def talking(request: Request) -> str:
+    """Both sides of a conversation, and its end."""
+    read = read_by(request)
+    if "what you say next" not in read:
+        return f"answer {len(request.messages)}"
+    return "[END]" if "answer 3" in read else "And then?"
+
+
+def calling(request: Request) -> Reply:
+    """A call of a function, and an answer from what it gave."""
+    last = request.messages[-1]
+    if last["role"] == "tool":
+        return Reply(f"It is {last['content']}.")
+    return Reply("", finish="tool_calls", tool_calls=(ToolCall("add", '{"a": 2, "b": 3}'),))
+
+
+def continuing(request: Request) -> str:
+    """Texts from a beginning, and sentences behind a context."""
+    if request.text == "Abstract:":
+        return f" One rose by {request.sample}. Two fell. And"
+    return ("It fell a lot.", "It went down. Then", "It fell a lot.", "no sentence")[request.sample]
+
+
 SEEDS = [{"id": f"s{place}", "prompt": f"seed number {place} about thing{place}"} for place in range(9)]
 
 CASES: dict[str, Case] = {
@@ -123,6 +146,29 @@ CASES: dict[str, Case] = {
     ),
     "preferences": Case(
         {"id": "a", "prompt": "p"}, scored, {"answers": 3}, secret="You judge answers strictly"
+    ),
+    "conversation": Case({"id": "a", "prompt": "p"}, talking, secret="what you say next"),
+    "tool_calls": Case({"id": "a", "prompt": "2+3?"}, calling, {"functions": ["tests.operators.tools:add"]}),
+    "sentence_pairs": Case({"id": "a", "text": "Abstract:"}, continuing, {"contexts": 2, "candidates": 4}),
+    "verbalise": Case(
+        {"id": "a", "words": ["sum", "42"], "boxes": [[0, 0, 3, 1], [10, 0, 12, 1]], "question": "Sum?"},
+        lambda request: "",
+        asks=False,
+    ),
+    "retrieve_answer": Case(
+        {},
+        lambda request: 'It is said "so".\nAnswer: yes',
+        {"distractors": 1, "without": 0.5},
+        rows=[
+            {
+                "id": str(place),
+                "question": f"q{place}",
+                "documents": [f"so {place}", f"no {place}"],
+                "helpful": [0],
+            }
+            for place in range(3)
+        ],
+        secret="quotation marks",
     ),
 }
 
