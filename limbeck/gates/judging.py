@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,6 +53,11 @@ class Gate:
     def reads(self) -> str:
         """How it reads rows: `rows`, `groups` or `everything`."""
         return self.entry.positional[0]
+
+    @property
+    def remembers_rows(self) -> bool:
+        """Whether it compares a row with those that it let through before."""
+        return MEMORY in self.entry.positional and "against" not in self.needs
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -130,6 +136,21 @@ class Judging:
             Judged(with_verdicts(row, new), is_in(one["passed"] for one in new))
             for row, new in zip(rows, said, strict=True)
         ]
+
+    def judged_here(self, rows: Sequence[Row]) -> list[Judged]:
+        """The same for who has no event loop, or one that runs already, as notebooks have."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(self.judged(rows))).result()
+
+    def rehearse(self) -> None:
+        """Judge no rows at all: what is wrong with the settings is said.
+
+        Raises:
+            ConfigError: settings that cannot be, or a library that is missing.
+        """
+        for gate, call in zip(self._gates, self._calls, strict=True):
+            if not inspect.isasyncgenfunction(gate.entry.load()):
+                list(call([]))
 
     async def _verdicts(
         self,

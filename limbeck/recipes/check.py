@@ -69,7 +69,7 @@ def _unknown_rows(rows: str, out: str, around: _Around) -> str:
     same = around.earlier_of(out)
     if same is not None and same.makes != "rows":
         return f"must be rows, got '{rows}', which is made by the step `{same.kind}`."
-    if same is not None and not same.parts:
+    if same is not None and len(same.words) == 1:
         return f"must be '{out}': rows of a step `{same.kind}` have no parts, got '{rows}'."
     if same is not None:
         *others, last = same.words

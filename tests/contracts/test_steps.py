@@ -29,6 +29,10 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "out": "made", "teacher": "teacher", "rows": "rows.train", "limit": 6,
         "operator": {"name": "answer", "max_new_tokens": 4}, "gates": [{"name": "length", "max": 40}],
     },
+    "gate": {
+        "out": "kept", "rows": "written", "against": ["rows.heldout"],
+        "gates": [{"name": "length", "min": 1}, "exact_duplicate", "novelty"],
+    },
     "select": {
         "out": "chosen", "rows": "rows.train", "selector": "k_center", "budget": 10, "model": "teacher",
     },

@@ -7,6 +7,7 @@ from limbeck.recipes.steps.capture import Capture
 from limbeck.recipes.steps.compare import Compare
 from limbeck.recipes.steps.elicit import Elicit
 from limbeck.recipes.steps.evaluate import Evaluate
+from limbeck.recipes.steps.gate import Gate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
 from limbeck.recipes.steps.select import Select
@@ -14,7 +15,8 @@ from limbeck.recipes.steps.step import Step
 from limbeck.recipes.steps.train import Train
 
 STEPS: Mapping[str, type[Step]] = {
-    step.kind: step for step in (Load, Build, Generate, Elicit, Select, Capture, Train, Evaluate, Compare)
+    step.kind: step
+    for step in (Load, Build, Generate, Elicit, Gate, Select, Capture, Train, Evaluate, Compare)
 }
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Compare",
     "Elicit",
     "Evaluate",
+    "Gate",
     "Generate",
     "Load",
     "Select",

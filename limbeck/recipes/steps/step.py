@@ -26,6 +26,9 @@ class Step(Config):
     parts: ClassVar[tuple[str, ...]] = ()
     """Of the rows that it makes: each is read as `<out>.<part>`."""
 
+    apart: ClassVar[tuple[str, ...]] = ()
+    """Rows that it keeps beside those of its `out`: each is read as `<out>.<name>`."""
+
     settings: ClassVar[tuple[str, ...]] = ()
     """Fields that a word alone sets, in every step of the kind: `max_length=512`."""
 
@@ -37,7 +40,8 @@ class Step(Config):
     @property
     def words(self) -> tuple[str, ...]:
         """What later steps call what it makes."""
-        return tuple(f"{self.out}.{part}" for part in self.parts) or (self.out,)
+        parts = tuple(f"{self.out}.{part}" for part in self.parts) or (self.out,)
+        return (*parts, *(f"{self.out}.{name}" for name in self.apart))
 
     @property
     def taken_from(self) -> str | None:
