@@ -8,7 +8,8 @@ from pydantic import Field
 from limbeck.core.asking import Ask
 from limbeck.core.lineage import Row
 from limbeck.core.prompting import Drawing, Fills, load_prompt
-from limbeck.operators.talk import Talk, draws, made
+from limbeck.core.prompting.own import with_thoughts
+from limbeck.operators.talk import Talk, Unfit, draws, made
 
 
 async def answer(
@@ -16,7 +17,8 @@ async def answer(
     ask: Ask,
     *,
     prompt: Annotated[str, Fills((), ("answer",))] = "plain",
-    samples: Annotated[int, Field(ge=1)] = 1,
+    thoughts: bool = False,
+    samples: Annotated[int, Field(ge=1, le=1000)] = 1,
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
     sampling_temperature: Annotated[float, Field(ge=0)] = 1.0,
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
@@ -29,6 +31,8 @@ async def answer(
 
     Args:
         prompt: a prompt file, or the name of one.
+        thoughts: learn what the teacher thought before it answered, too: the row is then a conversation whose
+            last turn has `reasoning_content`. Without, thoughts are kept in `reasoning` and not learnt.
         samples: answers to each question; each is kept, so raising this later asks for the rest.
         max_new_tokens: of an answer, thoughts included.
         sampling_temperature: 0: greedy.
@@ -36,7 +40,8 @@ async def answer(
         seed: of the draws, where the teacher knows seeds.
 
     Returns:
-        A row for each sample; rejected with the reason where the answer could not be read.
+        A row for each sample; rejected with the reason where the answer could not be read, or where thoughts
+        are to be learnt and the teacher tells none (`no_thoughts`).
 
     Source:
         Labelling in Xu et al. 2024, arXiv:2402.13116; sequence-level distillation of Kim and Rush 2016,
@@ -48,6 +53,11 @@ async def answer(
 
     async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
         found = await talk.read(known, row, drawing, sample=sample)
-        return [known.learnt(row, str(found["answer"]))]
+        learnt = known.learnt(row, str(found["answer"]))
+        if not thoughts:
+            return [learnt]
+        if not (thought := talk.asked[-1][1].reasoning):
+            raise Unfit("no_thoughts", "the teacher tells no thoughts")
+        return [with_thoughts(learnt, thought)]
 
     return await made(row, ask, draw, operator="answer", samples=samples)

@@ -21,7 +21,8 @@ async def conversation(
     turns: Annotated[int, Field(ge=1)] = 4,
     stop_word: str = "[END]",
     persona: str = "persona",
-    samples: Annotated[int, Field(ge=1)] = 1,
+    thoughts: bool = False,
+    samples: Annotated[int, Field(ge=1, le=1000)] = 1,
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
     user_max_new_tokens: Annotated[int, Field(ge=1)] = 256,
     sampling_temperature: Annotated[float, Field(ge=0)] = 1.0,
@@ -37,6 +38,7 @@ async def conversation(
         turns: of the user at most, the row's own among them.
         stop_word: that the user says instead of more.
         persona: column that says who the user is; empty where the row has none.
+        thoughts: learn what the teacher thought before it answered, too, as `reasoning_content` of its turns.
         samples: conversations for each row.
         max_new_tokens: of an answer.
         user_max_new_tokens: of what the user says.
@@ -70,7 +72,7 @@ async def conversation(
             asked = {ID: row[ID], "messages": said}
             found = await talk.read(answering, asked, drawing, sample=sample)
             reply = talk.asked[-1][1]
-            thought = {"reasoning_content": reply.reasoning} if reply.reasoning else {}
+            thought = {"reasoning_content": reply.reasoning} if thoughts and reply.reasoning else {}
             said.append({"role": "assistant", "content": str(found["answer"]), **thought})
             if not reply.stopped:
                 break

@@ -1,5 +1,6 @@
 """New tasks from a pool of tasks, and instances of them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,10 +29,16 @@ class _Pool:
     seeds: list[Row]
     made: list[dict[str, Any]] = field(default_factory=list)
     words: list[list[str]] = field(default_factory=list)
+    shown: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     def nearest(self, words: list[str]) -> float:
         """The highest overlap with a task of the pool."""
         return max((rouge_l(words, one) for one in self.words), default=0.0)
+
+    def times(self, texts: Sequence[str]) -> int:
+        """How often these tasks were shown before, in this order: a small pool repeats itself."""
+        self.shown[tuple(texts)] += 1
+        return self.shown[tuple(texts)] - 1
 
 
 async def expand_self_instruct(
@@ -127,8 +134,8 @@ async def _round(
     talks = [Talk(ask) for _ in shown]
     found = await settled(
         [
-            talk.read(prompt, {}, drawing, values={"tasks": [text for _, text in tasks]}, sample=place)
-            for talk, (place, tasks) in zip(talks, shown.items(), strict=True)
+            talk.read(prompt, {}, drawing, values={"tasks": texts}, sample=pool.times(texts))
+            for talk, texts in zip(talks, ([text for _, text in one] for one in shown.values()), strict=True)
         ]
     )
     refused: list[dict[str, Any]] = []

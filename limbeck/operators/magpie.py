@@ -22,7 +22,7 @@ async def magpie(
     tokenizer: str | None = None,
     begin: str | None = None,
     stop: list[str] | None = None,
-    samples: Annotated[int, Field(ge=1)] = 200,
+    samples: Annotated[int, Field(ge=1, le=1000)] = 200,
     one_line: bool = True,
     answers: bool = True,
     answer_prompt: Annotated[str, Fills((), ("answer",))] = "plain",

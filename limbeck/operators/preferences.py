@@ -19,7 +19,7 @@ async def preferences(
     *,
     prompt: Annotated[str, Fills((), ("answer",))] = "plain",
     judge_prompt: Annotated[str, Fills(("answer",), ("score",))] = "judge_score",
-    answers: Annotated[int, Field(ge=2)] = 4,
+    answers: Annotated[int, Field(ge=2, le=1000)] = 4,
     rejects: Literal["random", "worst"] = "random",
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
     judge_max_new_tokens: Annotated[int, Field(ge=1)] = 512,

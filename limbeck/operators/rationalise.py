@@ -22,7 +22,7 @@ async def rationalise(
     prompt: Annotated[str, Fills((), ("rationale", "answer"))] = "chain_of_thought",
     learn: Learn = "label_and_rationale",
     labels: Literal["teacher", "own"] = "teacher",
-    samples: Annotated[int, Field(ge=1)] = 1,
+    samples: Annotated[int, Field(ge=1, le=1000)] = 1,
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
     sampling_temperature: Annotated[float, Field(ge=0)] = 0.0,
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,

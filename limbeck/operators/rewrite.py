@@ -19,7 +19,7 @@ async def rewrite(
     *,
     prompt: Annotated[str, Fills(("answer",), ("answer",))] = "rewrite_question",
     what: Literal["question", "answer"] = "question",
-    samples: Annotated[int, Field(ge=1)] = 1,
+    samples: Annotated[int, Field(ge=1, le=1000)] = 1,
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
     sampling_temperature: Annotated[float, Field(ge=0)] = 0.7,
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,

@@ -26,7 +26,7 @@ async def tool_calls(
     prompt: Annotated[str, Fills()] = "plain",
     rounds: Annotated[int, Field(ge=1)] = 8,
     seconds: Annotated[float, Field(gt=0)] = 10.0,
-    samples: Annotated[int, Field(ge=1)] = 1,
+    samples: Annotated[int, Field(ge=1, le=1000)] = 1,
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024,
     sampling_temperature: Annotated[float, Field(ge=0)] = 0.0,
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
@@ -49,9 +49,9 @@ async def tool_calls(
         seed: of the draws, where the teacher knows seeds.
 
     Returns:
-        A row a trace, with the column `tools`: the teacher's turns are learnt, what functions gave is read
-        alone. `tool_errors` counts calls that failed. Rejected where `rounds` are not enough (`rounds`), an
-        answer was cut or says nothing.
+        A row a trace, with the column `tools`: the teacher's turns are learnt, its thoughts among them;
+        what functions gave is read alone. `tool_errors` counts calls that failed. Rejected where `rounds`
+        are not enough (`rounds`), an answer was cut or says nothing.
 
     Raises:
         ConfigError: a function cannot be found or described.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from limbeck.core.errors import Problem
+from limbeck.core.lineage import ASKED, FIELDS, OPERATOR, REQUESTS
 from limbeck.rows.columns import Column, Part
 from limbeck.rows.kinds import Kind
 
@@ -74,7 +75,7 @@ def is_empty(column: Column) -> bool:
 
 def unread(part: Part, kind: Kind) -> list[str]:
     """Columns that neither this kind of rows nor anything else in reading uses."""
-    read = {*ALWAYS, *kind.columns, *_READ.get(kind, ())}
+    read = {*ALWAYS, *kind.columns, *_READ.get(kind, ()), *_of_operators(part.columns)}
     return [name for name in part.columns if name not in read]
 
 
@@ -92,6 +93,11 @@ def lost_meaning(part: Part, names: Collection[str], kind: Kind) -> list[Problem
         and not is_empty(part.columns[name])
         and not _counts_all_rows(part, name)
     ]
+
+
+def _of_operators(columns: Collection[str]) -> Collection[str]:
+    """Columns of rows that an operator made: whether thoughts are learnt was its choice, not the file's."""
+    return (*FIELDS, "rationale") if {OPERATOR, ASKED, REQUESTS} <= set(columns) else ()
 
 
 def _counts_all_rows(part: Part, name: str) -> bool:

@@ -34,6 +34,16 @@ def test_makes_a_row_for_every_sample() -> None:
     assert (rows[0]["tokens_in"], rows[0]["tokens_out"], rows[0]["cost"]) == (10, 2, "0.001")
 
 
+def test_thoughts_are_learnt_where_that_is_asked_for() -> None:
+    said = [Reply("4", reasoning="two twos"), "4"]
+    rows = run({"prompt": "2+2?"}, Scripted(said), samples=2, thoughts=True)
+    answer = {"role": "assistant", "content": "4", "reasoning_content": "two twos"}
+    assert student_part(rows[0]) == {"messages": [{"role": "user", "content": "2+2?"}, answer]}
+    assert reasons(rows) == [None, "no_thoughts"]
+    (row,) = run({"prompt": "2+2?"}, Scripted(said))
+    assert (row["completion"], row["reasoning"]) == ("4", "two twos")
+
+
 def test_more_samples_ask_for_the_rest_alone() -> None:
     teacher = Scripted(["a", "b", "c"])
     run({"prompt": "p"}, teacher, samples=1)

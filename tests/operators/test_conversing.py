@@ -58,7 +58,8 @@ def test_a_conversation_ends_after_its_turns_or_at_a_cut_answer() -> None:
 def test_answers_that_were_given_are_not_learnt_and_the_system_prompt_stays() -> None:
     system = {"role": "system", "content": "Be brief."}
     row = {"messages": [system, user("a"), assistant("b"), user("c")]}
-    (made,), teacher = run(conversation, row, [Reply("d", reasoning="hm"), "e", "f"], turns=2)
+    said = [Reply("d", reasoning="hm"), "e", "f"]
+    (made,), teacher = run(conversation, row, said, turns=2, thoughts=True)
     assert made["messages"][:4] == [system, user("a"), {**assistant("b"), "train": False}, user("c")]
     assert made["messages"][4] == {**assistant("d"), "reasoning_content": "hm"}
     assert "Be brief." not in read_by(teacher.asked[1])

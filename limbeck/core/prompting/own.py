@@ -81,6 +81,13 @@ def answered(row: Row, answer: str) -> dict[str, Any]:
     return {**made, "prompt": prompt, "completion": answer}
 
 
+def with_thoughts(row: Row, thought: str) -> dict[str, Any]:
+    """An answered row as a conversation, with a thought before its answer."""
+    answer = {"role": "assistant", "content": own_answer(row), "reasoning_content": thought}
+    kept = {name: value for name, value in row.items() if name not in _OF_KINDS or name == "tools"}
+    return {**kept, "messages": [*map(given, own_turns(row)), answer]}
+
+
 def unanswered(row: Row) -> dict[str, Any]:
     """What the row asks, without an answer: a row that could not be answered."""
     return {REFERENCE: own_answer(row), **carried(row), "prompt": _asked(row)}
