@@ -53,6 +53,16 @@ class Calls:
         call = self._client.get(path, cast_to=_response_type(), options={"timeout": self._timeout(timeouts)})
         return self._json(await self._outcome(call, {}, timeouts))
 
+    async def content(self, path: str, *, timeouts: Timeouts) -> bytes:
+        """The bytes of a file at a path or an address of the API."""
+        call = self._client.get(path, cast_to=_response_type(), options={"timeout": self._timeout(timeouts)})
+        response = await self._outcome(call, {}, timeouts)
+        return bytes(response.content)
+
+    async def made(self, call: Any, *, timeouts: Timeouts) -> Any:
+        """What a call of the client itself gives."""
+        return await self._outcome(call, {}, timeouts)
+
     async def post(
         self, path: str, body: Mapping[str, Any], *, timeouts: Timeouts
     ) -> tuple[Any, Mapping[str, str]]:

@@ -1,5 +1,12 @@
 """The transport of an endpoint, by the form of its API."""
 
+from pathlib import Path
+
+from limbeck.core.errors import ConfigError
+from limbeck.endpoint.batch.anthropic import AnthropicBatches
+from limbeck.endpoint.batch.form import BatchForm
+from limbeck.endpoint.batch.openai import OpenAIBatches
+from limbeck.endpoint.batch.transport import BatchTransport
 from limbeck.endpoint.capabilities import Capabilities
 from limbeck.endpoint.logprobs import Vocabulary
 from limbeck.endpoint.secret import read_secret
@@ -13,6 +20,7 @@ def make_transport(
     endpoint: Endpoint,
     capabilities: Capabilities | None = None,
     *,
+    journal: Path | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> Transport:
     """What carries calls to an endpoint.
@@ -21,12 +29,28 @@ def make_transport(
         endpoint: which one.
         capabilities: as they were probed; without them the server's refusals teach, and every answer is a
             call of its own.
+        journal: its file; needed where `endpoint.batch` is set, as it says which request is in which batch.
         vocabulary: the bytes of every token id, where the teacher's tokenizer is at hand.
 
     Raises:
         ConfigError: the environment lacks its key.
         UserError: the client of its API is not installed.
     """
+    direct = _direct(endpoint, capabilities, vocabulary)
+    if not endpoint.batch:
+        return direct
+    if journal is None:
+        raise ConfigError("batch must come with a journal, got none. Name a file by `journal: FILE`.")
+    if isinstance(direct, AnthropicTransport):
+        form: BatchForm = AnthropicBatches(direct, model=endpoint.model, timeouts=endpoint.timeouts)
+    else:
+        form = OpenAIBatches(direct, model=endpoint.model, timeouts=endpoint.timeouts)
+    return BatchTransport(form, model=endpoint.model, label=endpoint.label, journal=journal)
+
+
+def _direct(
+    endpoint: Endpoint, capabilities: Capabilities | None, vocabulary: Vocabulary | None
+) -> OpenAITransport | AnthropicTransport:
     secret = read_secret(endpoint.api_key_env)
     if endpoint.api == "anthropic":
         return AnthropicTransport(
