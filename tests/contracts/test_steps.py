@@ -150,7 +150,8 @@ def test_a_plan_of_all_kinds_that_is_accepted_starts_and_ends(world, tmp_path):
     ]
     assert all(step.what for step in plan.steps)
     run = limbeck.run(made, tmp_path / "run", progress=Silent())
-    done = [json.loads(path.read_text()) for path in sorted(run.folder.glob("steps/*/done.json"))]
+    folders = sorted(run.folder.glob("steps/*"), key=lambda path: int(path.name.partition("-")[0]))
+    done = [json.loads((folder / "done.json").read_text()) for folder in folders]
     assert [step["said"] for step in done] == [step.sentence() for step in made.steps]
     page = run.report.read_text(encoding="utf-8")
     assert all(step.kind in page for step in made.steps)
