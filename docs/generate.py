@@ -1,5 +1,6 @@
 """Writes `docs/methods/*.md`, one page a recipe, from its docstrings, its data and its last measured table;
-`docs/steps.md` from the kinds of step; and the table of recipes in the README.
+`docs/steps.md` from the kinds of step; `docs/operators.md` from operators and prompts; and the table of
+recipes in the README.
 
     python docs/generate.py            write the pages
     python docs/generate.py --check    fail if a page is out of date
@@ -13,6 +14,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from operators_page import operators_page
 from pydantic.fields import FieldInfo
 
 from limbeck.cli.families import FAMILIES, MODELS
@@ -124,7 +126,7 @@ def main() -> None:
     folder = DOCS / "methods"
     folder.mkdir(exist_ok=True)
     pages = {folder / f"{entry.name}.md": page(entry) for entry in catalogue("recipes").values()}
-    pages |= {DOCS / "steps.md": steps_page(), README: readme()}
+    pages |= {DOCS / "steps.md": steps_page(), DOCS / "operators.md": operators_page(), README: readme()}
     stale = []
     for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 _STORES = "Inspect a store of a teacher's answers, or compare payloads before making one."
+_PROMPTS = "List, fill and copy the prompts that operators ask by."
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="Name of a recipe, or a .yaml file.")]
@@ -105,8 +106,8 @@ def list_(
         list[str] | None,
         typer.Argument(
             metavar="KIND NAME",
-            help="recipes, objectives, schedules, metrics, students, teachers or settings; with a name, all "
-            "about it.",
+            help="recipes, objectives, schedules, metrics, operators, gates, selectors, students, teachers "
+            "or settings; with a name, all about it.",
         ),
     ] = None,
     json: Json = False,
@@ -339,3 +340,48 @@ def probe(
     from limbeck.cli.probing import probe_command
 
     probe_command(url, pairs or [], as_json=json)
+
+
+prompts = typer.Typer(no_args_is_help=True)
+app.add_typer(prompts, name="prompts", short_help=_PROMPTS, help=_PROMPTS)
+
+
+@_command(prompts, "list")
+def prompts_list(json: Json = False, debug: Debug = False) -> None:
+    """List the prompts that come with limbeck, and the operators that use each."""
+    from limbeck.cli.prompts import list_command
+
+    list_command(as_json=json)
+
+
+@_command(prompts, "show", context_settings=_PAIRS)
+def prompts_show(
+    prompt: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Name of a prompt, or a .yaml file.")],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="data=FILE fills it from the first row; columns.prompt=question, split=test.",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print a prompt; with data=FILE, what teacher and student read for the first row. Asks nobody."""
+    from limbeck.cli.prompts import show_command
+
+    show_command(prompt, pairs or [], as_json=json)
+
+
+@_command(prompts, "copy")
+def prompts_copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a prompt.")],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The new file. Default: NAME.yaml.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Copy a prompt into a file of your own, to be edited and named in a recipe."""
+    from limbeck.cli.prompts import copy_command
+
+    copy_command(name, target)

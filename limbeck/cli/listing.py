@@ -56,6 +56,9 @@ _CATALOGUED = {
     "objectives": "objectives",
     "schedules": "schedules",
     "metrics": "evaluation",
+    "operators": "operators",
+    "gates": "gates",
+    "selectors": "selectors",
 }
 _FIXED: Mapping[str, Mapping[str, tuple[str, str]]] = {"students": STUDENTS, "teachers": TEACHERS}
 _FLAGS = ("--json", "--debug")
@@ -185,7 +188,7 @@ def _entries(kind: str) -> list[dict[str, Any]]:
             }
             for entry in entries
         ]
-    if kind == "schedules":
+    if kind in ("schedules", "operators", "gates", "selectors"):
         return [
             {"name": entry.name, "summary": entry.summary, "options": dict(entry.keywords)}
             for entry in entries

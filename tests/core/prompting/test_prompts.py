@@ -188,3 +188,12 @@ def test_a_file_that_was_edited_is_read_again(tmp_path) -> None:
 def test_every_shipped_prompt_can_be_read(name) -> None:
     prompt = load_prompt(name)
     assert prompt.file.about.endswith(".")
+
+
+def test_the_prompt_of_the_docs_is_one(tmp_path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "operators.md"
+    text = page.read_text(encoding="utf-8").split("```yaml\nabout:")[1].split("```")[0]
+    prompt = load_prompt(written(tmp_path, f"about:{text}"))
+    request = prompt.request({"question": "Is sand wet?"}, GREEDY)
+    assert request.messages[1]["content"].endswith("So the answer is yes.\n\nQ: Is sand wet?\nA:")
+    assert prompt.parsed(Reply("Sand is dry. So the answer is no."))["answer"] == "no"
