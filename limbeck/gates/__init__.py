@@ -17,6 +17,7 @@ from limbeck.gates.finished import finished
 from limbeck.gates.format import format
 from limbeck.gates.json_schema import json_schema
 from limbeck.gates.length import length
+from limbeck.gates.math_equal import math_equal
 from limbeck.gates.near_duplicate import near_duplicate
 from limbeck.gates.ngram_repetition import ngram_repetition
 from limbeck.gates.novelty import novelty
@@ -36,6 +37,7 @@ __all__ = [
     "format",
     "json_schema",
     "length",
+    "math_equal",
     "near_duplicate",
     "ngram_repetition",
     "novelty",

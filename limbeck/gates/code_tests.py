@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 from limbeck.core.checks import check_fraction
 from limbeck.core.errors import ConfigError
+from limbeck.gates.beside import beside_each_other
 from limbeck.gates.reading import as_text, said, text_of, value_of
 from limbeck.gates.sandbox import Isolation, Limits, Outcome, check_isolation, guarded
 from limbeck.gates.verdict import ACCEPTED, Row, Verdict
@@ -88,7 +87,7 @@ def code_tests(
         passed, outcome = run(code, before, found, limits=limits, isolation=isolation, packages=packages)
         return _verdict(passed, len(found), outcome, minimum)
 
-    yield from _beside_each_other(rows, judge, workers or os.cpu_count() or 1)
+    yield from beside_each_other(rows, judge, workers or os.cpu_count() or 1)
 
 
 def code_in(text: str) -> str:
@@ -145,15 +144,3 @@ def _verdict(passed: int, tests: int, outcome: Outcome, minimum: float) -> Verdi
         return Verdict(score, True, ACCEPTED)
     reason = "failed" if outcome.ended == "done" else outcome.ended
     return Verdict(score, False, reason, next((one for one in outcome.errors if one), ""))
-
-
-def _beside_each_other(rows: Iterable[Row], judge: Any, workers: int) -> Iterator[Verdict]:
-    """Verdicts in the order of the rows, some rows at a time."""
-    waiting: deque[Future[Verdict]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for row in rows:
-            waiting.append(pool.submit(judge, row))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -48,7 +48,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "format": {"tags": ["think"]},
     "json_schema": {"schema": {"type": "integer"}, "column": "gold"},
     "length": {"max": 60},
-    "math_equal": {"gold": "gold"},
+    "math_equal": {"gold": "gold", "workers": 1},
     "ngram_repetition": {"n": 4, "most": 4},
     "numbers_agree": {"relative_to": "gold"},
     "overlap": {"relative_to": "gold", "maximum": 0.1},
