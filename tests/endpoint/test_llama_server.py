@@ -1,17 +1,29 @@
 """The real server of these tests says what the model says."""
 
+import asyncio
 import json
+import math
+import urllib.request
+from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
+import pytest
 import torch
 
+from limbeck.core.asking import Candidate, Reply, Request
+from limbeck.core.token_bytes import token_bytes
+from limbeck.endpoint import Endpoint, Engine
+from limbeck.endpoint.logprobs import residual_log_mass
+from limbeck.endpoint.transports.making import make_transport
 from tests.endpoint.llama_server import LlamaServer, next_log_probs
+from tests.tiny import TEXTS
 
 
 def post(url: str, body: dict[str, Any]) -> Any:
-    request = Request(url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
-    with urlopen(request, timeout=10) as response:
+    request = urllib.request.Request(
+        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
         return json.load(response)
 
 
@@ -33,3 +45,43 @@ def test_the_server_gives_the_whole_distribution_of_the_model_in_transformers(
     torch.testing.assert_close(
         torch.tensor([served[token] for token in range(len(served))]), expected, atol=5e-5, rtol=0
     )
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_it_writes_is_scored_as_transformers_scores_it(
+    llama_server: LlamaServer, tmp_path: Path, streamed: bool
+) -> None:
+    vocabulary = token_bytes(llama_server.tokenizer)
+    endpoint = Endpoint(url=llama_server.url, model="tiny", stream=streamed)
+    prompts = [llama_server.tokenizer(text).input_ids for text in TEXTS]
+
+    async def run() -> list[Reply]:
+        transport = make_transport(endpoint, vocabulary=vocabulary)
+        async with Engine(endpoint, transport, journal=tmp_path / "j.sqlite") as engine:
+            asked = (
+                Request(token_ids=tuple(prompt), max_tokens=6, logprobs=320, seed=1, extra={"top_k": 0})
+                for prompt in prompts
+            )
+            return list(await asyncio.gather(*map(engine.ask, asked)))
+
+    compared = 0
+    for prompt, reply in zip(prompts, asyncio.run(run()), strict=True):
+        assert reply.scores is not None
+        if len(reply.scores) < reply.usage.completion:  # it ended within a character
+            continue
+        ids = list(prompt)
+        for position in reply.scores:
+            expected = next_log_probs(llama_server, ids)
+            served = torch.tensor([one.logprob for one in sorted(position.top, key=_id)])
+            torch.testing.assert_close(served, expected, atol=5e-5, rtol=0)
+            assert position.chosen.token_id is not None
+            assert position.chosen.data == vocabulary[position.chosen.token_id]
+            assert math.exp(residual_log_mass(position)) < 1e-5
+            ids.append(position.chosen.token_id)
+            compared += 1
+    assert compared >= 6
+
+
+def _id(candidate: Candidate) -> int:
+    assert candidate.token_id is not None
+    return candidate.token_id
