@@ -59,6 +59,7 @@ class Endpoint(Config):
         prices: a price table, or the file with one.
         timeouts: of one call.
         stream: answers come in pieces, so that `timeouts.idle` watches over them.
+        context: tokens of prompt and answer together that the model takes; None: not known.
         batch: asked through the provider's batch API: cheaper, and answered within a day.
         journal: file that keeps what was asked and answered; None: one beside the run folders.
         durability: `normal` loses nothing when the process dies; `full` neither when the power fails, at some
@@ -81,6 +82,7 @@ class Endpoint(Config):
     prices: Path | tuple[Price, ...] = ()
     timeouts: Timeouts = Timeouts()
     stream: bool = False
+    context: int | None = Field(default=None, ge=1)
     batch: bool = False
     journal: Path | None = None
     durability: Literal["normal", "full"] = "normal"
