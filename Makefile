@@ -48,6 +48,7 @@ servers: install .servers/.installed
 
 torture: install
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture $(if $(QUICK),--quick)
+	$(OFFLINE) OMP_NUM_THREADS=1 LIMBECK_MOMENTS=$(if $(QUICK),5,20) $(BIN)/python -m pytest -q tests/runs/test_killed_asking.py
 
 clean:
 	rm -rf .venv .servers runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,5 +1,6 @@
 """One world for all tests of runs; reports are drawn only where they are the subject."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,9 @@ def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def real_report() -> None:
     """Asked for by tests that want the report drawn."""
+
+
+@pytest.fixture
+def moments() -> int:
+    """At how many moments runs are killed; tests/torture takes more."""
+    return int(os.environ.get("LIMBECK_MOMENTS", "5"))

@@ -1,14 +1,16 @@
 """`elicit`: rows that an operator makes by asking a teacher, and gates let through."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from limbeck.core.errors import Problem
+from limbeck.gates import judging
 from limbeck.recipes.calls import GateCall, OperatorCall
 from limbeck.recipes.failures import MOST_FAILED, Failures
-from limbeck.recipes.references import Names
+from limbeck.recipes.references import Names, Reference
 from limbeck.recipes.sentences import part_said
 from limbeck.recipes.steps.step import Makes, Step
 from limbeck.recipes.teachers import Teacher
@@ -20,8 +22,6 @@ ROW, POOL, ASK = "row", "rows", "ask"
 
 JUDGE = "judge"
 """The teacher that gates ask; without one of this name, that of the step."""
-
-_NEEDS_OF_GATES = frozenset({"memory", ASK})
 
 
 class Elicit(Step):
@@ -81,6 +81,22 @@ class Elicit(Step):
         """How often the operator is called for a row, if all goes well."""
         return 1 if "samples" in self.settings_of_operator and self.attempts is None else self.samples
 
+    @property
+    def called(self) -> list[judging.Gate]:
+        """The gates as they are called."""
+        return [judging.Gate(one.name, one.options) for one in self.gates]
+
+    def reads(self) -> list[Reference]:
+        """Rows, models, and files that settings of the operator and the gates name, such as prompts."""
+        calls = {"operator": self.operator} | {f"gates.{n}": one for n, one in enumerate(self.gates)}
+        files = [
+            Reference(f"{path}.{name}", value, Names("data"))
+            for path, one in calls.items()
+            for name, value in one.options.items()
+            if isinstance(value, str) and Path(value).expanduser().is_file()
+        ]
+        return [*super().reads(), *files]
+
     def sentence(self) -> str:
         """What it did, for the report."""
         of = f" from `{self.rows}`" if self.rows else ""
@@ -106,13 +122,15 @@ class Elicit(Step):
                     f"teachers.{name}",
                     f"must be a teacher, got none; the operator {self.operator.name} asks it.",
                 )
-        judges = any(ASK in gate.entry.positional for gate in self.gates)
+        judges = any(ASK in one.uses for one in self.called)
         for name in self.teachers:
             if name not in asked and not (name == JUDGE and judges):
                 known = ", ".join([*asked, *([JUDGE] if judges else [])])
                 yield Problem(f"teachers.{name}", f"is asked by nobody, got it beside {known}. Take it out.")
-        for place, gate in enumerate(self.gates):
-            others = sorted(set(gate.entry.positional[1:]) - _NEEDS_OF_GATES)
+        for place, gate in enumerate(self.called):
+            others = sorted({*gate.needs} - {ASK})
+            if gate.reads == judging.EVERYTHING:
+                others.append("all rows at once")
             if others:
                 yield Problem(
                     f"gates.{place}",
@@ -123,6 +141,8 @@ class Elicit(Step):
     def _amount_problems(self) -> Iterator[Problem]:
         if self.attempts is not None and self.attempts < self.samples:
             yield Problem("attempts", f"must be at least samples ({self.samples}), got {self.attempts}.")
+        if self.attempts is not None and self.operator.options.get("sampling_temperature") == 0:
+            yield Problem("attempts", "must be none at sampling_temperature 0: every draw would be the same.")
         if self.attempts is not None and not self.gates:
             yield Problem("attempts", "must go with gates, got none: every draw passes.")
         if self.candidates is not None and (self.accept is None or self.candidates < self.accept):

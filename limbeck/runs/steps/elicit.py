@@ -53,7 +53,7 @@ async def _elicit(step: Elicit, work: StepContext) -> StepResult:
     rows = work.rows(step.rows) if step.rows else None
     async with open_asks(step.asked, work) as asked:
         judged = Tally()
-        gating = Gating(step.gates, Counted(asked.get(JUDGE, asked[ASK]), 0, step.seed, judged))
+        gating = Gating(step.called, Counted(asked.get(JUDGE, asked[ASK]), 0, step.seed, judged))
         drawing = Drawing(step, asked, gating.beside)
         with FailedDraws(work.folder, step.failures) as failed:
             outcome = Outcome(step, work.folder, gating, failed)

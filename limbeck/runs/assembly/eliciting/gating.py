@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from limbeck.core.asking import Ask
 from limbeck.gates.judging import MEMORY, Gate, Judged, Judging, Needs
-from limbeck.recipes.calls import GateCall
 
 
 class Gating:
@@ -14,10 +13,9 @@ class Gating:
     then does not depend on which answer came first.
     """
 
-    def __init__(self, calls: Sequence[GateCall], ask: Ask) -> None:
-        """Args: calls: of the recipe; ask: the teacher that judges."""
-        gates = [Gate(one.name, one.options) for one in calls]
-        first = next((place for place, one in enumerate(gates) if remembers(one)), len(gates))
+    def __init__(self, gates: Sequence[Gate], ask: Ask) -> None:
+        """Args: gates: of the recipe; ask: the teacher that judges."""
+        first = next((place for place, one in enumerate(gates) if MEMORY in one.entry.positional), len(gates))
         self.beside = Judging(gates[:first], Needs(ask=ask)) if first else None
         self._behind = Judging(gates[first:], Needs(ask=ask)) if first < len(gates) else None
 
@@ -27,11 +25,6 @@ class Gating:
             return list(rows)
         judged = iter(await self._behind.judged([row for row, ok in rows if ok]))
         return [_end(next(judged)) if ok else (row, False) for row, ok in rows]
-
-
-def remembers(gate: Gate) -> bool:
-    """Whether a gate compares a row with earlier ones."""
-    return MEMORY in gate.entry.positional
 
 
 def _end(one: Judged) -> tuple[dict, bool]:

@@ -75,16 +75,10 @@ def settings_of(teacher: EndpointTeacher) -> Endpoint:
 
 def transport_of(teacher: EndpointTeacher, work: StepContext) -> Transport:
     """A client of the API."""
-    from limbeck.endpoint.transports.openai import OpenAITransport
+    from limbeck.endpoint.transports.making import make_transport  # clients take a second to import
 
     vocabulary = None if teacher.tokenizer is None else token_bytes(_tokenizer(teacher.tokenizer))
-    return OpenAITransport(
-        url=teacher.endpoint,
-        model=teacher.model,
-        secret=read_secret(teacher.api_key_env),
-        stream=teacher.idle_timeout is not None,
-        vocabulary=vocabulary,
-    )
+    return make_transport(settings_of(teacher), vocabulary=vocabulary)
 
 
 def request_of(teacher: EndpointTeacher, request: Request) -> Request:
@@ -104,8 +98,8 @@ def request_of(teacher: EndpointTeacher, request: Request) -> Request:
 
 def said_of_cost(at: Look, teacher: EndpointTeacher, requests: Sequence[Request], calls: int) -> list[str]:
     """Calls, tokens and money, what is kept already, and whether the budget is enough."""
-    asked, run = settings_of(teacher), at.seen.run
-    journal = None if run is None else journal_of(asked, run)
+    asked = settings_of(teacher)
+    journal = journal_of(asked, at.seen.run or Path("runs/run"))
     return list(estimate(asked, requests, calls=calls, journal=journal, count=counter_of(teacher)).said())
 
 
