@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 _AHEAD = 16  # items begun ahead of the oldest that is waited for, for each worker
+_BATCHED = 20_000  # requests that wait for batches at once: each is a task of a few kilobytes
 _LONGEST = 2_000  # characters of a failure's message that are kept
 _REFUSED = 50  # requests that are refused for good, with none answered, until nothing else is asked
 
@@ -94,7 +96,8 @@ class Engine:
         self._journal = Journal(journal, scope=scope, durability=endpoint.durability)
         if retry_failed:
             self._journal.forget_failures()
-        self._health = Health(workers=endpoint.workers, clock=lambda: asyncio.get_running_loop().time())
+        self._workers = max(endpoint.workers, _BATCHED) if endpoint.batch else endpoint.workers
+        self._health = Health(workers=self._workers, clock=lambda: asyncio.get_running_loop().time())
         self._admission = Admission(
             self._health,
             Purse(endpoint.budget, self._total),
@@ -148,7 +151,7 @@ class Engine:
             Paused: after the results of all items before the first that it stopped.
         """
         # Twice: while one of a pair is written to the journal, the other is with the server.
-        workers = 2 * self.endpoint.workers
+        workers = 2 * self._workers
         return ordered(items, work, workers=workers, ahead=_AHEAD * workers)
 
     def key(self, request: Request) -> str:
@@ -221,8 +224,7 @@ class Engine:
     async def _fetch(self, request: Request, content: bytes, key: str) -> Reply:
         seed = sent_seed(request, key)
         prompt = self._count(request)
-        cost = None if self._price is None else self._price.most(prompt, request.max_tokens)
-        most = Most(prompt, request.max_tokens, cost)
+        most = Most(prompt, request.max_tokens, self._most(prompt, request.max_tokens))
         tries = Tries(clock=asyncio.get_running_loop().time)
         while True:
             passed = await self._admission.enter(most)
@@ -236,7 +238,9 @@ class Engine:
                 await asyncio.sleep(pause)
                 continue
             except BaseException:
-                if sent is not None:
+                if sent is not None and self.endpoint.batch:
+                    self._journal.left(sent)
+                elif sent is not None:
                     self._journal.abandoned(sent)
                 self._admission.leave(passed, tokens=None)
                 raise
@@ -246,7 +250,7 @@ class Engine:
         usage = answer.reply.usage
         if not usage.prompt and not usage.completion:  # the server did not say
             usage = Usage(prompt=sent.most.prompt, completion=text_tokens(answer.reply), estimated=True)
-        cost = None if self._price is None else self._price.cost(usage)
+        cost = self._cost(usage)
         reply = replace(answer.reply, usage=usage, cost=cost, key=sent.key, from_cache=False)
         committed = self._journal.answered(
             sent, encode(reply), usage=usage, cost=cost, fingerprint=answer.fingerprint
@@ -273,7 +277,7 @@ class Engine:
             and failure.kind is not FailureClass.QUOTA
         )
         usage = _billed(failure, sent.most)
-        cost = None if self._price is None else self._price.cost(usage)
+        cost = self._cost(usage)
         committed = self._journal.failed(sent, failure, usage=usage, cost=cost, last=last)
         given_up = self._judge(failure, again=again)
         if given_up is not None:
@@ -285,6 +289,15 @@ class Engine:
         if not again:
             raise RequestFailed(failure)
         return tries.pause(failure)
+
+    def _cost(self, usage: Usage) -> Decimal | None:
+        return None if self._price is None else self._price.cost(usage, batched=self.endpoint.batch)
+
+    def _most(self, prompt: int, completion: int) -> Decimal | None:
+        if self._price is None:
+            return None
+        share = self._price.batch if self.endpoint.batch else 1
+        return self._price.most(prompt, completion) * share
 
     def _judge(self, failure: Failure, *, again: bool) -> GivenUp | None:
         """What a failure says about the server; why to stop asking it, if that is what it says."""

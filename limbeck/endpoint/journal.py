@@ -148,6 +148,11 @@ class Journal:
         bounds = (sent.most.prompt, None, sent.most.completion, None, _text(sent.most.cost))
         self._queue(_SETTLED, (time.time(), "unknown", None, "cancelled", None, *bounds, "most", sent.number))
 
+    def left(self, sent: Sent) -> None:
+        """Write down that an attempt goes on without this process, in a batch that is found again."""
+        bounds = (sent.most.prompt, None, sent.most.completion, None, None)
+        self._queue(_SETTLED, (time.time(), "left", None, "batch", None, *bounds, "batch", sent.number))
+
     def forget_failures(self) -> int:
         """Forget which requests have no answer, so that they are asked again; how many those were."""
         with _said(self.path):
@@ -240,6 +245,11 @@ class Journal:
 
     def _commit(self) -> None:
         self._database.execute("COMMIT")
+
+    def _not_in_batches(self) -> str:
+        """Leaves out attempts whose answers are still to come, or lie here: they are counted then."""
+        found = self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'batch_items'").fetchone()
+        return " AND key NOT IN (SELECT key FROM batch_items)" if found else ""
 
     def _earlier(self) -> Spend:
         """What this scope spent before; attempts of which nobody knows the end count in full."""

@@ -1,6 +1,7 @@
 """Batches: nothing is matched by order, lost at an expiry, or paid for twice after a kill."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 
 from limbeck.core.asking import FailureClass, Reply, Request, RequestFailed
 from limbeck.core.errors import ConfigError
+from limbeck.endpoint import Engine, Spend
 from limbeck.endpoint.batch import BatchTransport
 from limbeck.endpoint.batch.anthropic import AnthropicBatches
 from limbeck.endpoint.batch.form import Asked
 from limbeck.endpoint.batch.openai import OpenAIBatches
 from limbeck.endpoint.batch.transport import _split
+from limbeck.endpoint.prices import Price
 from limbeck.endpoint.settings import Endpoint, Timeouts
 from limbeck.endpoint.transports.anthropic import AnthropicTransport
 from limbeck.endpoint.transports.making import make_transport
@@ -315,3 +318,31 @@ def test_an_endpoint_that_is_asked_by_batches_takes_its_providers(tmp_path: Path
         asyncio.run(transport.aclose())
         with pytest.raises(ConfigError, match="batch must come with a journal"):
             make_transport(endpoint)
+
+
+def test_an_engine_counts_a_batch_once_and_at_its_price_however_often_it_is_left(tmp_path: Path) -> None:
+    price = Price(model="m", input=10, output=100, batch="0.5", per=1)
+
+    def engine(server: BatchServer, pace: float) -> Engine:
+        endpoint = Endpoint(url=server.url, model="m", batch=True, prices=(price,), workers=2)
+        return Engine(
+            endpoint, openai_batches(server, tmp_path / "j.sqlite", pace=pace), journal=tmp_path / "j.sqlite"
+        )
+
+    async def once() -> tuple[list[str], list[Decimal], Spend, int]:
+        async with batch_server(all_shuffled, looks=3) as server:
+            for _ in range(2):  # left by Ctrl-C
+                async with engine(server, 30.0) as first:
+                    asking = asyncio.gather(*map(first.ask, QUESTIONS))
+                    await asyncio.sleep(0.2)
+                    asking.cancel()
+                    await asyncio.gather(asking, return_exceptions=True)
+            async with engine(server, 0.01) as second:
+                replies = await asyncio.gather(*map(second.ask, QUESTIONS))
+                costs = [reply.cost or Decimal(0) for reply in replies]
+                return [reply.text for reply in replies], costs, second.spending().total, len(server.batches)
+
+    said_, costs, total, begun = asyncio.run(once())
+    assert (said_, begun) == (EXPECTED, 1)
+    assert costs == [Decimal(115)] * 6  # half of 3 at 10 and 2 at 100
+    assert (total.cost, total.unknown_calls, total.unknown_cost) == (Decimal(690), 0, Decimal(0))
