@@ -3,14 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from limbeck.cli.consoles import plain_console
 from limbeck.cli.quiet import silence
 from limbeck.core.catalogue import catalogue
 from limbeck.core.errors import ConfigError, Problem, RunFolderError
 from limbeck.core.lookup import unknown
-from limbeck.core.prompting import Drawing, Fills, Prompt, load_prompt, prompt_path, shipped_prompts
+from limbeck.core.prompting import (
+    Drawing,
+    Prompt,
+    load_prompt,
+    prompt_path,
+    prompts_named,
+    shipped_prompts,
+)
 from limbeck.core.prompting.prompt import GIVEN
 
 _LOADED = ("data", "columns", "split")
@@ -135,22 +142,15 @@ def _outer(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _settings() -> Iterator[tuple[str, Fills, list[str]]]:
-    """Every setting of an operator that names prompts: the operator, what it gives, its defaults."""
-    for entry in catalogue("operators").values():
-        for name, hint in get_type_hints(entry.load(), include_extras=True).items():
-            for fills in (one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Fills)):
-                default = entry.keywords[name]
-                yield entry.name, fills, [default] if isinstance(default, str) else list(default)
-
-
 def _users() -> dict[str, list[str]]:
+    """Operators that ask by a prompt unless another is given, by its name."""
     users: dict[str, list[str]] = {}
-    for operator, _, prompts in _settings():
-        for prompt in prompts:
-            users.setdefault(prompt, []).append(operator)
+    for entry in catalogue("operators").values():
+        for prompt, _ in prompts_named(entry.load(), {}):
+            users.setdefault(prompt, []).append(entry.name)
     return {name: list(dict.fromkeys(found)) for name, found in users.items()}
 
 
 def _given_by_operators() -> set[str]:
-    return {name for _, fills, _ in _settings() for name in fills.gives}
+    named = (prompts_named(entry.load(), {}) for entry in catalogue("operators").values())
+    return {name for found in named for _, fills in found for name in fills.gives}

@@ -1,7 +1,7 @@
 """Checks of prompts before anything is asked."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -36,14 +36,26 @@ def prompt_problems(
         One problem for each file that cannot be read, each template that asks for what is not there, and
         each parser that does not find what is read.
     """
-    problems: list[Problem] = []
+    return [
+        problem
+        for word, fills in prompts_named(function, options)
+        for problem in _of_one(word, fills, columns)
+    ]
+
+
+def prompts_named(function: Callable[..., Any], options: Mapping[str, Any]) -> Iterator[tuple[str, Fills]]:
+    """The prompts that an operator or a gate asks by, each with how it fills it.
+
+    Args:
+        function: its settings that name prompts are marked by `Fills`.
+        options: settings that are given; the others have their defaults.
+    """
     defaults = {name: one.default for name, one in inspect.signature(function).parameters.items()}
     for name, hint in get_type_hints(function, include_extras=True).items():
-        fills = next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Fills)), None)
-        words = options.get(name, defaults.get(name)) if fills else None
-        for word in [words] if isinstance(words, str) else words or ():
-            problems += _of_one(word, fills or Fills(), columns)
-    return problems
+        for fills in (one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Fills)):
+            words = options.get(name, defaults[name])
+            for word in [words] if isinstance(words, str) else words or ():
+                yield word, fills
 
 
 def _of_one(word: str, fills: Fills, columns: Collection[str]) -> list[Problem]:

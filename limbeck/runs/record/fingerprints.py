@@ -1,11 +1,13 @@
 """Fingerprints of steps: equal if and only if configuration and everything read are equal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.core.fingerprint import fingerprint, fingerprint_path, tokenizer_fingerprint
 from limbeck.core.models import model_fingerprint
+from limbeck.core.prompting import load_prompt, prompts_named
+from limbeck.recipes.calls import Call
 from limbeck.recipes.effects import with_effect
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.references import What
@@ -34,7 +36,7 @@ def fingerprint_steps(recipe: Recipe) -> list[StepFingerprint]:
 
     Raises:
         ModelError: a model that is read is not there.
-        ConfigError: data on the hub that cannot be reached.
+        ConfigError: data on the hub that cannot be reached, or a prompt that is not there.
         OSError: data that is read is not there.
     """
     known: dict[str, str] = {}
@@ -63,7 +65,17 @@ def _reads(
             if f"{what} {word}" not in known:
                 known[f"{what} {word}"] = _OUTSIDE[what](word)
             reads[key] = known[f"{what} {word}"]
+    for call in _calls(step):
+        for word, _ in prompts_named(call.entry.load(), call.options):
+            reads[f"prompt {word}"] = load_prompt(word).fingerprint
     return reads
+
+
+def _calls(step: Step) -> Iterator[Call]:
+    """Functions that a step names, which may ask by prompts."""
+    for name in type(step).model_fields:
+        value = getattr(step, name)
+        yield from (one for one in (value if isinstance(value, tuple) else [value]) if isinstance(one, Call))
 
 
 def _model(word: str) -> str:
