@@ -200,7 +200,9 @@ def http_client(module: Any) -> Any:
     """Connections for a client of `module`: as many as there are workers, each kept."""
     # The clients' own bound of 100 kept connections would reopen all others at every call.
     limits = module.DEFAULT_CONNECTION_LIMITS.__class__(max_connections=None, max_keepalive_connections=None)
-    return module.DefaultAsyncHttpxClient(limits=limits)
+    from limbeck.endpoint.transports.pools import pooled
+
+    return module.DefaultAsyncHttpxClient(limits=limits, mounts=pooled(limits))
 
 
 def say_no_seeds() -> None:
