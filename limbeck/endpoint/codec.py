@@ -50,7 +50,7 @@ def encode(reply: Reply) -> bytes:
 
 def decode(data: bytes, *, key: str, from_cache: bool) -> Reply:
     """The reply that `encode` was given."""
-    content = json.loads(unpacked(data))
+    content, _ = _DECODER.raw_decode(unpacked(data).decode())
     cost = content.get("cost")
     return Reply(
         text=content["text"],
@@ -71,3 +71,4 @@ def decode(data: bytes, *, key: str, from_cache: bool) -> Reply:
 
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder()

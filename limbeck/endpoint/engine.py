@@ -22,7 +22,7 @@ from limbeck.endpoint.prices import Price, price_of, price_table
 from limbeck.endpoint.retries import Tries
 from limbeck.endpoint.secret import read_secret
 from limbeck.endpoint.settings import Endpoint
-from limbeck.endpoint.spend import Most, Spend
+from limbeck.endpoint.spend import Most, Spend, Tally
 from limbeck.endpoint.structured import Fitting
 from limbeck.endpoint.transport import Answer, Transport
 
@@ -105,7 +105,7 @@ class Engine:
             tokens_per_minute=endpoint.tokens_per_minute,
         )
         self._flights: dict[str, asyncio.Future[Reply | Exception | None]] = {}
-        self._saved = Spend()
+        self._saved = Tally()
         self.fitting = Fitting(self._ask)
         self._refused: int | None = 0  # in a row; None once anything was answered
 
@@ -163,9 +163,9 @@ class Engine:
         calls, tokens, cost = self._admission.purse.reserved
         return Spending(
             total=self._total(),
-            now=self._journal.spent,
+            now=self._journal.tally.spend(),
             reserved=Spend(unknown_calls=calls, unknown_tokens=tokens, unknown_cost=cost),
-            saved=self._saved,
+            saved=self._saved.spend(),
             currency=None if self._price is None else self._price.currency,
         )
 
@@ -194,13 +194,13 @@ class Engine:
         await self.aclose()
 
     def _total(self) -> Spend:
-        return self._journal.earlier + self._journal.spent
+        return self._journal.earlier + self._journal.tally.spend()
 
     def _kept(self, key: str) -> Reply | None:
         body = self._journal.answer(key)
         if body is not None:
             reply = decode(body, key=key, from_cache=True)
-            self._saved = self._saved.plus(reply.usage, reply.cost)
+            self._saved.add(reply.usage, reply.cost)
             return reply
         failure = self._journal.failure(key)
         if failure is not None:

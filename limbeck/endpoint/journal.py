@@ -16,13 +16,13 @@ from limbeck.endpoint import lock
 from limbeck.endpoint.codec import packed
 from limbeck.endpoint.filesystems import shared_filesystem
 from limbeck.endpoint.schema import SCHEMA, VERSION
-from limbeck.endpoint.spend import COLUMNS, ZERO, Most, Spend
+from limbeck.endpoint.spend import COLUMNS, ZERO, Most, Spend, Tally
 
 PACE = 0.004
 """Seconds between two commits while much is written: all that came in between shares one."""
 
 _BUSY = 5.0  # seconds that the first look at a file waits for a process that is closing it
-_CACHE = -64_000  # kilobytes of pages that are kept in memory
+_CACHE = -16_000  # kilobytes of pages that are kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Journal:
             self._next = self._database.execute("SELECT coalesce(max(id), 0) + 1 FROM attempts").fetchone()[0]
         self._full = durability == "full" or self.shared is not None
         self._lookup = self._database.cursor()
-        self.spent = Spend()
+        self.tally = Tally()
         self._queued: list[tuple[str, tuple[Any, ...]]] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._flushing = False
@@ -114,7 +114,7 @@ class Journal:
     ) -> asyncio.Future[None]:
         """Keep an answer, and what it cost, in one transaction."""
         now = time.time()
-        self.spent = self.spent.plus(usage, cost)
+        self.tally.add(usage, cost)
         self._queue(_RESPONSE, (sent.key, body, now, sent.number, fingerprint or None))
         basis = "estimated" if usage.estimated else "usage"
         counted = (usage.prompt, usage.cached, usage.completion, usage.reasoning)
@@ -132,7 +132,7 @@ class Journal:
         """
         now = time.time()
         if failure.kind is not FailureClass.RATE:
-            self.spent = self.spent.plus(usage, cost)
+            self.tally.add(usage, cost)
         counted = (usage.prompt, usage.cached, usage.completion, usage.reasoning)
         said = (failure.status, failure.reason, failure.retry_after)
         basis = "estimated" if usage.estimated else "none"
@@ -144,7 +144,7 @@ class Journal:
 
     def abandoned(self, sent: Sent) -> None:
         """Write down that an attempt is no longer waited for: it may have been billed."""
-        self.spent = self.spent.lost(sent.most)
+        self.tally.lose(sent.most)
         bounds = (sent.most.prompt, None, sent.most.completion, None, _text(sent.most.cost))
         self._queue(_SETTLED, (time.time(), "unknown", None, "cancelled", None, *bounds, "most", sent.number))
 
@@ -238,7 +238,7 @@ class Journal:
         for statement, rows in by_statement.items():
             if rows:
                 self._database.executemany(statement, rows)
-        self._database.execute(_TOTALS, (*map(_stored, self.spent.row()), self._run))
+        self._database.execute(_TOTALS, (*map(_stored, self.tally.spend().row()), self._run))
         if (now := time.time()) - self._beat > lock.BEAT:
             self._beat = now
             self._database.execute("UPDATE lock SET beat = ?", (now,))

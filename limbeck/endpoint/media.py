@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from limbeck.core.errors import RowError
 _REMOTE = ("http://", "https://")
 
 
-def with_hashes(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The messages with the SHA-256 of its bytes in place of each image, sound or file that they carry.
+def with_hashes(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message with the SHA-256 of its bytes in place of each image, sound or file that it carries.
 
     A data URL and a path to the same bytes become the same. What lies on the web stays its address: whether
     it changes cannot be known here.
@@ -25,10 +25,13 @@ def with_hashes(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
     Example:
         >>> part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
-        >>> with_hashes([{"role": "user", "content": [part]}])[0]["content"][0]["image_url"]["url"][:17]
+        >>> with_hashes({"role": "user", "content": [part]})["content"][0]["image_url"]["url"][:17]
         'sha256:2cf24dba5f'
     """
-    return [_message(message) for message in messages]
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return message
+    return {**message, "content": [_part(part) if isinstance(part, Mapping) else part for part in content]}
 
 
 def read_media(place: str) -> bytes:
@@ -54,13 +57,6 @@ def read_media(place: str) -> bytes:
             f"image must be a file that can be read, a data URL or a web address, got {place[:200]!r} "
             f"({error.strerror or error})."
         ) from None
-
-
-def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return message
-    return {**message, "content": [_part(part) if isinstance(part, Mapping) else part for part in content]}
 
 
 def _part(part: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What was asked of an endpoint and what it cost, added up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
@@ -55,27 +55,6 @@ class Spend:
         """Tokens that were read and written."""
         return self.prompt + self.completion
 
-    def plus(self, usage: Usage, cost: Decimal | None) -> "Spend":
-        """With one more call."""
-        return replace(
-            self,
-            calls=self.calls + 1,
-            prompt=self.prompt + usage.prompt,
-            cached=self.cached + usage.cached,
-            completion=self.completion + usage.completion,
-            reasoning=self.reasoning + usage.reasoning,
-            cost=self.cost if cost is None else self.cost + cost,
-        )
-
-    def lost(self, most: Most) -> "Spend":
-        """With one more call of which nobody knows how it ended."""
-        return replace(
-            self,
-            unknown_calls=self.unknown_calls + 1,
-            unknown_tokens=self.unknown_tokens + most.tokens,
-            unknown_cost=self.unknown_cost + (most.cost or ZERO),
-        )
-
     def __add__(self, other: "Spend") -> "Spend":
         total: list[Any] = [mine + theirs for mine, theirs in zip(self.row(), other.row(), strict=True)]
         return Spend(*total)
@@ -89,6 +68,43 @@ class Spend:
     def row(self) -> tuple[Any, ...]:
         """Its numbers in the order of `COLUMNS`."""
         return tuple(getattr(self, name) for name in COLUMNS)
+
+
+class Tally:
+    """A spend that grows."""
+
+    def __init__(self) -> None:
+        self._calls = self._prompt = self._cached = self._completion = self._reasoning = 0
+        self._cost = ZERO
+        self._lost: list[Most] = []
+
+    def add(self, usage: Usage, cost: Decimal | None) -> None:
+        """One more call."""
+        self._calls += 1
+        self._prompt += usage.prompt
+        self._cached += usage.cached
+        self._completion += usage.completion
+        self._reasoning += usage.reasoning
+        if cost is not None:
+            self._cost += cost
+
+    def lose(self, most: Most) -> None:
+        """One more call of which nobody knows how it ended."""
+        self._lost.append(most)
+
+    def spend(self) -> Spend:
+        """What it is now."""
+        return Spend(
+            calls=self._calls,
+            prompt=self._prompt,
+            cached=self._cached,
+            completion=self._completion,
+            reasoning=self._reasoning,
+            cost=self._cost,
+            unknown_calls=len(self._lost),
+            unknown_tokens=sum(most.tokens for most in self._lost),
+            unknown_cost=sum((most.cost or ZERO for most in self._lost), ZERO),
+        )
 
 
 COLUMNS = tuple(field.name for field in fields(Spend))
