@@ -8,7 +8,7 @@ from pydantic import Field
 from limbeck.core.asking import Ask
 from limbeck.core.lineage import Row
 from limbeck.core.prompting import Drawing, Fills, load_prompt
-from limbeck.core.prompting.own import with_thoughts
+from limbeck.core.prompting.own import with_thoughts, with_turn
 from limbeck.operators.talk import Talk, Unfit, draws, made
 
 
@@ -27,6 +27,8 @@ async def answer(
     """The teacher answers what a row asks, once or several times.
 
     The teacher reads the prompt file's question, the student the row's own, unless the file says otherwise.
+    Where the row has tools, the teacher may call them, and the call is what is learnt; `tool_calls` goes on
+    with what functions give.
     The answer a row had goes to `reference`. An answer that was cut is kept with `finished: false`.
 
     Args:
@@ -52,12 +54,14 @@ async def answer(
     drawing = Drawing(max_new_tokens, sampling_temperature, top_p, seed)
 
     async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
-        found = await talk.read(known, row, drawing, sample=sample)
-        learnt = known.learnt(row, str(found["answer"]))
+        reply = await talk.one(known.request(row, drawing, sample=sample))
+        calls = row.get("tools") and reply.tool_calls
+        turn = {**reply.turn(), "reasoning_content": None}
+        learnt = with_turn(row, turn) if calls else known.learnt(row, str(known.parsed(reply)["answer"]))
         if not thoughts:
             return [learnt]
-        if not (thought := talk.asked[-1][1].reasoning):
+        if not reply.reasoning:
             raise Unfit("no_thoughts", "the teacher tells no thoughts")
-        return [with_thoughts(learnt, thought)]
+        return [with_thoughts(learnt, reply.reasoning)]
 
     return await made(row, ask, draw, operator="answer", samples=samples)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from limbeck.core.asking import Failure, FailureClass, Paused, Reply, RequestFailed
+from limbeck.core.asking import Failure, FailureClass, Paused, Reply, RequestFailed, ToolCall
 from limbeck.core.errors import ConfigError
 from limbeck.operators import answer
 from tests.operators.scripted import Scripted, reasons, student_part
@@ -74,3 +74,27 @@ def test_an_answer_that_reads_like_an_error_is_an_answer() -> None:
 def test_refuses_several_samples_that_would_be_equal() -> None:
     with pytest.raises(ConfigError, match="samples: must be 1 at sampling_temperature 0, got 2"):
         run({"prompt": "p"}, Scripted([]), samples=2, sampling_temperature=0.0)
+
+
+TOOLS = '[{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]'
+
+
+def test_a_call_of_a_tool_that_the_row_offers_is_learnt() -> None:
+    call = ToolCall("add", '{"a": 2}', "c1")
+    teacher = Scripted([Reply("", finish="tool_calls", tool_calls=(call,), reasoning="sum"), "Hello"])
+    row = {"messages": [{"role": "user", "content": "2+2?"}], "tools": TOOLS}
+    first, second = run(row, teacher, samples=2)
+    assert teacher.asked[0].tools[0]["function"]["name"] == "add"
+    turn = first["messages"][-1]
+    assert turn["tool_calls"][0]["function"] == {"name": "add", "arguments": '{"a": 2}'}
+    assert (turn["reasoning_content"], first["tools"], first["reasoning"]) == (None, TOOLS, "sum")
+    assert second["messages"][-1] == {"role": "assistant", "content": "Hello"} and second["tools"] == TOOLS
+    thinking = Scripted([Reply("", finish="tool_calls", tool_calls=(call,), reasoning="sum")])
+    (with_thought,) = run(row, thinking, thoughts=True)
+    assert with_thought["messages"][-1]["reasoning_content"] == "sum"
+    assert with_thought["messages"][-1]["tool_calls"]
+
+
+def test_a_call_that_nobody_offered_is_no_answer() -> None:
+    reply = Reply("", finish="tool_calls", tool_calls=(ToolCall("add", "{}"),))
+    assert reasons(run({"prompt": "p"}, Scripted([reply]))) == ["empty"]

@@ -81,11 +81,17 @@ def answered(row: Row, answer: str) -> dict[str, Any]:
     return {**made, "prompt": prompt, "completion": answer}
 
 
+def with_turn(row: Row, turn: Turn) -> dict[str, Any]:
+    """The row as a conversation with a turn as its answer; the first answer it had goes to `reference`."""
+    tools = {"tools": row["tools"]} if row.get("tools") else {}
+    turns = [*map(given, own_turns(row)), dict(turn)]
+    return {REFERENCE: own_answer(row), **carried(row), **tools, "messages": turns}
+
+
 def with_thoughts(row: Row, thought: str) -> dict[str, Any]:
     """An answered row as a conversation, with a thought before its answer."""
-    answer = {"role": "assistant", "content": own_answer(row), "reasoning_content": thought}
-    kept = {name: value for name, value in row.items() if name not in _OF_KINDS or name == "tools"}
-    return {**kept, "messages": [*map(given, own_turns(row)), answer]}
+    turn = row["messages"][-1] if row.get("messages") else {"role": "assistant", "content": own_answer(row)}
+    return {**with_turn(row, {**turn, "reasoning_content": thought}), REFERENCE: row.get(REFERENCE)}
 
 
 def unanswered(row: Row) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from limbeck.core.prompting.file import PromptFile, prompt_path, read_prompt_fil
 from limbeck.core.prompting.own import answered, carried, own_answer, own_text, own_turns
 from limbeck.core.prompting.parsers import ParseFailed
 from limbeck.core.prompting.template import PromptTemplate
+from limbeck.core.template import functions_of
 
 GIVEN = ("task", "examples")
 """Values of every template beside the columns of the row: what the row asks, and the file's examples."""
@@ -65,12 +66,14 @@ class Prompt:
 
         Raises:
             PromptError: a template needs what is not there.
+            TemplateError: the row's tools are no JSON list of functions.
         """
         voice, known = self.file.teacher, self._values(row, values)
         text = self.templates["teacher.text"].render(known) if voice.text is not None else None
         return Request(
             messages=() if text is not None else self._turns("teacher", row, known),
             text=text,
+            tools=() if text is not None else tuple(functions_of(row.get("tools"))),
             stop=self.file.stop,
             schema=self.file.json_schema,
             sample=sample,
