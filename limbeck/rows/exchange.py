@@ -27,8 +27,8 @@ def exchanges(row: Mapping[str, Any], kind: Kind, rendering: Rendering, end_toke
     `end_token` stands between the texts of a pair, as in the official code of distilling step-by-step.
     """
     prompt, answer = prompt_of(row, kind, end_token), answer_of(row, kind)
-    if rendering.task == "default":
-        return [Exchange(row["id"], prompt, answer)]
+    if len(rendering.group_names) < 2:
+        return [Exchange(row["id"], rendering.task_prefix + prompt, answer)]
     second = row["id"] + example_suffix(rendering.group_names[1])
     if rendering.task == "preference":
         return [Exchange(row["id"], prompt, answer), Exchange(second, prompt, row["rejected"], group=1)]

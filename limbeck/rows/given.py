@@ -124,8 +124,7 @@ def prompt_of_row(
     marks = marks_of(tokenizer)
     hidden, is_rendered = _prompt_hidden(row, kind, tokenizer)
     prompt = prompt_of(hidden, kind, tokenizer.eos_token or "")
-    if rendering.task == "two_task":
-        prompt = rendering.predict_prefix + prompt
+    prompt = rendering.task_prefix + prompt
     whole = Exchange(row["id"], prompt, answer_of(row, kind))
     prompt, _ = _separated(whole, rendering, marks, is_rendered=is_rendered)
     return Segment(_without_begin(prompt, marks, tokenizer, reads_marks(row)), False).shown(marks)

@@ -84,6 +84,5 @@ def _prompt(
     if not kind_named(rendering.model_kind).encoder_decoder:
         return Piece(row["id"], [prompt_of_row(row, kind, tokenizer, rendering)])
     prompt = prompt_of(row, kind, tokenizer.eos_token or "")
-    if rendering.task == "two_task":
-        prompt = rendering.predict_prefix + prompt
+    prompt = rendering.task_prefix + prompt
     return Piece(row["id"], [Segment(prompt, False)])

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Rendering", "notes_of", "render", "render_prompts"]
 
 _CHUNK = 2_000  # rows tokenised in one call: many enough to be fast, few enough to keep memory flat
+_LABELLED = (Kind.QUESTION, Kind.COMPLETION, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR)
 _TASKS: Mapping[Task, tuple[Kind, ...]] = {
-    "two_task": (Kind.QUESTION, Kind.COMPLETION, Kind.LABELLED_TEXT, Kind.LABELLED_PAIR),
+    "two_task": _LABELLED,
+    "label": _LABELLED,
     "preference": (Kind.PREFERENCE,),
 }
 

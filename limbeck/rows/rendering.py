@@ -7,12 +7,13 @@ from typing import Literal
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.core.kinds import KindName, kind_named, kinds_that
 
-Task = Literal["default", "two_task", "preference"]
+Task = Literal["default", "two_task", "label", "preference"]
 LossOn = Literal["last_assistant", "all_assistant", "all"]
 
 GROUPS: Mapping[Task, tuple[str, ...]] = {
     "default": (),
     "two_task": ("label", "rationale"),
+    "label": ("label",),
     "preference": ("chosen", "rejected"),
 }
 """Task -> the names of the examples it makes of a row; the first is what the student is for."""
@@ -33,8 +34,8 @@ class Rendering:
         max_target_length: most tokens of a seq2seq target, its end included; 256 in the official
             code of distilling step-by-step.
         task: `two_task` makes two examples of every row, one that predicts the answer and one that
-            explains it (Hsieh et al. 2023, arXiv:2305.02301); `preference` makes two of every row with
-            `chosen` and `rejected`, one for each answer.
+            explains it (Hsieh et al. 2023, arXiv:2305.02301), `label` the first of them alone;
+            `preference` makes two of every row with `chosen` and `rejected`, one for each answer.
         loss_on: which tokens of a causal row are learnt: of the last assistant turn, of all assistant
             turns, or all; a prompt with one answer counts as one user and one assistant turn.
         label_names: a classifier's classes in the order of their ids; see `rows.classes.label_names`.
@@ -74,6 +75,11 @@ class Rendering:
     def group_names(self) -> tuple[str, ...]:
         """The tasks that terms choose with `on`; the column `group` counts them from 0."""
         return GROUPS[self.task]
+
+    @property
+    def task_prefix(self) -> str:
+        """What opens the prompt of the task that the student is for."""
+        return self.predict_prefix if "label" in self.group_names else ""
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ _READ_AS: dict[Any, Any] = {
     StudentLike: Student,
     StudentLike | None: Student | None,
     TeacherLike: Teacher,
+    TeacherLike | None: Teacher | None,
 }
 
 

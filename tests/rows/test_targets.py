@@ -124,3 +124,14 @@ def test_an_answer_that_was_cut_is_not_taught_to_end(name):
     ends = [batch_of([row], tokenizer, config).targets[0].tolist() for row in (whole, cut)]
     assert tokenizer.eos_token_id in ends[0] and tokenizer.eos_token_id not in ends[1]
     assert ends[0][: len(ends[1])] == ends[1]
+
+
+def test_rows_whose_rationales_nobody_wrote_are_labelled_alone_with_the_same_prompt():
+    tokenizer = tiny_seq2seq_tokenizer()
+    rows = Dataset.from_list([{"id": "a", "question": "2 and 2", "answer": "4", "rationale": "two times 2"}])
+    both, alone = (
+        render(rows, tokenizer, Rendering(model_kind="seq2seq", max_length=64, task=task))
+        for task in ("two_task", "label")
+    )
+    assert alone["input_ids"][0] == both["input_ids"][0] and alone["target_ids"][0] == both["target_ids"][0]
+    assert len(both) == 2 and len(alone) == 1

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from limbeck.runs import execute
+from tests.endpoint.llama_server import llama_server
 from tests.runs.world import make_world
+
+__all__ = ["llama_server"]
 
 
 @pytest.fixture(scope="session")

@@ -46,13 +46,18 @@ class Evaluate(Step, KindSettings):
     batch_size: int = Field(default=8, ge=1)
     seed: int = Field(default=0, ge=0)
 
-    def measured_task(self, earlier: Sequence[Step]) -> Literal["default", "two_task"]:
-        """How held-out rows are put to the model: as its training put them.
+    def measured_task(
+        self, earlier: Sequence[Step], columns: Sequence[str] = ("rationale",)
+    ) -> Literal["default", "two_task", "label"]:
+        """How held-out rows with these columns are put to the model: as its training put them.
 
-        Of a preference the chosen answer is measured, with or without the rejected one in the rows.
+        Of a preference the chosen answer is measured, with or without the rejected one in the rows. Rows
+        whose rationales nobody wrote are labelled alone.
         """
         trained = Train.that_made(self.model, earlier)
-        return "two_task" if trained is not None and trained.task == "two_task" else "default"
+        if trained is None or trained.task != "two_task":
+            return "default"
+        return "two_task" if "rationale" in columns else "label"
 
     def read_otherwise(self, earlier: Sequence[Step]) -> Iterator[str]:
         """Sentences on fields that it reads rows by, where the training of its student had others."""

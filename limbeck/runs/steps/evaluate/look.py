@@ -77,7 +77,7 @@ def _look_at_rows(
     rendering = rendering_of(
         step,
         kind,
-        task=step.measured_task(at.earlier),
+        task=step.measured_task(at.earlier, at.rows[step.rows].column_names),
         label_names=at.classes(step) if kind_named(kind).has_classes else (),
     )
     rendered = at.render(step.rows, model, rendering)

@@ -52,7 +52,8 @@ def _evaluate(step: Evaluate, work: StepContext) -> StepResult:
     rows, tokenizer = work.rows(step.rows), work.load_tokenizer(step.model)
     if step.limit is not None:
         rows = rows.select(range(min(step.limit, len(rows))))
-    rendering = rendering_of(step, kind, task=step.measured_task(work.earlier), label_names=names)
+    task = step.measured_task(work.earlier, rows.column_names)
+    rendering = rendering_of(step, kind, task=task, label_names=names)
     name = step.rows if step.limit is None else f"{step.rows}[:{step.limit}]"
     rendered = work.renderer.render(name, rows, tokenizer, rendering)
     words = _words(step, work)
