@@ -54,8 +54,8 @@ class EndpointTeacher(Teacher):
     idle_timeout: float | None = Field(
         default=None,
         gt=0,
-        description="answers are streamed, and one without a new piece for so many seconds is tried again; "
-        "none: each comes as a whole within ten minutes",
+        description="answers are streamed, and one without a new piece for so many seconds ends there and is "
+        "marked as unfinished; none: each comes as a whole within ten minutes",
     )
     effort: str | None = Field(
         default=None, description="how much the model thinks, where it knows such a setting: low, high ..."
@@ -71,6 +71,12 @@ class EndpointTeacher(Teacher):
     )
     batch: bool = Field(
         default=False, description="ask by the provider's batch API: cheaper, and answered within a day"
+    )
+    context: int | None = Field(
+        default=None,
+        ge=1,
+        description="tokens of prompt and answer together that the model takes: with a tokenizer, a request "
+        "that cannot fit fails before it is sent",
     )
     terms: str = Field(
         default="unknown", description="whether its answers may train other models, in its owner's words"

@@ -66,6 +66,7 @@ def settings_of(teacher: EndpointTeacher) -> Endpoint:
         prices=() if teacher.prices is None else read_prices(Path(teacher.prices).expanduser()),
         timeouts=timeouts,
         stream=teacher.idle_timeout is not None,
+        context=teacher.context,
         batch=teacher.batch,
         journal=None if teacher.journal is None else Path(teacher.journal),
         durability=teacher.durability,
@@ -78,7 +79,13 @@ def transport_of(teacher: EndpointTeacher, work: StepContext) -> Transport:
     from limbeck.endpoint.transports.making import make_transport  # clients take a second to import
 
     vocabulary = None if teacher.tokenizer is None else token_bytes(_tokenizer(teacher.tokenizer))
-    return make_transport(settings_of(teacher), vocabulary=vocabulary)
+    asked = settings_of(teacher)
+    return make_transport(
+        asked,
+        journal=journal_of(asked, work.run.path),
+        vocabulary=vocabulary,
+        count_tokens=counter_of(teacher),
+    )
 
 
 def request_of(teacher: EndpointTeacher, request: Request) -> Request:
