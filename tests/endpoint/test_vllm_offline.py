@@ -18,6 +18,10 @@ TIMES = Timeouts()
 ENDPOINT = Endpoint(url="http://in-process", model="m", workers=8)
 
 
+class Refused(Exception):
+    """What vLLM 0.32 raises is no ValueError."""
+
+
 class FakeEngine:
     """As much of vLLM's engine as is used: answers, refuses long prompts, dies when it is told to."""
 
@@ -45,7 +49,10 @@ class FakeEngine:
         text = "".join(map(chr, ids))
         await asyncio.sleep(0.001 * len(ids))
         if len(ids) > 20:
-            raise ValueError("The decoder prompt (length 21) is longer than the maximum model length of 20.")
+            raise Refused(
+                "This model's maximum context length is 20 tokens. However, your prompt contains at least 21 "
+                "input tokens. Please reduce the length of the input prompt."
+            )
         if self.fatal in text and self.number <= self.lives:
             self.errored = True
         if self.errored:

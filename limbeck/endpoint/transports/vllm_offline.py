@@ -126,7 +126,8 @@ class VLLMTransport:
             if engine.errored:
                 message = f"vLLM died: {clean(str(error))}"
                 return Failure(FailureClass.TRANSIENT, "engine_dead", message), None
-            return Failure(FailureClass.TRANSIENT, "server_error", clean(str(error))), None
+            # A prompt that is too long is an error of vLLM's own, known by its words alone.
+            return failure_of(Told(500, {"error": {"message": str(error)}}, {})), None
         if output is None or not output.outputs:
             return Failure(FailureClass.MALFORMED, "no_choices", "vLLM ended without an answer."), None
         return None, output
