@@ -232,6 +232,8 @@ class Engine:
             try:
                 sent = await self._journal.begin(key, content, most)
                 answer = await self._transport.send(request, seed=seed, timeouts=self.endpoint.timeouts)
+                if answer.reply.finish == "interrupted" and tries.left > 1:
+                    raise RequestFailed(_INTERRUPTED)
             except RequestFailed as failed:
                 assert sent is not None
                 pause = await self._failed(sent, passed, tries, self._told(failed.failure, key))
@@ -332,6 +334,8 @@ class Engine:
 
     def _quota_advice(self, failure: Failure) -> str:
         said = f"{self.endpoint.url} refused: {failure.reason}: {failure.message}"
+        if failure.reason == "model_unknown":
+            return f"{said} It does not serve the model {self.endpoint.model!r}: name one that it serves."
         if self._secret is None:
             return f"{said} If it needs a key, name the environment variable that holds it by api_key_env."
         return (
@@ -347,6 +351,9 @@ class Engine:
 
 
 _OVERLOADED = (503, 529)
+
+# A part of an answer is kept only when no attempt brings the whole.
+_INTERRUPTED = Failure(FailureClass.TRANSIENT, "interrupted", "the stream of the answer broke off")
 
 
 def _billed(failure: Failure, most: Most) -> Usage:

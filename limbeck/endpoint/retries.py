@@ -28,13 +28,21 @@ class Tries:
             self._malformed += 1
         return self._attempts
 
+    @property
+    def left(self) -> int:
+        """Attempts that may still fail before it is given up."""
+        return _ATTEMPTS - self._attempts if self._in_time else 0
+
+    @property
+    def _in_time(self) -> bool:
+        return self._began is None or self._clock() - self._began < _SECONDS
+
     def again(self, failure: Failure) -> bool:
         """Whether it is tried again."""
         if failure.kind is FailureClass.RATE:
             return True
-        in_time = self._began is None or self._clock() - self._began < _SECONDS
         if failure.kind is FailureClass.TRANSIENT:
-            return in_time and self._attempts < _ATTEMPTS
+            return self.left > 0
         return failure.kind is FailureClass.MALFORMED and self._malformed <= _MALFORMED
 
     def pause(self, failure: Failure) -> float:

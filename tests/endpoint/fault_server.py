@@ -115,6 +115,7 @@ class FaultServer:
         self.calls: list[Call] = []
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
+        self.connections = 0  # that were ever opened
 
     @property
     def url(self) -> str:
@@ -180,6 +181,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._server._open.add(self)
+        self._server.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server._open.discard(self)
@@ -271,8 +273,9 @@ def _response(call: Call, said: Any, fault: Fault | None) -> _Response:
     if kind == "null":
         said = {"role": "assistant", "content": None}
     if call.body.get("stream"):
-        cut = kind if kind in ("half", "closed", "hang", "stall") else ""
-        return _Response(200, b"", headers, pieces=_pieces(call, said, usage=kind != "no_usage"), cut=cut)
+        cut = {"truncated": "half"}.get(kind, kind if kind in ("half", "closed", "hang", "stall") else "")
+        pieces = _pieces(call, said, usage=kind != "no_usage")
+        return _Response(200, b"", headers, pieces=pieces[-1:] if kind == "no_choices" else pieces, cut=cut)
     content = _completion(call, said, one=kind == "one_choice", usage=kind != "no_usage")
     if kind == "no_choices":
         content["choices"] = []

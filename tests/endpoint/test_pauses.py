@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from limbeck.core.asking import Failure, FailureClass, Paused
+from limbeck.core.asking import Failure, FailureClass, Paused, Reply, Usage
 from tests.endpoint.scripted import Scripted, broken, question, rate, refused, scripted_engine, text_of
 from tests.endpoint.virtual_time import run_at_once
 
@@ -136,6 +136,20 @@ def test_one_request_that_always_fails_is_tried_six_times_and_asked_again_by_the
     assert [row.item.messages[0]["content"] for row in rows if row.failure] == ["q7"]
     assert rows[7].failure.attempts == 6 and first.calls == 59 + 6
     assert run_at_once(_all(scripted_engine(second, tmp_path), 60))[7].value.text == "fine"
+
+
+def test_an_answer_that_breaks_off_each_time_is_kept_as_far_as_it_came_and_marked(tmp_path):
+    part = Reply("The first half", finish="interrupted", usage=Usage(10, 0, 3))
+
+    def says(request):
+        return part if text_of(request) == "q7" else "fine"
+
+    first, second = Scripted(says), Scripted("other")
+    rows = run_at_once(_all(scripted_engine(first, tmp_path), 60))
+    assert (rows[7].value.text, rows[7].value.finish) == ("The first half", "interrupted")
+    assert first.calls == 59 + 6
+    run_at_once(_all(scripted_engine(second, tmp_path), 60))
+    assert second.calls == 0
 
 
 def test_an_answer_that_is_none_is_asked_for_three_times_and_then_never_again(tmp_path):
