@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from limbeck.core.files import write_text
 from limbeck.report.comparison import comparison_section
+from limbeck.report.eliciting import elicited
 from limbeck.report.headline import comparisons, how_many
 from limbeck.report.loyalty import loyalty
 from limbeck.report.plots import calibration_figure, loss_figure, slice_figure
@@ -46,7 +47,7 @@ def build_report(run_folder: Path) -> Path:
     pages.filters["code"] = _code
     pages.filters["breaks"] = _breaks
     pages.filters["unbroken"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
-    page = pages.get_template("page.html").render(**shared, **_page(record))
+    page = pages.get_template("page.html").render(**shared, **_page(record, elicited(record, run_folder)))
     cards = Environment(loader=FileSystemLoader(_HERE), trim_blocks=True)  # Markdown: nothing to escape
     card = cards.get_template("card.md").render(**shared, **_card(record))
     write_text(run_folder / "README.md", card)
@@ -72,7 +73,7 @@ def _shared(record: Record) -> dict[str, Any]:
     }
 
 
-def _page(record: Record) -> dict[str, Any]:
+def _page(record: Record, made: list[dict[str, Any]]) -> dict[str, Any]:
     generation, machine = record.metric("generation"), record.metric("speed").get("machine", {})
     return {
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
@@ -91,6 +92,7 @@ def _page(record: Record) -> dict[str, Any]:
         "slices": _slices(record),
         "follows": _follows(record),
         "calibration": _calibration(record),
+        "elicited": made,
         "samples": samples(generation.get("samples", [])),
         "max_new_tokens": generation.get("max_new_tokens"),
         "validation": validation_figures(record.validation),

@@ -23,10 +23,10 @@ def samples(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     return [
         {
-            "title": _title(str(sample["prompt"])),
-            "prompt": _shown(str(sample["prompt"])),
-            "reference": _shown(str(sample["reference"])),
-            "texts": {name: _shown(str(text)) for name, text in sample["texts"].items()},
+            "title": title_of(str(sample["prompt"])),
+            "prompt": shown(str(sample["prompt"])),
+            "reference": shown(str(sample["reference"])),
+            "texts": {name: shown(str(text)) for name, text in sample["texts"].items()},
         }
         for sample in found
     ]
@@ -48,13 +48,15 @@ def folded(text: str) -> Markup:
     return Markup("").join([*parts, escape(text[end:])])
 
 
-def _shown(text: str) -> dict[str, Any]:
+def shown(text: str) -> dict[str, Any]:
+    """A text as {short (markup), whole (text, empty where nothing was folded or cut)}."""
     short = folded(text[:_LONGEST])
     if len(text) > _LONGEST:
         short += Markup("<mark>{:,} characters more</mark>").format(len(text) - _LONGEST)
     return {"short": short, "whole": text if "<mark>" in short else ""}
 
 
-def _title(prompt: str) -> str:
+def title_of(prompt: str) -> str:
+    """The beginning of a text, in one line."""
     line = " ".join(prompt.split())
     return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1] + "…"

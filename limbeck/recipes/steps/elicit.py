@@ -1,6 +1,7 @@
 """`elicit`: rows that an operator makes by asking a teacher, and gates let through."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -25,10 +26,15 @@ JUDGE = "judge"
 
 
 class Elicit(Step):
-    """Let an operator make rows by asking a teacher: answers, rationales, questions, preferences ..."""
+    """Let an operator make rows by asking a teacher: answers, rationales, questions, preferences ...
+
+    Rows that its gates refuse are read as `<out>.rejected`. `yield.json` in the step's folder counts
+    candidates, reasons for each gate, calls, tokens and cost; `failures.jsonl` lists draws without an answer.
+    """
 
     kind: ClassVar[str] = "elicit"
     makes: ClassVar[Makes] = "rows"
+    apart: ClassVar[tuple[str, ...]] = ("rejected",)
     without_effect: ClassVar[frozenset[str]] = frozenset({"failures"})
     teacher: Teacher
     teachers: dict[str, Teacher] = Field(
@@ -82,6 +88,11 @@ class Elicit(Step):
         return 1 if "samples" in self.settings_of_operator and self.attempts is None else self.samples
 
     @property
+    def asked_by_operator(self) -> tuple[str, ...]:
+        """Names of teachers that the operator is handed; those it can do without only if they are named."""
+        return tuple(name for name in self.operator.entry.positional[1:] if name in self.asked)
+
+    @property
     def called(self) -> list[judging.Gate]:
         """The gates as they are called."""
         return [judging.Gate(one.name, one.options) for one in self.gates]
@@ -115,9 +126,10 @@ class Elicit(Step):
 
     def _argument_problems(self) -> Iterator[Problem]:
         """Teachers that functions ask and the step does not name, or the other way round."""
-        _, *asked = self.operator.entry.positional
+        asked = self.operator.entry.positional[1:]
+        parameters = signature(self.operator.entry.load()).parameters
         for name in asked:
-            if name not in self.asked:
+            if name not in self.asked and parameters[name].default is Parameter.empty:
                 yield Problem(
                     f"teachers.{name}",
                     f"must be a teacher, got none; the operator {self.operator.name} asks it.",

@@ -113,9 +113,8 @@ class Drawing:
     async def _called(self, given: Any, draw: int, tally: Tally) -> list[dict[str, Any]]:
         step = self.step
         operator: Callable[..., Awaitable[list[dict[str, Any]]]] = step.operator.entry.load()
-        names = step.operator.entry.positional[1:]
-        asks = [Counted(self.asks[name], draw, step.seed, tally) for name in names]
-        rows = await operator(given, *asks, **step.settings_of_operator)
+        asks = {name: Counted(self.asks[name], draw, step.seed, tally) for name in step.asked_by_operator}
+        rows = await operator(given, **asks, **step.settings_of_operator)
         own = int(step.settings_of_operator.get("samples", 1))
         return [
             {

@@ -76,11 +76,11 @@ async def _try(step: Elicit, given: Any, found: Rehearsal) -> None:
 
         return ask
 
-    asks = [listener(name) for name in step.operator.entry.positional[1:]]
+    asks = {name: listener(name) for name in step.asked_by_operator}
     operator = step.operator.entry.load()
     try:
         async with asyncio.timeout(_SECONDS):
-            await operator(given, *asks, **step.settings_of_operator)
+            await operator(given, **asks, **step.settings_of_operator)
     except UserError as error:
         if not heard:
             found.problems += [one for one in error.problems if one not in found.problems]
