@@ -54,8 +54,9 @@ def test_nothing_hostile_runs_loads_or_widens_the_page(chromium, page, size):
     for address in OPENED:
         chromium.open(page, address)
         chromium.wait("document.querySelector('#detail h2') !== null")
-        wide = "document.documentElement.scrollWidth > innerWidth || document.body.scrollWidth > innerWidth"
-        assert not chromium.value(wide), address
+        # Not against innerWidth: a phone widens that to what is there.
+        widest = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
+        assert chromium.value(widest) <= size[0], address
         made = "#panes :is(script, img, svg, iframe, object, embed, style, link, a:not([href^='#']))"
         assert chromium.value(f'document.querySelectorAll("{made}").length') == 0
     assert chromium.value("document.title") == "sky · limbeck view"

@@ -18,32 +18,43 @@ function texts(value, into) {
   else if (value && typeof value === "object") for (const one of Object.values(value)) texts(one, into);
 }
 
+function inSmallLetters(rows) {
+  const pieces = [];
+  const ends = [];
+  let length = 0;
+  for (const row of rows) {
+    const parts = [];
+    texts(row, parts);
+    const text = parts.join("\n").toLowerCase() + "\n";
+    pieces.push(text);
+    ends.push(length += text.length);
+  }
+  return { text: pieces.join(""), ends };
+}
+
 class Search {
   constructor(rows) {
     this.rows = rows;
     this.held = new Map();  // file -> {text, ends}
+    this.begun = new Map();  // file -> promise of them
     this.characters = 0;
     this.turn = 0;
   }
 
   /** All texts of a file's rows in small letters, and where each row ends. */
-  async text(file) {
-    const there = this.held.get(file);
+  text(file) {
+    const there = this.held.get(file) ?? this.begun.get(file);
     if (there) return there;
-    const pieces = [];
-    const ends = [];
-    let length = 0;
-    for (const row of await unpacked(rowsFile(file))) {
-      const parts = [];
-      texts(row, parts);
-      const text = parts.join("\n").toLowerCase() + "\n";
-      pieces.push(text);
-      ends.push(length += text.length);
-    }
-    const made = { text: pieces.join(""), ends };
-    if (this.characters + length <= MOST && !this.held.has(file)) {
+    const reading = unpacked(rowsFile(file)).then((rows) => this.keep(file, inSmallLetters(rows)));
+    this.begun.set(file, reading);
+    return reading;
+  }
+
+  keep(file, made) {
+    this.begun.delete(file);
+    if (this.characters + made.text.length <= MOST) {
       this.held.set(file, made);
-      this.characters += length;
+      this.characters += made.text.length;
     }
     return made;
   }
@@ -80,12 +91,11 @@ class Search {
 }
 
 function scan({ text, ends }, words, wanted, hits, first) {
-  let rows = rowsWith(words[0], text, ends);
-  for (const word of words.slice(1)) {
-    const others = new Set(rowsWith(word, text, ends));
-    rows = rows.filter((row) => others.has(row));
+  const [rarest, ...others] = words.toSorted((one, other) => other.length - one.length);
+  for (const row of rowsWith(rarest, text, ends)) {
+    const own = others.length ? text.slice(row ? ends[row - 1] : 0, ends[row]) : "";
+    if (others.every((word) => own.includes(word))) hits[first + row] = wanted[first + row];
   }
-  for (const row of rows) hits[first + row] = wanted[first + row];
 }
 
 function rowsWith(word, text, ends) {
