@@ -105,7 +105,7 @@ function yieldOf(step) {
 }
 
 function filled(share, tone) {
-  const made = el(`span.fill.${tone}`);
+  const made = el(share ? `span.fill.${tone}` : "span");
   made.style.width = `${Math.min(100, 100 * share)}%`;
   return made;
 }

@@ -89,10 +89,12 @@ function prompt(asked, words) {
 
 function lineage(index, number, part) {
   const id = index.ids[number];
+  const told = new Set([number]);  // a row that keeps its parent's id would be told of twice
+  const untold = (rows) => rows.filter((row) => !told.has(row) && told.add(row));
   const groups = [
-    ["Parents", index.parents[number].map((parent) => [parent, index.named(parent).filter((row) => row !== number)])],
-    ["Children", apart(index, index.children(id).filter((row) => row !== number))],
-    ["The same id elsewhere", apart(index, index.named(id).filter((row) => row !== number && index.part(row) !== part))],
+    ["Parents", index.parents[number].map((parent) => [parent, untold(index.named(parent))])],
+    ["Children", apart(index, untold(index.children(id)))],
+    ["The same id elsewhere", apart(index, untold(index.named(id)).filter((row) => index.part(row) !== part))],
   ].filter(([, entries]) => entries.length);
   if (!groups.length) return null;
   return el("section", null, el("h3", null, "Lineage"), el("dl", null, ...groups.flatMap(([title, entries]) => [
