@@ -1,15 +1,13 @@
 """The request engine beside the bare openai client, its memory, and a rerun from what is kept.
 
-    python benchmarks/endpoint.py [--requests 20000] [--workers 256] [--milliseconds 50] [--rows 1000000]
-    [--profile]
+    python benchmarks/endpoint.py [--requests 20000] [--workers 256] [--milliseconds 50] [--profile]
 
 A server in a process of its own answers every call after 50 ms. Engine and bare client ask it in turns, a
-share of the requests at a time, so that both meet the same machine; the bare client asks as many at once,
-keeps
-as many connections, makes no retries and keeps nothing. The rerun asks the same again from the journal.
-Memory is
-the peak of a process of its own that asks a teacher in the process: for 10,000 rows, for 200,000, and, from a
-source of a million rows that is left after a while, the same.
+share of the requests at a time, so that both meet the same machine; the bare client is as it comes, asks as
+many at once, makes no retries and keeps nothing. The rerun asks the same again from the journal. Memory is
+the
+peak of a process of its own that asks a teacher in the process: for 10,000 rows, for 200,000, and for as many
+from a source of `--rows` (a million) that is left then.
 """
 
 import argparse
@@ -93,13 +91,7 @@ async def timed(work: Callable[[], Awaitable[None]]) -> float:
 async def beside(url: str, folder: Path, *, count: int, workers: int, profile: bool) -> None:
     """Engine and bare client in turns, then the rerun."""
     endpoint = Endpoint(url=url, model="model", workers=workers)
-    limits = openai.DEFAULT_CONNECTION_LIMITS.__class__(max_connections=None, max_keepalive_connections=None)
-    client = openai.AsyncOpenAI(
-        base_url=url,
-        api_key="none",
-        max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(limits=limits),
-    )
+    client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
     block = count // _BLOCKS
     async with Engine(endpoint, make_transport(endpoint), journal=folder / "journal.sqlite") as engine:
         await bare(url, workers, requests(-workers, workers), client)  # connections are opened

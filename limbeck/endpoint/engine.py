@@ -1,6 +1,7 @@
 """The request engine: asks a teacher behind a wire, and never pays twice for one answer."""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -96,6 +97,13 @@ class Engine:
         self._journal = Journal(journal, scope=scope, durability=endpoint.durability)
         if retry_failed:
             self._journal.forget_failures()
+        if self._journal.shared is not None:
+            warnings.warn(
+                f"the journal {journal} lies on a network file system ({self._journal.shared}): nobody can "
+                f"read "
+                "it meanwhile, and it is slower; name a file on a disk of this machine by `journal: FILE`",
+                stacklevel=2,
+            )
         self._workers = max(endpoint.workers, _BATCHED) if endpoint.batch else endpoint.workers
         self._health = Health(workers=self._workers, clock=lambda: asyncio.get_running_loop().time())
         self._admission = Admission(
@@ -167,17 +175,6 @@ class Engine:
             reserved=Spend(unknown_calls=calls, unknown_tokens=tokens, unknown_cost=cost),
             saved=self._saved.spend(),
             currency=None if self._price is None else self._price.currency,
-        )
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What a user should know about where the journal lies."""
-        if self._journal.shared is None:
-            return ()
-        return (
-            f"the journal {self._journal.path} lies on a network file system ({self._journal.shared}): "
-            f"nobody can "
-            "read it meanwhile, and it is slower. Name a file on a disk of this machine by `journal: FILE`.",
         )
 
     async def aclose(self) -> None:
