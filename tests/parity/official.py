@@ -14,6 +14,8 @@ rounded to six decimals. Repositories are at these commits:
 - Sayan21/MAKD @ 2f9b78d
 - lancopku/DynamicKD @ 261162d
 - Tim-Siu/reinforcement-distillation @ dda07d2
+- princeton-nlp/LESS @ 8abf962
+- tianyi-lab/Cherry_LLM @ 01fac8d
 """
 
 from typing import NamedTuple
@@ -332,3 +334,36 @@ its slopes in NEW_LOG_PROBS."""
 TEACHER_REWARDS = [-2.095657, -3.047480, -1.334142]
 """LMOps, minillm/minillm/reward.py:Reward.reward_fn of a teacher that answers TEACHER at three positions
 and is asked for LABELS."""
+
+LESS_ADAM = {
+    "gradient": [1e-6, -2e-4, 0.03, -1.5, 0.0, 4e-5],
+    "first": [0.0, 1e-4, -0.01, 0.2, 3e-5, -2e-5],
+    "second": [0.0, 4e-8, 1e-3, 2.0, 1e-9, 1e-9],
+    "direction": [0.001, 0.313049, -0.189745, 0.021212, 0.257447, -0.133481],
+}
+"""LESS, less/data_selection/collect_grad_reps.py:obtain_gradients_with_adam, of a loss with this
+gradient."""
+
+LESS_TRAIN = [
+    [[4, 2, 0], [-3, -2, -5], [-5, -5, -4], [3, 2, 5]],
+    [[0, 1, 5], [3, 1, 0], [1, 5, -2], [4, 3, -4]],
+]
+LESS_VALID = [
+    [[-1, 4, 1], [-5, 3, 3], [4, -4, -5], [4, -5, 0], [-5, -2, 0], [-1, -1, -5]],
+    [[-5, -4, -5], [2, 0, 2], [-3, 1, 3], [-1, 0, 5], [3, 5, -1], [2, 5, 2]],
+]
+"""Gradients at two checkpoints, of rows and of two subtasks with three shots each; unit vectors when used."""
+
+LESS_INFLUENCE = [0.052022, 0.461884, 0.506946, -0.062032]
+"""LESS, less/data_selection/matching.py: calculate_influence_score, weights 3e-5 and 1e-5, then its
+reshape, mean and max."""
+
+IFD_ROWS = [
+    ("say what the cat did", "the cat sat on the mat"),
+    ("one and two", "are three"),
+    ("a film of", "great warmth and little sense"),
+]
+IFD = [0.994979, 0.988923, 0.934574]
+"""Cherry_LLM, cherry_seletion/data_analysis.py:get_perplexity_and_embedding_part_text and
+data_by_IFD.py:get_loss_part_text with `--prompt wiz`, of `tests.tiny.tiny_llama(seed=5)` and
+`tiny_tokenizer()`."""

@@ -16,6 +16,7 @@ from limbeck.core.needs import DISTRIBUTION
 from limbeck.core.target_log_probs import answer_losses
 from limbeck.recipes.steps import Select
 from limbeck.rows.kinds import Kind, kind_of
+from limbeck.rows.read import quiet
 from limbeck.rows.render import render
 from limbeck.rows.rendering import Rendering
 from limbeck.rows.source import PaddedSource
@@ -113,14 +114,16 @@ def without_prompts(rows: Dataset) -> Dataset:
     """
     kind = kind_of(rows.column_names)
     if kind is Kind.MESSAGES:
-        return rows.map(lambda row: {"messages": [*map(_silent, row["messages"])]})
+        with quiet():
+            return rows.map(lambda row: {"messages": [*map(_silent, row["messages"])]})
     if kind not in _EMPTIED:
         raise ConfigError(
             Problem(
                 "selector", f"must be one for rows without a prompt, got rows of {kind.value}. Take top_k."
             )
         )
-    return rows.map(lambda row: {_EMPTIED[kind]: "" if isinstance(row[_EMPTIED[kind]], str) else []})
+    with quiet():
+        return rows.map(lambda row: {_EMPTIED[kind]: "" if isinstance(row[_EMPTIED[kind]], str) else []})
 
 
 def _silent(turn: Mapping[str, Any]) -> dict[str, Any]:
