@@ -23,6 +23,9 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "minillm": "reverse KL of whole sequences, by policy gradient",
         "semantic_revision": "student samples corrected by the teacher, span relations",
     },
+    "fewer rows": {
+        "dataset_distillation": "few rows that stand for all, with the teacher's labels",
+    },
     "teacher and student with different tokenizers": {
         "alm": "likelihoods of chunks of text; also moves models to bytes",
         "min_edit": "the teacher's scores for the ids of nearest spelling",

@@ -9,6 +9,7 @@ from limbeck.recipes.batches.word_dropout import WordDropout
 from limbeck.recipes.capacity_gap import capacity_gap
 from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
+from limbeck.recipes.dataset_distillation import dataset_distillation
 from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
@@ -81,6 +82,7 @@ __all__ = [
     "capacity_gap",
     "cost_effective",
     "ctkd",
+    "dataset_distillation",
     "ddk",
     "decoupled_kd",
     "distillm",

@@ -31,6 +31,13 @@ SHIPPED = {
     "cost_effective tuned": recipes.cost_effective(
         teacher="T", student=CUT, data="d.jsonl", teacher_is_tuned=True, smoothing=0.1, alpha=1.0
     ),
+    "dataset_distillation": recipes.dataset_distillation(teacher="T", student="S", data="d.jsonl"),
+    "dataset_distillation ifd": recipes.dataset_distillation(
+        teacher="T", student=CUT, data="d.jsonl", selector="ifd", label=False, budget=64, unit="rows"
+    ),
+    "dataset_distillation quota": recipes.dataset_distillation(
+        teacher="T", student="S", data="d.jsonl", selector="quota", groups="topic", baseline=False
+    ),
     "redi": recipes.redi(student="S", data="d.jsonl"),
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),

@@ -246,3 +246,21 @@ def test_a_curriculum_reaches_the_training_where_its_order_is_given(world, tmp_p
     unread = {**train, "competence_start": 0.5}
     made = Recipe.from_data({"limbeck": 1, "name": "x", "steps": [*steps[:2], {"train": unread}]})
     assert "is read with order: competence, got given" in str(check(made)[0])
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_few_rows_are_chosen_labelled_and_learnt_beside_as_many_random_ones(world, tmp_path, label):
+    run = limbeck.run(
+        "dataset_distillation",
+        teacher=str(world / "teacher"), student=str(world / "student"), data=str(world / "answers.jsonl"),
+        heldout=6, budget=0.4, max_steps=2, max_length=48, learning_rate=1e-3, label=label,
+        selector="herding", out=tmp_path, progress=Silent(),
+    )  # fmt: skip
+    made = {one.name.split("-", 2)[2]: one for one in run.folder.glob("steps/*")}
+    sizes = [json.loads((made[out] / "selection.json").read_text()) for out in ("chosen", "drawn")]
+    assert all(0.2 < one["selected_size"] / one["candidate_size"] <= 0.4 for one in sizes)
+    assert [one["selector"] for one in sizes] == ["herding", {"name": "random", "seed": 0}]
+    assert ("chosen_labels" in made) == ("drawn_labels" in made) == label
+    lines = (made["student"] / "metrics.jsonl").read_text().splitlines()
+    assert ("forward_kl" in json.loads(lines[-1])["terms"]) == label
+    assert {"student", "baseline"} <= run.evaluation["metrics"]["perplexity"]["subjects"].keys()
