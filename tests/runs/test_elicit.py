@@ -1,5 +1,6 @@
 """Rows that an operator makes by asking an endpoint: gates, failures, budgets, plans, what is paid for."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from datasets import load_from_disk
 
 import limbeck
 from limbeck.core.asking import Paused
+from limbeck.core.catalogue import _entries, catalogue
 from limbeck.core.errors import ConfigError, RowError
 from limbeck.recipes import Recipe
 from limbeck.runs.assembly.failed_draws import TooManyFailures
@@ -234,3 +236,84 @@ def test_settings_that_change_no_answer_leave_a_finished_step_finished(data):
         run(recipe(data, server.url), data / "run")
         run(recipe(data, server.url, failures="skip", teacher={"workers": 3}), data / "run")
         assert len(server.calls) == 10
+
+
+@pytest.fixture
+def own_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of tests.runs.asked_by_several, as if they were listed."""
+    for entry in _entries("tests.runs.asked_by_several"):
+        monkeypatch.setitem(catalogue("operators"), entry.name, entry)
+
+
+@pytest.mark.usefixtures("own_operators")
+def test_an_operator_asks_further_teachers_by_its_names_for_them(data):
+    with serving(says=lambda call: f"{call.body['model']}({call.prompt})") as server:
+        critic = {"endpoint": server.url, "model": "other"}
+        made = recipe(data, server.url, operator="debate", teachers={"critic": critic})
+        plan, _ = make_plan(made, data / "run")
+        assert "About 10 calls to model" in " ".join(plan.steps[1].notes)
+        assert "About 10 calls to other" in " ".join(plan.steps[1].notes)
+        rows = rows_in(run(made, data / "run") / "rows")
+    assert rows[0]["completion"] == "other(question 0 model(question 0))"
+    assert len(list(data.glob("requests/*.sqlite"))) == 2
+    with pytest.raises(ConfigError, match=r"elicit\.teachers\.critic: must be a teacher, got none"):
+        run(recipe(data, "http://127.0.0.1:1/v1", operator="debate"), data / "none")
+
+
+@pytest.mark.usefixtures("own_operators")
+def test_an_operator_of_pools_is_called_once_with_all_rows(data):
+    with serving(says=lambda call: f"said {call.number}") as server:
+        operator = {"name": "gathered", "rounds": 3}
+        folder = run(recipe(data, server.url, operator=operator, limit=2), data / "run")
+        assert [row["completion"] for row in rows_in(folder / "rows")] == ["said 0", "said 1", "said 2"]
+        from_nothing = recipe(data, server.url, operator=operator, rows=None, accept=2)
+        assert len(rows_in(run(from_nothing, data / "nothing") / "rows")) == 2
+        assert server.calls[-1].prompt == " 2"[1:]
+
+
+@pytest.mark.usefixtures("own_operators")
+def test_an_operator_that_cannot_read_the_rows_is_told_by_the_plan_with_the_row(data):
+    with pytest.raises(ConfigError, match=r"operator: must work with row rows.jsonl:1, got KeyError"):
+        make_plan(recipe(data, "http://127.0.0.1:1/v1", operator="broken"), data / "run")
+
+
+def test_rows_are_made_from_nothing_as_often_as_is_said(data):
+    operator = {"name": "magpie", "begin": "<user>", "samples": 1}
+    with serving(says=lambda call: f"text {call.number}") as server:
+        made = recipe(data, server.url, operator=operator, rows=None, limit=3)
+        assert make_plan(made, data / "run")[0].steps[1].rows == 3
+        rows = rows_in(run(made, data / "run") / "rows")
+    assert len({row["id"] for row in rows}) == len(rows) == 3
+    with pytest.raises(ConfigError, match=r"steps\.1\.elicit\.operator\.tokenizer: must be given, or begin"):
+        make_plan(recipe(data, "http://127.0.0.1:1/v1", operator="magpie", rows=None, limit=3), data / "none")
+
+
+def test_refused_rows_are_read_by_a_later_step(data):
+    with serving(says=by_length) as server:
+        made = recipe(data, server.url, gates=[{"name": "length", "max": 6}])
+        gate = {"out": "short", "rows": "made.rejected", "gates": [{"name": "length", "max": 8}]}
+        steps = [*made.to_data()["steps"], {"gate": gate}]
+        both = Recipe.from_data({**made.to_data(), "steps": steps})
+        folder = limbeck.run(both, data / "run", progress=Silent()).folder / "steps" / "2-gate-short"
+    assert [row["completion"] for row in rows_in(folder / "rows")] == ["x" * 7, "x" * 8]
+
+
+def test_a_wrong_key_pauses_at_once_and_the_right_one_goes_on_without_the_key_being_shown(data, monkeypatch):
+    with serving(key="right-key") as server:
+        made = recipe(data, server.url, teacher={"api_key_env": "TEST_KEY", "workers": 2})
+        monkeypatch.setenv("TEST_KEY", "wrong-key")
+        with pytest.raises(Paused) as paused:
+            run(made, data / "run")
+        assert paused.value.why == "quota" and "wrong-key" not in str(paused.value)
+        assert "wrong-key" not in (data / "run" / "paused.json").read_text()
+        assert len(server.calls) <= 4
+        monkeypatch.setenv("TEST_KEY", "right-key")
+        assert len(rows_in(run(made, data / "run") / "rows")) == 10
+
+
+def test_a_run_is_started_inside_of_a_loop_that_runs_as_in_a_notebook(data):
+    async def cell() -> list[dict[str, Any]]:
+        return rows_in(run(recipe(data, server.url), data / "run") / "rows")
+
+    with serving() as server:
+        assert len(asyncio.run(cell())) == 10

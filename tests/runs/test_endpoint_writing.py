@@ -47,11 +47,14 @@ def test_turns_are_asked_as_they_are_and_thoughts_stay_apart(tmp_path):
     rows = [{"messages": turns} for turns in TURNS]
     with serving(says=says) as server:
         found = written(recipe(tmp_path, rows, server.url), tmp_path / "run")
+        apart = written(recipe(tmp_path, rows, server.url, thoughts=False), tmp_path / "apart")
     sent = sorted((call.body["messages"] for call in server.calls), key=str)
     assert sent == [turns[:2] for turns in TURNS]
     assert {call.body["max_tokens"] for call in server.calls} == {9}
     last = found[0]["messages"][-1]
     assert last["content"] == "yes" and last["reasoning_content"] == "because question 0"
+    assert "reasoning_content" not in apart[0]["messages"][-1]
+    assert apart[0]["reasoning"] == found[0]["reasoning"] == "because question 0"
 
 
 def test_a_plain_prompt_gets_its_completion_and_thoughts_a_column(tmp_path):

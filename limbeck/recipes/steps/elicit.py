@@ -45,9 +45,13 @@ class Elicit(Step):
     rows: Annotated[str | None, Names("rows")] = Field(
         default=None, description="that it starts from; none: from nothing"
     )
-    samples: int = Field(default=1, ge=1, description="draws of each row")
+    samples: int | None = Field(
+        default=None, ge=1, description="draws of each row; none: as many as the operator makes by itself"
+    )
     attempts: int | None = Field(
-        default=None, ge=1, description="draws of a row at most, until `samples` of them pass the gates"
+        default=None,
+        ge=1,
+        description="draws of a row at most, until `samples` of them (one, if none) pass the gates",
     )
     gates: tuple[GateCall, ...] = Field(
         default=(), description="that judge the rows as they come; those they refuse are kept apart"
@@ -78,14 +82,17 @@ class Elicit(Step):
     @property
     def settings_of_operator(self) -> dict[str, Any]:
         """The operator's own settings; it gets samples and seed of the step where it has such words."""
-        own = {"seed": self.seed, **({} if self.attempts else {"samples": self.samples})}
+        own: dict[str, Any] = {"seed": self.seed}
+        if self.samples is not None and self.attempts is None:
+            own["samples"] = self.samples
         known = self.operator.entry.keywords
         return {name: value for name, value in own.items() if name in known} | self.operator.options
 
     @property
     def draws(self) -> int:
         """How often the operator is called for a row, if all goes well."""
-        return 1 if "samples" in self.settings_of_operator and self.attempts is None else self.samples
+        is_its_own = "samples" in self.operator.entry.keywords and self.attempts is None
+        return 1 if is_its_own else self.samples or 1
 
     @property
     def asked_by_operator(self) -> tuple[str, ...]:
@@ -151,7 +158,7 @@ class Elicit(Step):
                 )
 
     def _amount_problems(self) -> Iterator[Problem]:
-        if self.attempts is not None and self.attempts < self.samples:
+        if self.attempts is not None and self.attempts < (self.samples or 1):
             yield Problem("attempts", f"must be at least samples ({self.samples}), got {self.attempts}.")
         if self.attempts is not None and self.operator.options.get("sampling_temperature") == 0:
             yield Problem("attempts", "must be none at sampling_temperature 0: every draw would be the same.")

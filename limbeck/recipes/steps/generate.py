@@ -30,6 +30,11 @@ class Generate(Step):
     sampling_temperature: float = Field(default=1.0, ge=0, description="0: greedy")
     top_p: float = Field(default=1.0, gt=0, le=1)
     samples: int = Field(default=1, ge=1, description="completions of each prompt")
+    thoughts: bool = Field(
+        default=True,
+        description="thoughts that a server tells apart stand in the turn of the answer, where chat "
+        "templates write them and they are learnt; false: in the column `reasoning` alone",
+    )
     limit: int | None = Field(default=None, ge=1, description="at most this many prompts, chosen at random")
     failures: Failures = Field(
         default=MOST_FAILED,

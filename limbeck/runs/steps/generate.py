@@ -79,7 +79,7 @@ def _write(step: Generate, work: StepContext) -> StepResult:
                     failed.add(prompt.row_id, answer.reason, answer.message, answer.key)
                 elif count.keeps(answer):
                     row_id = prompt.row_id + (f"~{prompt.sample}" if step.samples > 1 else "")
-                    row = _answered(rows[prompt.place], row_kind, answer)
+                    row = _answered(rows[prompt.place], row_kind, answer, thoughts=step.thoughts)
                     written.append({**row, "id": row_id, FINISHED: answer.stopped})
             done = min(start + teacher.per_part, len(jobs))
             failed.check(done, is_last=done == len(jobs))
@@ -118,8 +118,8 @@ def _part(
     return list(answers)
 
 
-def _answered(row: Mapping[str, Any], kind: Kind, answer: Answer) -> dict[str, Any]:
-    """The row with the teacher's answer where its own was; thoughts are in the turn, or in a column."""
+def _answered(row: Mapping[str, Any], kind: Kind, answer: Answer, *, thoughts: bool) -> dict[str, Any]:
+    """The row with the teacher's answer where its own was; thoughts stand in a column, and in the turn."""
     text = answer.text
     apart = {} if answer.reasoning is None else {REASONING: answer.reasoning}
     if kind is Kind.TEXT:
@@ -128,17 +128,18 @@ def _answered(row: Mapping[str, Any], kind: Kind, answer: Answer) -> dict[str, A
         own = text.strip() if kind is not Kind.COMPLETION else text
         return {**row, **apart, _ANSWERS[kind]: own}
     turn: dict[str, Any] = {"role": "assistant", "content": text}
-    if answer.reasoning is not None:
+    if answer.reasoning is not None and thoughts:
         turn["reasoning_content"] = answer.reasoning
     if answer.tool_calls:
         turn["tool_calls"] = [dict(call) for call in answer.tool_calls]
     if kind is Kind.MESSAGES:
         answers = [place for place, one in enumerate(row["messages"]) if one["role"] == "assistant"]
-        return {**row, "messages": [*map(_given, row["messages"][: answers[-1]]), turn]}
+        return {**row, **apart, "messages": [*map(_given, row["messages"][: answers[-1]]), turn]}
     if isinstance(row["prompt"], str):
         return {**row, **apart, "completion": text}
     return {
         **{name: value for name, value in row.items() if name != "prompt"},
+        **apart,
         "messages": [*map(_given, row["prompt"]), turn],
     }
 

@@ -115,7 +115,8 @@ class Drawing:
         operator: Callable[..., Awaitable[list[dict[str, Any]]]] = step.operator.entry.load()
         asks = {name: Counted(self.asks[name], draw, step.seed, tally) for name in step.asked_by_operator}
         rows = await operator(given, **asks, **step.settings_of_operator)
-        own = int(step.settings_of_operator.get("samples", 1))
+        usual = step.operator.entry.keywords.get("samples", 1)
+        own = int(step.settings_of_operator.get("samples", usual))
         return [
             {
                 **row,

@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 
 _MOST = 64  # requests of one row that are listened to: some programs ask until an answer suits them
 _SECONDS = 10.0  # for one row
+_TOLD = 3  # problems of rows; the others are likely the same
 _STAND_IN = Reply(text="(an answer)")
 
 
@@ -58,6 +59,8 @@ async def _rehearse(step: Elicit, rows: Sequence[Row]) -> Rehearsal:
     found = Rehearsal(requests={name: [] for name in step.asked})
     for given in [rows] if step.pools else rows:
         await _try(step, given, found)
+        if len(found.problems) >= _TOLD:
+            break
     found.rows = max(len(rows), 1)
     return found
 
@@ -83,7 +86,9 @@ async def _try(step: Elicit, given: Any, found: Rehearsal) -> None:
             await operator(given, **asks, **step.settings_of_operator)
     except UserError as error:
         if not heard:
-            found.problems += [one for one in error.problems if one not in found.problems]
+            known = step.operator.entry.keywords
+            told = (one.below("operator") if one.where in known else one for one in error.problems)
+            found.problems += [one for one in told if one not in found.problems]
     except Exception as error:  # of an operator that anybody may have written, on any row
         if not heard and not isinstance(error, LimbeckError | _Enough):
             found.problems.append(_fault(step, given, error))

@@ -1,6 +1,7 @@
 """A model as a teacher that is asked: through the request engine, by a transport in this process."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from limbeck.core.asking import Request
 from limbeck.core.errors import ModelError, Problem
@@ -36,7 +37,8 @@ def endpoint_of(teacher: ModelTeacher, work: StepContext) -> Endpoint:
     place = work.model_place(teacher.model)
     read = model_word(place)
     weights = fingerprint({"weights": model_fingerprint(place), "dtype": read.dtype})
-    return Endpoint(url=_HERE, model=model_word(teacher.model).place, label=weights, workers=_WORKERS)
+    name = Path(model_word(teacher.model).place).name
+    return Endpoint(url=_HERE, model=name, label=weights, workers=_WORKERS)
 
 
 def transport_of(teacher: ModelTeacher, work: StepContext) -> Transport:
