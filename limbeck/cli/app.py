@@ -194,7 +194,13 @@ def evaluate(
 
 @_command(app, context_settings=_PAIRS)
 def capture(
-    teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Folder or id of the teacher.")],
+    teacher: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEACHER",
+            help="Folder or id of the teacher, or a server: '{endpoint: URL, model: NAME, tokenizer: DIR}'.",
+        ),
+    ],
     data: Annotated[str, typer.Option("--data", help="Rows: a file, a folder or a hub id.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the store.")],
     pairs: CapturePairs = None,

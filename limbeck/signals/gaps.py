@@ -30,7 +30,7 @@ class Gap(NamedTuple):
         return f"{self.mean:.2g} nats a position, {self.most:.2g} at the most, over {self.positions:,}"
 
 
-def dense_gap(log_p: NDArray[np.float64], told: Top) -> NDArray[np.float64]:
+def dense_gap(log_p: NDArray[np.floating], told: Top) -> NDArray[np.float64]:
     """[N] KL(p || told) over the told ids and all others as one outcome: a lower bound of the whole KL.
 
     Args:
@@ -43,7 +43,8 @@ def dense_gap(log_p: NDArray[np.float64], told: Top) -> NDArray[np.float64]:
         array([0.13081204])
     """
     inside = told.ids >= 0
-    own = np.where(inside, np.take_along_axis(log_p, np.maximum(told.ids, 0).astype(np.int64), 1), -np.inf)
+    own = np.take_along_axis(log_p, np.maximum(told.ids, 0).astype(np.int64), 1).astype(np.float64)
+    own = np.where(inside, own, -np.inf)
     return _kl(own, np.where(inside, told.log_probs.astype(np.float64), -np.inf))
 
 

@@ -27,7 +27,7 @@ _TOO_LONG = (
     "max_tokens must be at least 1",
 )  # the second: none is left to be written
 
-LogProbs = Callable[[Sequence[int]], NDArray[np.float64]]
+LogProbs = Callable[[Sequence[int]], NDArray[np.floating]]
 """A local copy of the teacher: T ids -> log-probabilities [T - 1, V] of every token after the first."""
 
 
@@ -135,10 +135,10 @@ async def _asked(
     try:
         return await ask(scoring_request(ids, most=most, temperature=temperature, sample=sample))
     except RequestFailed as error:
-        raise StoreError(_failed(error.failure, len(ids), most)) from None
+        raise StoreError(refusal(error.failure, len(ids), most)) from None
 
 
-def _failed(failure: Failure, tokens: int, most: int) -> str:
+def refusal(failure: Failure, tokens: int, most: int) -> str:
     """What a server's refusal means, in its own words and ours."""
     said = f"server must score a row of {tokens} tokens with {most} ids a position, got {failure.message}"
     limit = _LIMIT.search(failure.message)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from limbeck.core.config import Config
 from limbeck.recipes.references import Names
-from limbeck.recipes.teachers.capabilities import TEXT
+from limbeck.recipes.teachers.capabilities import CAPTURED, TEXT
 from limbeck.recipes.teachers.teacher import Teacher
 
 Api = Literal["openai", "anthropic", "completions"]
@@ -102,8 +102,8 @@ class EndpointTeacher(Teacher):
         return f"{self.model} at {place.rstrip('/').removesuffix('/v1')}"
 
     def gives(self) -> frozenset[str]:
-        """Text."""
-        return frozenset({TEXT})
+        """Text; scores for a store where its tokens are known."""
+        return frozenset({TEXT} if self.tokenizer is None else {TEXT, CAPTURED})
 
     def problems(self) -> Iterator[str]:
         """What can be seen without asking."""

@@ -54,11 +54,15 @@ def _live(teacher: Teacher) -> Teacher | None:
 
 
 def _captured(store: str) -> str | None:
-    """The model that a store is of; None where the store cannot be read (said where it is trained from)."""
+    """The model that a store is of, or the copy that a served one was compared with.
+
+    None where the store cannot be read, which is said where it is trained from, or a server alone has it.
+    """
     from limbeck.signals.manifest import Manifest  # pyarrow takes a quarter of a second to import
 
     try:
-        return Manifest.read(Path(store).expanduser()).identity.teacher
+        manifest = Manifest.read(Path(store).expanduser())
+        return manifest.origin.get("local") if manifest.origin else manifest.identity.teacher
     except StoreError:
         return None
 

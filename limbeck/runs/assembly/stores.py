@@ -114,15 +114,24 @@ def shared_with_store(signals: Signals, tokenizer: Any, student_size: int) -> in
         VocabularyError: they mean other tokens by some ids.
         StoreError: the store has no tokenizer.
     """
-    # A student's added tokens need no column: what the teacher gives them is in the tail, or nothing.
-    size = max(signals.vocabulary, student_size)
-    shared = shared_vocabulary(tokenizer, tokenizer_of_store(signals), student_size, size).size
+    shared = check_shared(tokenizer, tokenizer_of_store(signals), student_size, signals.vocabulary)
     if signals.payload.hidden is not None and shared > signals.vocabulary:
         raise StoreError(
             f"the stored head must have a column for every id up to {shared - 1}, got {signals.vocabulary}. "
             "Use the teacher's tokenizer for the student."
         )
     return shared
+
+
+def check_shared(tokenizer: Any, teachers: Any, student_size: int, vocabulary: int = 0) -> int:
+    """Token ids that a student shares with a teacher whose head is not at hand, of at least `vocabulary` ids.
+
+    Raises:
+        VocabularyError: they mean other tokens by some ids.
+    """
+    # A student's added tokens need no column: what the teacher gives them is in the tail, or nothing.
+    size = max(vocabulary, student_size, 1 + max(teachers.get_vocab().values()))
+    return shared_vocabulary(tokenizer, teachers, student_size, size).size
 
 
 def open_store(folder: Path, where: str, *, verify: bool) -> Signals:

@@ -9,6 +9,7 @@ from limbeck.core.rollouts import RolloutSettings
 from limbeck.recipes.steps import Capture, Evaluate, Step, Train
 from limbeck.runs.assembly.stores import captured_length, open_store, tokenizer_of_store
 from limbeck.runs.assembly.views import OwnView, Reading
+from limbeck.runs.checking.captured import capture_reading
 from limbeck.runs.checking.model_infos import ModelInfos
 from limbeck.signals.manifest import MANIFEST
 from limbeck.teachers.vocabulary import same_ids
@@ -42,8 +43,8 @@ def _format(word: str, known: ModelInfos, earlier: Sequence[Step]) -> tuple[Any,
     """The tokenizer of a model or a store, and how many tokens of a row it reads; None if not known."""
     capture = Capture.that_made(word, earlier)
     if capture is not None:
-        teacher = known.infos.get(capture.teacher.word)
-        return None if teacher is None else (known.tokenizer(teacher), capture.max_length)
+        reading = capture_reading(capture, known)
+        return None if reading is None else (reading.tokenizer, capture.max_length)
     if word in known.infos:
         return known.tokenizer(known.infos[word]), known.infos[word].positions
     if not (Path(word).expanduser() / MANIFEST).exists():

@@ -14,10 +14,12 @@ from limbeck.recipes.steps import Capture, Load
 from limbeck.rows.render import render
 from limbeck.rows.source import PaddedSource
 from limbeck.runs import ranks
+from limbeck.runs.assembly.journals import journal_of
 from limbeck.runs.assembly.models import default_length, located
 from limbeck.runs.assembly.sources import rendering_of
+from limbeck.runs.assembly.teachers.endpoint import settings_of
 from limbeck.runs.commands.fields import nested_fields
-from limbeck.runs.commands.typed import typed_model
+from limbeck.runs.commands.typed import endpoint_typed, typed_model
 from limbeck.runs.steps.load import loaded
 from limbeck.signals.payload import Payload
 from limbeck.signals.rehearse import CHOICES, Rehearsed, rehearse, sample_of
@@ -36,7 +38,7 @@ def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) 
     """A recipe that captures all rows of `data` into `folder`.
 
     Args:
-        teacher: folder or id.
+        teacher: folder or id, or `{endpoint: URL, model: NAME, tokenizer: DIR}`.
         data: as `path` of a load step.
         folder: of the store.
         inputs: fields of the capture step, also by path (`payload.topk.max`), and those of the
@@ -49,11 +51,30 @@ def capturing(teacher: str, data: str, folder: Path, inputs: Mapping[str, Any]) 
     fields = nested_fields(inputs, allowed)
     load = {name: fields.pop(name) for name in _LOADED if name in fields}
     load |= {"out": _ROWS, "path": data, "heldout": 0}
-    teacher = typed_model(teacher, "teacher")
-    fields.setdefault("max_length", default_length(teacher))
-    capture = {"out": _OUT, "teacher": teacher, "rows": f"{_ROWS}.train", "folder": str(folder), **fields}
+    asked = _typed_teacher(teacher, folder)
+    fields.setdefault("max_length", default_length(*_read(teacher)))
+    capture = {"out": _OUT, "teacher": asked, "rows": f"{_ROWS}.train", "folder": str(folder), **fields}
     steps = [{Load.kind: load}, {Capture.kind: capture}]
     return Recipe.from_data({"limbeck": 1, "name": "capture", "steps": steps})
+
+
+def _typed_teacher(text: str, folder: Path) -> Any:
+    """A model, or an endpoint; what that answers is kept beside the store, as runs keep it beside theirs."""
+    found = endpoint_typed(text)
+    if found is None:
+        return typed_model(text, "teacher")
+    if found.journal is None:
+        found = found.model_copy(update={"journal": str(journal_of(settings_of(found), folder))})
+    return found
+
+
+def _read(teacher: str) -> list[str]:
+    """Models whose configuration says how long rows may be: at an endpoint, that beside the tokenizer."""
+    found = endpoint_typed(teacher)
+    if found is None:
+        return [typed_model(teacher, "teacher")]
+    word = found.tokenizer
+    return [word] if word is not None and (Path(located(word)) / "config.json").is_file() else []
 
 
 def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CHOICES) -> list[Rehearsed]:
@@ -69,6 +90,11 @@ def rehearsal(recipe: Recipe, *, positions: int, choices: Sequence[Payload] = CH
     """
     load, step = recipe.steps
     assert isinstance(load, Load) and isinstance(step, Capture)
+    if not step.teacher.models:
+        raise ModelError(
+            f"teacher must be a model in this process to be rehearsed, got {step.teacher.said}. Rehearse a "
+            "copy of it here; a capture asks the server about a few rows first, and says what it found."
+        )
     place = located(step.teacher.word)
     config, tokenizer = read_config(place), load_tokenizer(place)
     kind = kind_of(config) if step.model_kind == "auto" else step.model_kind

@@ -3,7 +3,24 @@
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.students.student import Student
+from limbeck.recipes.teachers import EndpointTeacher, Teacher
 from limbeck.recipes.text import read_yaml
+
+
+def endpoint_typed(text: str) -> EndpointTeacher | None:
+    """The endpoint that `{endpoint: URL, model: NAME}` names; None of anything else.
+
+    Raises:
+        ConfigError: an endpoint with something wrong.
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    plain = read_yaml(text)
+    if not isinstance(plain, dict) or "endpoint" not in plain:
+        return None
+    found = validate(Teacher, plain, "teacher")
+    assert isinstance(found, EndpointTeacher)
+    return found
 
 
 def typed_model(text: str, what: str = "model") -> str:

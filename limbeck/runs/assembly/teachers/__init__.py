@@ -9,6 +9,7 @@ from limbeck.recipes.teachers import Teacher as TeacherPart
 from limbeck.runs.assembly.asked import Asking
 from limbeck.runs.assembly.teachers import (
     endpoint,
+    endpoint_capturing,
     endpoint_writing,
     local_asking,
     local_capturing,
@@ -40,7 +41,10 @@ WRITING_TEACHERS: dict[type[TeacherPart], Writing] = {
 ASKED_TEACHERS: dict[type[TeacherPart], Asking] = {ModelTeacher: local_asking, EndpointTeacher: endpoint}
 """How they are asked one request at a time."""
 
-CAPTURED_TEACHERS: dict[type[TeacherPart], Capturing] = {ModelTeacher: local_capturing}
+CAPTURED_TEACHERS: dict[type[TeacherPart], Capturing] = {
+    ModelTeacher: local_capturing,
+    EndpointTeacher: endpoint_capturing,
+}
 """How the forms whose scores a store can keep are asked for them."""
 
 

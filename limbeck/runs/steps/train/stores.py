@@ -13,6 +13,7 @@ from limbeck.runs.assembly.models import ModelInfo
 from limbeck.runs.assembly.sources import rendering_of
 from limbeck.runs.assembly.stores import (
     check_rows,
+    check_shared,
     is_topk,
     open_store,
     row_checksums,
@@ -21,7 +22,7 @@ from limbeck.runs.assembly.stores import (
 )
 from limbeck.runs.assembly.teachers.ensemble import check_topk
 from limbeck.runs.assembly.views import OwnView
-from limbeck.runs.checking.model_infos import kind_used
+from limbeck.runs.checking.captured import capture_reading
 from limbeck.runs.steps.look import Look
 
 
@@ -70,15 +71,19 @@ def _look_at_folder(
 
 
 def _look_at_capture(at: Look, student: ModelInfo, read: Dataset | None, capture: Capture) -> None:
-    teacher = at.seen.models.get(capture.teacher.word)
-    if teacher is None:
+    reading = capture_reading(capture, at.known)
+    if reading is None:
         return
-    at.check_vocabulary(student, teacher)
+    teacher = at.seen.models.get(capture.teacher.word)
+    if teacher is not None:
+        at.check_vocabulary(student, teacher)
+    else:
+        check_shared(at.known.tokenizer(student), reading.tokenizer, student.vocabulary)
     if read is None or capture.rows not in at.rows:
         return
-    kind = kind_used(capture.model_kind, teacher)
-    rendering = rendering_of(capture, kind, task=capture.task, label_names=())
-    there = dict(row_checksums(at.render(capture.rows, teacher, rendering)))
+    rendering = rendering_of(capture, reading.kind, task=capture.task, label_names=())
+    rows = at.seen.renderer.render(capture.rows, at.rows[capture.rows], reading.tokenizer, rendering)
+    there = dict(row_checksums(rows))
     other = [name for name, value in row_checksums(read) if there.get(name) != value]
     if other:
         where = path_of(at.earlier.index(capture), capture)
