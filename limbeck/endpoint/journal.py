@@ -16,7 +16,7 @@ from limbeck.endpoint import lock
 from limbeck.endpoint.codec import packed
 from limbeck.endpoint.filesystems import shared_filesystem
 from limbeck.endpoint.schema import SCHEMA, VERSION
-from limbeck.endpoint.spend import COLUMNS, ZERO, Most, Spend, Tally
+from limbeck.endpoint.spend import COLUMNS, Most, Spend, Tally
 
 PACE = 0.004
 """Seconds between two commits while much is written: all that came in between shares one."""
@@ -64,14 +64,11 @@ class Journal:
             )
             try:
                 lock.take(self._database, path)
+                self.earlier = self._earlier()
+                self._run, self._next = self._begun()
             except BaseException:
                 self._database.close()
                 raise
-            self.earlier = self._earlier()
-            self._run = self._database.execute(
-                "INSERT INTO runs (scope, started) VALUES (?, ?) RETURNING id", (scope, time.time())
-            ).fetchone()[0]
-            self._next = self._database.execute("SELECT coalesce(max(id), 0) + 1 FROM attempts").fetchone()[0]
         self._full = durability == "full" or self.shared is not None
         self._lookup = self._database.cursor()
         self.tally = Tally()
@@ -79,7 +76,7 @@ class Journal:
         self._waiting: list[asyncio.Future[None]] = []
         self._flushing = False
         self._last = 0.0
-        self._beat = time.time()
+        self._pulse: asyncio.TimerHandle | None = None
         self._broken: BaseException | None = None
         self._syncing: asyncio.Future[None] | None = None
 
@@ -166,6 +163,8 @@ class Journal:
             self._write()
             self._commit()
             self._settle(None)
+        if self._pulse is not None:
+            self._pulse.cancel()
         with contextlib.suppress(sqlite3.Error):
             lock.release(self._database)
         self._database.close()
@@ -178,6 +177,8 @@ class Journal:
         if self._broken is not None:
             raise self._broken
         loop = asyncio.get_running_loop()
+        if self._pulse is None:
+            self._pulse = loop.call_later(lock.BEAT, self._beat)
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
         if not self._flushing:
@@ -221,6 +222,8 @@ class Journal:
         self._flushing = False
         if error is not None:
             self._broken = _in_words(error, self.path)
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
         for future in waiting:
             if future.done():
                 continue
@@ -239,9 +242,13 @@ class Journal:
             if rows:
                 self._database.executemany(statement, rows)
         self._database.execute(_TOTALS, (*map(_stored, self.tally.spend().row()), self._run))
-        if (now := time.time()) - self._beat > lock.BEAT:
-            self._beat = now
-            self._database.execute("UPDATE lock SET beat = ?", (now,))
+
+    def _beat(self) -> None:
+        """Show processes elsewhere that this one lives, also while it waits for the server."""
+        self._pulse = asyncio.get_running_loop().call_later(lock.BEAT, self._beat)
+        if self._syncing is None:
+            with contextlib.suppress(sqlite3.Error):
+                lock.beat(self._database)
 
     def _commit(self) -> None:
         self._database.execute("COMMIT")
@@ -251,27 +258,43 @@ class Journal:
         found = self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'batch_items'").fetchone()
         return " AND key NOT IN (SELECT key FROM batch_items)" if found else ""
 
+    def _begun(self) -> tuple[int, int]:
+        """The number of this run, and that of its first attempt."""
+        (run,) = self._database.execute(
+            "INSERT INTO runs (scope, started) VALUES (?, ?) RETURNING id", (self.scope, time.time())
+        ).fetchone()
+        (number,) = self._database.execute("SELECT coalesce(max(id), 0) + 1 FROM attempts").fetchone()
+        return run, number
+
     def _earlier(self) -> Spend:
         """What this scope spent before; attempts of which nobody knows the end count in full."""
-        lost = self._database.execute(
-            "SELECT run, count(*), sum(prompt), sum(completion), group_concat(cost) FROM attempts "
-            "WHERE state = 'sent' GROUP BY run"
-        ).fetchall()
-        for run, calls, prompt, completion, costs in lost:
-            total = sum(map(Decimal, costs.split(",")), Decimal(0)) if costs else ZERO
-            before = self._database.execute("SELECT unknown_cost FROM runs WHERE id = ?", (run,)).fetchone()[
-                0
-            ]
-            self._database.execute(
-                "UPDATE runs SET unknown_calls = unknown_calls + ?, unknown_tokens = unknown_tokens + ?, "
-                "unknown_cost = ? WHERE id = ?",
-                (calls, prompt + completion, str(Decimal(before) + total), run),
-            )
-        self._database.execute("UPDATE attempts SET state = 'unknown', basis = 'most' WHERE state = 'sent'")
+        self._database.execute("BEGIN IMMEDIATE")
+        self._count_lost()
+        self._database.execute("COMMIT")
         rows = self._database.execute(
             f"SELECT {', '.join(COLUMNS)} FROM runs WHERE scope = ?", (self.scope,)
         ).fetchall()
         return sum((Spend.of_row(row) for row in rows), Spend())
+
+    def _count_lost(self) -> None:
+        """Add attempts that a process died with to what its run may have spent."""
+        lost = f"WHERE state = 'sent'{self._not_in_batches()}"
+        runs = self._database.execute(
+            f"SELECT run, count(*), sum(prompt), sum(completion), group_concat(cost) FROM attempts {lost} "
+            "GROUP BY run"
+        ).fetchall()
+        for run, calls, prompt, completion, costs in runs:
+            (before,) = self._database.execute(
+                "SELECT unknown_cost FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+            total = sum(map(Decimal, costs.split(",") if costs else ()), Decimal(before))
+            self._database.execute(
+                "UPDATE runs SET unknown_calls = unknown_calls + ?, unknown_tokens = unknown_tokens + ?, "
+                "unknown_cost = ? WHERE id = ?",
+                (calls, prompt + completion, str(total), run),
+            )
+        self._database.execute(f"UPDATE attempts SET state = 'unknown', basis = 'most' {lost}")
+        self._database.execute("UPDATE attempts SET state = 'left', basis = 'batch' WHERE state = 'sent'")
 
 
 def _opened(path: Path, *, full: bool, shared: str | None) -> sqlite3.Connection:

@@ -67,6 +67,11 @@ def take(database: sqlite3.Connection, path: Path) -> None:
         raise
 
 
+def beat(database: sqlite3.Connection) -> None:
+    """Give a sign of life."""
+    database.execute("UPDATE lock SET beat = ? WHERE pid = ?", (time.time(), os.getpid()))
+
+
 def release(database: sqlite3.Connection) -> None:
     """Let another process write."""
     database.execute("DELETE FROM lock WHERE pid = ? AND host = ?", (os.getpid(), socket.gethostname()))

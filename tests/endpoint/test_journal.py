@@ -59,6 +59,24 @@ def test_a_process_elsewhere_holds_it_while_it_gives_signs_of_life(tmp_path):
     _opens(path)
 
 
+def test_a_process_that_waits_for_its_server_gives_signs_of_life(tmp_path):
+    path = tmp_path / "journal.sqlite"
+
+    async def run():
+        async with scripted_engine(Scripted(seconds=300.0), tmp_path) as engine:
+            asking = asyncio.create_task(engine.ask(question()))
+            await asyncio.sleep(1)
+            with sqlite3.connect(path) as database:
+                database.execute("UPDATE lock SET beat = 0")
+            await asyncio.sleep(20)
+            with sqlite3.connect(path) as database:
+                (beat,) = database.execute("SELECT beat FROM lock").fetchone()
+            await asking
+            return beat
+
+    assert time.time() - run_at_once(run()) < 60
+
+
 def test_what_was_under_way_when_a_process_died_counts_as_the_most_it_can_have_cost(tmp_path):
     path = tmp_path / "journal.sqlite"
 
