@@ -1,9 +1,12 @@
 """Rows of files as they stand there, a batch in memory at a time; nothing is repaired."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from limbeck.core.errors import Problem, RunFolderError
 
 UNREADABLE = "unreadable"
 """Field of a row that stands for a line that is not a JSON object."""
@@ -12,8 +15,18 @@ _BATCH = 1000  # rows
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file of a known kind, or of a folder that `datasets` saved."""
-    return _saved(path) if path.is_dir() else FILES[path.suffix](path)
+    """The rows of a file of a known kind, or of a folder that `datasets` saved.
+
+    Raises:
+        RunFolderError: a file is missing or damaged.
+    """
+    try:
+        yield from _saved(path) if path.is_dir() else FILES[path.suffix](path)
+    except (OSError, ValueError, KeyError, csv.Error) as error:  # Arrow's are among them
+        said = str(error).strip().split("\n")[0]
+        raise RunFolderError(
+            Problem(str(path), f"must be whole, got what cannot be read ({said}). Make it again.")
+        ) from error
 
 
 def _saved(folder: Path) -> Iterator[dict[str, Any]]:
@@ -93,8 +106,6 @@ def _tab(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    import csv
-
     csv.field_size_limit(2**31 - 1)  # a text of more than 128 kB is a text
     with path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         for row in csv.DictReader(file, delimiter=delimiter, restkey="more columns"):

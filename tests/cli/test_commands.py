@@ -194,6 +194,7 @@ def test_other_endings_have_their_own_codes(limbeck, monkeypatch, error, code):
         (["--help"], 0, SOON, ("torch", "transformers", "datasets", "pydantic")),
         (["compare", "--help"], 0, SOON, ("torch", "transformers", "datasets", "scipy")),
         (["compare", "nowhere"], 2, QUICK, ("torch", "transformers", "datasets", "scipy")),
+        (["view", "nowhere"], 2, QUICK, ("torch", "transformers", "datasets")),
         (["list"], 0, SOON, ("torch", "transformers", "datasets", "pydantic", "typer")),
         (["show", "quickstart"], 0, QUICK, ("torch", "transformers", "datasets")),
         (["run", "word_kd", "max_step=3"], 2, QUICK, ("torch", "transformers", "datasets")),

@@ -124,6 +124,19 @@ def test_refuses_what_holds_no_rows(tmp_path, name):
         build_view(tmp_path / name, tmp_path / "page")
 
 
+def test_names_the_rows_that_are_damaged_and_leaves_no_half_page(tmp_path):
+    run = make_run(tmp_path)
+    rows = run / "steps" / "2-gate-good" / "rows"
+    (file,) = rows.glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(RunFolderError, match=r"2-gate-good/rows: must be whole"):
+        build_view(run)
+    file.unlink()
+    with pytest.raises(RunFolderError, match=r"2-gate-good/rows: must be whole"):
+        build_view(run)
+    assert not (run / "view").exists()
+
+
 def test_lines_that_are_no_rows_are_shown_as_they_stand(tmp_path):
     data = b'{"text": "one"}\n\nnot json\n[1, 2]\n{"text": "caf\xe9"}\n' + b"[" * 100_000 + b"\n"
     rows = of_file(tmp_path, "rows.jsonl", data)
