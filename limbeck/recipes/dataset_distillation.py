@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from limbeck.core.errors import ConfigError, Problem
 from limbeck.recipes.comparison import BASELINE, COMPARED, Comparison, compared
 from limbeck.recipes.inputs import Share, as_teacher, common_start
 from limbeck.recipes.model import Recipe
@@ -59,7 +60,14 @@ def dataset_distillation(
     """
     made, start = common_start(common.student, seed=common.seed)
     teacher = as_teacher(common.teacher)
-    reader = next(iter(teacher.models.values()))
+    if len(teacher.models) != 1:
+        raise ConfigError(
+            Problem(
+                "teacher",
+                f"must be one model, which labels what is chosen, got {teacher.called}. Name its folder.",
+            )
+        )
+    (reader,) = teacher.models.values()
     scored = encoder or (reader if selector == "ifd" else None)
     sides = {"chosen": selector} | ({"drawn": "random"} if common.baseline else {})
     steps: list[Step] = []

@@ -34,7 +34,8 @@ def herding(vectors: np.ndarray) -> Iterator[Pick]:
     mean = vectors.mean(0, dtype=np.float64)
     pull, free = mean.copy(), np.ones(len(vectors), dtype=bool)
     for _ in range(len(vectors)):
-        gains = np.where(free, vectors @ pull, -np.inf)
+        # In float32: a product with float64 would copy the matrix for every row.
+        gains = np.where(free, vectors @ pull.astype(np.float32), -np.inf)
         row = int(gains.argmax())
         yield Pick(row, float(gains[row]))
         free[row] = False

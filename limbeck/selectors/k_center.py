@@ -47,11 +47,12 @@ def k_center(
             f"first must be a row among {len(vectors)} that is no outlier, got {first}. Leave it out."
         )
     row = _middle(vectors, nearest > 0) if first is None else first
-    score = 0.0
+    squares, score = np.einsum("nd,nd->n", vectors, vectors), 0.0
     for _ in range(int((nearest > 0).sum())):
         yield Pick(row, score)
-        distances = np.sqrt(np.maximum(((vectors - vectors[row]) ** 2).sum(1), 0))
-        np.minimum(nearest, distances, out=nearest)
+        # One product with the matrix; differences would be a second matrix for every row.
+        distances = squares + squares[row] - 2 * (vectors @ vectors[row])
+        np.minimum(nearest, np.sqrt(np.maximum(distances, 0)), out=nearest)
         nearest[row] = -1.0
         row = int(nearest.argmax())
         score = float(nearest[row])

@@ -4,6 +4,7 @@ import pytest
 
 from limbeck import recipes
 from limbeck.core.catalogue import REQUIRED, catalogue
+from limbeck.core.errors import ConfigError
 from limbeck.recipes import Recipe, Term, Train
 from limbeck.recipes.check import check
 from limbeck.recipes.pkd import matched
@@ -125,6 +126,12 @@ def test_a_divergence_is_compared_with_forward_kl_all_else_equal(name, terms):
     compared, student = (step.model_dump(exclude={"out", "objective"}) for step in trained)
     assert compared == student
     assert [term.weight for term in trained[0].objective] == [term.weight for term in trained[1].objective]
+
+
+def test_a_data_set_is_labelled_by_one_model():
+    for teacher in ({"signals": "DIR"}, {"ensemble": ["A", "B"]}):
+        with pytest.raises(ConfigError, match="must be one model, which labels what is chosen"):
+            recipes.dataset_distillation(teacher=teacher, student="S", data="d.jsonl")
 
 
 def test_redi_lowers_wrong_answers_by_alpha_and_its_baseline_does_not():

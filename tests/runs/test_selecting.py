@@ -9,7 +9,7 @@ import torch
 from datasets import load_from_disk
 
 import limbeck
-from limbeck.core.errors import ConfigError
+from limbeck.core.errors import ConfigError, Interrupted
 from limbeck.core.models import load_model, load_tokenizer
 from limbeck.recipes import Recipe
 from limbeck.recipes.check import check
@@ -116,6 +116,20 @@ def test_embeddings_are_means_of_the_last_states_and_kept_in_the_folder(world, t
     with torch.no_grad():
         mean = model.model(input_ids=ids).last_hidden_state.mean(1)[0]
     np.testing.assert_allclose(kept[0], mean / mean.norm(), atol=1e-5)
+
+
+def test_a_killed_step_does_not_embed_its_rows_again(world, tmp_path, monkeypatch):
+    fields = {"selector": "herding", "model": str(world / "teacher"), "budget": 3}
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr("limbeck.runs.steps.select._record", killed)
+        chosen(world, tmp_path, **fields)
+    monkeypatch.setattr("limbeck.runs.assembly.features.vectors._embedder", lambda *_: killed)
+    rows, _ = chosen(world, tmp_path, **fields)
+    assert len(rows) == 3
 
 
 def test_a_model_whose_answers_do_not_depend_on_the_prompt_has_ratio_1_everywhere(world, tmp_path):
