@@ -34,7 +34,7 @@ def _saved(folder: Path) -> Iterator[dict[str, Any]]:
 
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     for file in state["_data_files"]:
-        with pa.memory_map(str(folder / file["filename"])) as mapped, pa.ipc.open_stream(mapped) as stream:
+        with pa.OSFile(str(folder / file["filename"])) as opened, pa.ipc.open_stream(opened) as stream:
             labels = _label_names(stream.schema.metadata or {})
             for batch in stream:
                 yield from _named(batch, labels)
