@@ -175,7 +175,7 @@ def test_a_wrong_key_pauses_at_once_and_names_the_variable_but_never_the_key(tmp
     assert pause.why == "quota" and "TEACHER_KEY" in str(pause) and "hunter2" not in str(pause)
     assert transport.calls <= 8 and spending.now.tokens == 0
     assert b"hunter2" not in (tmp_path / "journal.sqlite").read_bytes()
-    assert "hunter2" not in repr(engine._secret)
+    assert "hunter2" not in repr(engine._fetcher._secret)
 
 
 def test_requests_that_are_all_refused_stop_the_run_before_the_rows_are_gone(tmp_path):
