@@ -16,6 +16,7 @@ from limbeck.gates.execution_equation import execution_equation
 from limbeck.gates.finished import finished
 from limbeck.gates.format import format
 from limbeck.gates.json_schema import json_schema
+from limbeck.gates.judge import judge
 from limbeck.gates.length import length
 from limbeck.gates.math_equal import math_equal
 from limbeck.gates.near_duplicate import near_duplicate
@@ -36,6 +37,7 @@ __all__ = [
     "finished",
     "format",
     "json_schema",
+    "judge",
     "length",
     "math_equal",
     "near_duplicate",

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -136,11 +135,6 @@ class Judging:
             Judged(with_verdicts(row, new), is_in(one["passed"] for one in new))
             for row, new in zip(rows, said, strict=True)
         ]
-
-    def judged_here(self, rows: Sequence[Row]) -> list[Judged]:
-        """The same for who has no event loop, or one that runs already, as notebooks have."""
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(self.judged(rows))).result()
 
     def rehearse(self) -> None:
         """Judge no rows at all: what is wrong with the settings is said.

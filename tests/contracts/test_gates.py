@@ -47,6 +47,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "execution_equation": {"gold": "gold"},
     "format": {"tags": ["think"]},
     "json_schema": {"schema": {"type": "integer"}, "column": "gold"},
+    "judge": {"minimum": 5},
     "length": {"max": 60},
     "math_equal": {"gold": "gold", "workers": 1},
     "ngram_repetition": {"n": 4, "most": 4},
@@ -62,7 +63,7 @@ ORDERED = ("exact_duplicate", "near_duplicate", "novelty")
 
 
 async def _ask(request: Any) -> Reply:
-    return Reply(f"Score: {len(str(request.messages)) % 10}")
+    return Reply(f"So so. [[{1 + len(str(request.messages)) % 10}]]")
 
 
 NEEDS = Needs(

@@ -21,6 +21,7 @@ from limbeck.runs.assembly.pair_classifier import PairClassifier
 from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.record.progress import Silent
 from tests import tiny
+from tests.runs.served import serving
 from tests.runs.world import make_world, write_rows
 
 ANSWERS = ["#### 4", "#### 5", "4", "so it is four", "#### 4"]
@@ -180,3 +181,28 @@ def test_models_of_a_step_judge_its_rows(world, tmp_path):
     )  # fmt: skip
     kept, _, _ = done(made, tmp_path / "run")
     assert len(kept) == 5 and all(0 < verdicts_of(row)[1]["score"] < 1 for row in kept)
+
+
+def test_a_judge_at_an_endpoint_scores_rows_and_is_asked_once(world, tmp_path):
+    def says(call: Any) -> str:
+        return "Right. [[9]]" if "#### 4" in call.prompt else "Hm. [[2]]"
+
+    gate = {"name": "judge", "minimum": 5, "max_new_tokens": 16}
+    with serving(says=says) as server:
+        there = {"endpoint": server.url, "model": "m"}
+        made = recipe(world, {"name": "format", "pattern": "4|5"}, gate, judge=there)
+        plan, _ = make_plan(made, tmp_path / "run")
+        assert any("About 5 calls" in note for note in plan.steps[-1].notes), plan.steps[-1].notes
+        assert not server.calls
+        kept, rejected, found = done(made, tmp_path / "run")
+        assert [row["completion"] for row in kept] == ["#### 4"] * 2
+        assert sorted(verdicts_of(row)[-1]["reason"] for row in rejected) == ["low", "low", "pattern"]
+        assert (found["calls"], found["cached"], len(server.calls)) == (4, 0, 4)
+        again = recipe(world, {**gate, "minimum": 1}, judge=there)
+        limbeck.run(again, tmp_path / "run", overwrite=True, progress=Silent())
+        assert len(server.calls) == 5, "the row that no judge had seen"
+
+
+def test_a_judge_that_nobody_names_is_asked_for(world):
+    (problem,) = check(recipe(world, {"name": "judge", "minimum": 5}))
+    assert problem.message.startswith("judge must be given ask, got none. Say judge: TEACHER")

@@ -12,6 +12,9 @@ from limbeck.recipes.calls import GateCall
 from limbeck.recipes.named_models import Word
 from limbeck.recipes.references import Names
 from limbeck.recipes.steps.step import Makes, Step
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.teachers.capabilities import TEXT, Ask
+from limbeck.recipes.teaching import unanswered
 
 COLUMNS = ("column", "gold", "relative_to", "tests", "setup", "premise", "hypothesis", "columns")
 """Settings of gates that name columns of the rows."""
@@ -22,8 +25,12 @@ _NEEDS: Mapping[str, str] = {
     "against": "against: [ROWS]",
     "classifier": "classifier: MODEL, a classifier of pairs of texts",
     "scorer": "scorer: MODEL, a causal model",
+    "ask": "judge: TEACHER, which scores answers",
 }
-"""What gates ask for beside rows, by the field of the step that gives it."""
+"""What gates ask for beside rows, and how the step gives it."""
+
+_FIELDS: Mapping[str, str] = {"ask": "judge"}
+"""Needs that have another name as a field."""
 
 
 class Gate(Step):
@@ -53,6 +60,7 @@ class Gate(Step):
     scorer: Annotated[Word | None, Names("model")] = Field(
         default=None, description="causal model, for perplexity"
     )
+    judge: Teacher | None = Field(default=None, description="teacher that gates ask")
     max_length: int = Field(default=512, ge=2, description="tokens that classifier and scorer read")
     batch_size: int = Field(default=32, ge=1, description="rows that they read at once")
 
@@ -78,14 +86,17 @@ class Gate(Step):
         for place, gate in enumerate(self.called):
             yield from (Problem(f"gates.{place}", said) for said in self._lacks(gate))
         for name in _NEEDS:
-            if getattr(self, name) and name not in used:
-                yield Problem(name, f"is read by none of the gates, got {getattr(self, name)}. Leave it out.")
+            field = _FIELDS.get(name, name)
+            if getattr(self, field) and name not in used:
+                yield Problem(field, "is read by none of the gates. Leave it out, or add one that reads it.")
+        if self.judge is not None:
+            yield from unanswered(self.judge, [Ask("judge", TEXT, "lets its judge write")])
+            for problem in self.judge.training_only():
+                yield Problem("judge" + problem.where.removeprefix("teacher"), problem.message)
 
     def _lacks(self, gate: judging.Gate) -> Iterator[str]:
         for name in gate.needs:
-            if name not in _NEEDS:
-                yield f"{gate.name} asks a teacher. Put it into the gates of an `elicit` step."
-            elif not getattr(self, name):
+            if not getattr(self, _FIELDS.get(name, name)):
                 yield f"{gate.name} must be given {name}, got none. Say {_NEEDS[name]}."
 
     def column_problems(self, columns: Sequence[str]) -> Iterator[Problem]:
