@@ -20,8 +20,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import datasets
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.view.browser import browser
@@ -84,6 +82,8 @@ def _search(chromium: Any, words: str) -> str:
 
 def _make(run: Path, rows: int, words: int) -> None:
     """A run with a load step and an elicit step; 18 in 100 rows are rejected."""
+    import datasets  # its memory stays in this process
+
     datasets.disable_progress_bars()
     draw = random.Random(0)
     letters = "etaoinshrdlucmfwyp"
