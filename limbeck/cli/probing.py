@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limbeck.core.config import validate
@@ -10,6 +12,9 @@ from limbeck.runs.resolve import parse_pairs
 
 if TYPE_CHECKING:
     from limbeck.endpoint.capabilities import Capabilities
+
+RUN = Path("runs/probe")
+"""A run that would look for its teachers' journals where runs do by default."""
 
 _LABELS = {
     "chat": "messages (/chat/completions)",
@@ -31,7 +36,7 @@ def probe_command(url: str, pairs: Sequence[str], *, as_json: bool) -> None:
 
     Args:
         url: base URL of its API.
-        pairs: fields of an endpoint teacher: model=NAME, api_key_env=VARIABLE, journal=FILE to keep it.
+        pairs: fields of an endpoint teacher: model=NAME, api_key_env=VARIABLE, journal=FILE.
 
     Raises:
         ConfigError: a field is wrong.
@@ -39,15 +44,18 @@ def probe_command(url: str, pairs: Sequence[str], *, as_json: bool) -> None:
     """
     from limbeck.endpoint.probe import probed
     from limbeck.endpoint.settings import Endpoint
+    from limbeck.runs.assembly.journals import journal_of
 
     endpoint = validate(Endpoint, {"url": url, **parse_pairs(pairs)})
-    found = asyncio.run(probed(endpoint, journal=endpoint.journal, again=True))
+    journal = journal_of(endpoint, RUN)
+    found = asyncio.run(probed(endpoint, journal=journal, again=True))
     if as_json:
         print(json.dumps(found.as_dict(), ensure_ascii=False))
         return
     print(f"{url}  model={endpoint.model}")
     for line in _lines(found):
         print(line)
+    print(f"  kept in {os.path.relpath(journal)}, where runs look for it")
 
 
 def _lines(found: "Capabilities") -> list[str]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.core.asking import Failure, FailureClass, Reply, Request, RequestFailed, Usage
-from limbeck.core.errors import UserError
+from limbeck.core.errors import ConfigError, UserError
 from limbeck.endpoint.capabilities import VERSION, Capabilities
 from limbeck.endpoint.codec import packed, unpacked
 from limbeck.endpoint.journal import Journal
@@ -63,9 +65,15 @@ async def probed(
         scope: whose spending the calls are.
 
     Raises:
+        ConfigError: its API has another form.
         UserError: it cannot be asked at all.
         StoreError: another process writes to the journal.
     """
+    if endpoint.api != "openai":
+        raise ConfigError(
+            f"api of a probed endpoint must be openai, got {endpoint.api}; the other form has no fields that "
+            "servers ignore. Leave the probe out."
+        )
     book = None if journal is None else Journal(journal, scope=scope, durability=endpoint.durability)
     content = _content(endpoint)
     key = key_of(content)
@@ -86,6 +94,19 @@ async def probed(
         await transport.aclose()
         if book is not None:
             await book.aclose()
+
+
+def known(endpoint: Endpoint, journal: Path) -> Capabilities | None:
+    """What a journal knows of an endpoint, without asking anybody and without holding the journal."""
+    if not journal.is_file():
+        return None
+    key = key_of(_content(endpoint))
+    try:
+        with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            found = database.execute("SELECT body FROM responses WHERE key = ?", (key,)).fetchone()
+    except sqlite3.Error:  # another process is making it, or it is none: said when it is opened
+        return None
+    return Capabilities.of_dict(json.loads(unpacked(found[0]))) if found else None
 
 
 def _content(endpoint: Endpoint) -> bytes:

@@ -13,6 +13,7 @@ def test_probe_prints_a_table_of_what_came_back(limbeck, llama_server: LlamaServ
     lines = {line.strip() for line in ended.out.splitlines()}
     assert any(line.startswith("log-probabilities, texts") and "320 a token" in line for line in lines)
     assert any(line.startswith("log-probabilities, prompt") and "ignored" in line for line in lines)
+    assert any(line.startswith("kept in runs/requests/tiny-127-0-0-1") for line in lines)
     assert any(line.startswith("note: llama.cpp samples with top_k 40") for line in lines)
 
 

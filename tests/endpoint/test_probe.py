@@ -11,7 +11,7 @@ from limbeck.core.asking import Usage
 from limbeck.core.errors import ConfigError, UserError
 from limbeck.endpoint.capabilities import Capabilities, require
 from limbeck.endpoint.journal import Journal
-from limbeck.endpoint.probe import probe, probed
+from limbeck.endpoint.probe import known, probe, probed
 from limbeck.endpoint.settings import Endpoint, Timeouts
 from limbeck.endpoint.transports.openai import OpenAIManyTransport
 from tests.endpoint.llama_server import LlamaServer
@@ -80,6 +80,8 @@ def test_what_was_found_is_kept_in_the_journal_with_its_tokens(tmp_path: Path) -
             second = await probed(endpoint, journal=tmp_path / "j.sqlite")
             book = Journal(tmp_path / "j.sqlite")
             prompt = book.earlier.prompt
+            assert known(endpoint, tmp_path / "j.sqlite") == first  # also while the journal is held
+            assert known(endpoint, tmp_path / "none.sqlite") is None
             await book.aclose()
             return first, second, len(server.paths) - calls, prompt
 

@@ -76,13 +76,16 @@ def settings_of(teacher: EndpointTeacher) -> Endpoint:
 
 def transport_of(teacher: EndpointTeacher, work: StepContext) -> Transport:
     """A client of the API."""
+    from limbeck.endpoint.probe import known
     from limbeck.endpoint.transports.making import make_transport  # clients take a second to import
 
     vocabulary = None if teacher.tokenizer is None else token_bytes(_tokenizer(teacher.tokenizer))
     asked = settings_of(teacher)
+    journal = journal_of(asked, work.run.path)
     return make_transport(
         asked,
-        journal=journal_of(asked, work.run.path),
+        known(asked, journal),
+        journal=journal,
         vocabulary=vocabulary,
         count_tokens=counter_of(teacher),
     )
