@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from limbeck.core.config import Config
 
@@ -51,8 +51,17 @@ def references(part: Config) -> Iterator[Reference]:
         if any(isinstance(mark, Unfolded) for mark in field.metadata):
             yield from references(getattr(part, name))
             continue
-        marks = [mark for mark in field.metadata if isinstance(mark, Names)]
+        marks = [
+            mark for mark in (*field.metadata, *_inner_marks(field.annotation)) if isinstance(mark, Names)
+        ]
         yield from references_in(getattr(part, name), name, marks[0] if marks else None)
+
+
+def _inner_marks(annotation: Any) -> Iterator[Any]:
+    """Marks of what a list or a union holds: `tuple[Annotated[str, Names("rows")], ...]`."""
+    yield from getattr(annotation, "__metadata__", ())
+    for inner in get_args(annotation):
+        yield from _inner_marks(inner)
 
 
 def references_in(value: Any, path: str, names: Names | None) -> Iterator[Reference]:

@@ -55,7 +55,7 @@ class Given(NamedTuple):
 
 def is_finished(row: Row) -> bool:
     """False for an answer that its writer was stopped in: its end is not taught."""
-    return bool(row.get(FINISHED, True))
+    return row.get(FINISHED) is not False  # in mixed rows, null in those that nobody generated
 
 
 def reads_marks(row: Row) -> SpecialTokens:

@@ -10,13 +10,14 @@ from limbeck.recipes.steps.evaluate import Evaluate
 from limbeck.recipes.steps.gate import Gate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
+from limbeck.recipes.steps.mix import Mix
 from limbeck.recipes.steps.select import Select
 from limbeck.recipes.steps.step import Step
 from limbeck.recipes.steps.train import Train
 
 STEPS: Mapping[str, type[Step]] = {
     step.kind: step
-    for step in (Load, Build, Generate, Elicit, Gate, Select, Capture, Train, Evaluate, Compare)
+    for step in (Load, Build, Generate, Elicit, Gate, Mix, Select, Capture, Train, Evaluate, Compare)
 }
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Gate",
     "Generate",
     "Load",
+    "Mix",
     "Select",
     "Step",
     "Train",
