@@ -8,11 +8,11 @@ from pydantic import Field
 
 from limbeck.core.asking import Ask, Request
 from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.lineage import Row
+from limbeck.core.lineage import ID, Row
 from limbeck.core.prompting import Drawing, Fills, ParseFailed, load_prompt
 from limbeck.core.prompting.own import carried
 from limbeck.core.prompting.pre_query import PreQuery, pre_query
-from limbeck.operators.talk import Talk, Unfit, made
+from limbeck.operators.talk import Talk, Unfit, made, seed_of_row
 
 
 async def magpie(
@@ -31,7 +31,7 @@ async def magpie(
     sampling_temperature: Annotated[float, Field(gt=0)] = 1.0,
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
     answer_sampling_temperature: Annotated[float, Field(ge=0)] = 0.0,
-    seed: int | None = None,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """The teacher reads its chat template up to where a user speaks, goes on as the user, and then answers.
 
@@ -53,7 +53,7 @@ async def magpie(
         sampling_temperature: of instructions.
         top_p: of sampling them.
         answer_sampling_temperature: of answers; 0: greedy.
-        seed: of the draws, where the teacher knows seeds.
+        seed: of the draws, with the row's id: rows with one system prompt draw different instructions.
 
     Returns:
         A row a sample: the instruction and its answer; rejected where it is empty, cut, or has a mark of the
@@ -75,7 +75,7 @@ async def magpie(
     edges = PreQuery(begin, ()) if begin is not None else _edges(str(tokenizer), system)
     marks = tuple(stop) if stop is not None else (*edges.ends, "assistant")
     answering = load_prompt(answer_prompt)
-    drawing = Drawing(answer_max_new_tokens, answer_sampling_temperature, 1.0, seed)
+    drawing = Drawing(answer_max_new_tokens, answer_sampling_temperature)
 
     async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
         reply = await talk.one(
@@ -86,7 +86,7 @@ async def magpie(
                 max_tokens=max_new_tokens,
                 temperature=sampling_temperature,
                 top_p=top_p,
-                seed=seed,
+                seed=seed_of_row(seed, row),
             )
         )
         instruction = reply.text.strip()
@@ -104,7 +104,8 @@ async def magpie(
         found = await talk.read(answering, new, drawing)
         return [answering.learnt(new, str(found["answer"]))]
 
-    return await made(row, ask, draw, operator="magpie", samples=samples, tag="magpie")
+    steering = {**carried(row), ID: row[ID]}  # what the row asks is not asked here
+    return await made(steering, ask, draw, operator="magpie", samples=samples, tag="magpie")
 
 
 @cache

@@ -11,7 +11,7 @@ from limbeck.core.asking import Ask, Reply, Request
 from limbeck.core.lineage import ID, Row, rejected
 from limbeck.core.prompting.own import carried, own_text
 from limbeck.core.seeds import generator
-from limbeck.operators.talk import Talk, Unfit, made
+from limbeck.operators.talk import Talk, Unfit, made, seed_of_row
 
 NAME = "sentence_pairs"
 _BETWEEN = re.compile(r"(?<=[.!?])[\"'”’)]*\s+(?=[\"'“‘(]*[A-Z0-9])")
@@ -46,7 +46,7 @@ async def sentence_pairs(
         context_sampling_temperature: of texts.
         sampling_temperature: of continuations.
         top_p: of sampling both.
-        seed: of what is drawn, and of the samples, where the model knows seeds.
+        seed: of what is drawn, and with the row's id of its texts: equal beginnings give different ones.
 
     Returns:
         A row a pair: one sentence as prompt, the other as completion, `left` (the words before both) and
@@ -70,7 +70,7 @@ async def sentence_pairs(
                 max_tokens=context_max_new_tokens,
                 temperature=context_sampling_temperature,
                 top_p=top_p,
-                seed=seed,
+                seed=seed_of_row(seed, row),
             )
         )
         random = generator(seed, NAME, str(row[ID]), sample)
@@ -82,7 +82,7 @@ async def sentence_pairs(
             "text": left,
             "stop": ("\n",),
             "max_tokens": max_new_tokens,
-            "seed": seed,
+            "seed": seed_of_row(seed, row),
             "top_p": top_p,
         }
         found = await talk.some(

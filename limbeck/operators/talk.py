@@ -9,6 +9,7 @@ from limbeck.core.errors import ConfigError, LimbeckError, Problem
 from limbeck.core.lineage import ID, Row, rejected, with_lineage
 from limbeck.core.prompting import Drawing, ParseFailed, Prompt
 from limbeck.core.prompting.own import unanswered
+from limbeck.core.seeds import derived_seed
 
 
 class Unfit(LimbeckError):
@@ -147,6 +148,11 @@ async def every(work: Iterable[Awaitable[Any]]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return list(results)
+
+
+def seed_of_row(seed: int, row: Row) -> int:
+    """A seed for requests that do not show which row they are for, and would otherwise be one request."""
+    return derived_seed(seed, "row", str(row[ID])) % 2**31
 
 
 def draws(samples: int, sampling_temperature: float) -> None:

@@ -190,3 +190,10 @@ def test_pairs_can_be_drawn_from_all() -> None:
 def test_examples_in_docstrings_hold(name) -> None:
     tried = doctest.testmod(sys.modules[f"limbeck.operators.{name}"])
     assert tried.attempted and not tried.failed
+
+
+def test_equal_beginnings_are_continued_differently() -> None:
+    teacher = Scripted(lambda request: "A b. C d." if request.text == "Up" else f"Number {request.sample}.")
+    for row_id in ("a", "b"):
+        asyncio.run(sentence_pairs({"id": row_id, "text": "Up"}, teacher, contexts=1, candidates=2))
+    assert len(teacher.asked) == 6

@@ -47,6 +47,17 @@ def test_a_task_that_is_already_there_never_joins_the_pool() -> None:
     assert reasons(rows) == [None] + ["not_new"] * 5 and len(teacher.asked) == 6
 
 
+def test_a_task_at_the_edge_of_novelty_is_new() -> None:
+    # Seven of ten words in order: 2 * 7 / (10 + 10) = 0.7, which the official code lets through.
+    seed, near = "a b c d e f g h i j", "A b c d e f g x y z"
+    rows = [{"id": "s", "prompt": seed}]
+    options = {"target": 1, "in_context": 1, "instances": False, "requests_per_round": 1}
+    made, _ = run(expand_self_instruct, rows, [near], **options)
+    assert reasons(made) == [None]
+    made, _ = run(expand_self_instruct, rows, [near], **{**options, "novelty": 0.69, "most_requests": 1})
+    assert reasons(made) == ["not_new"]
+
+
 def test_an_answer_that_was_cut_gives_no_task() -> None:
     answers = [Reply("Name the big river here.", finish="length")]
     options = {"target": 1, "requests_per_round": 1, "most_requests": 1}
@@ -227,3 +238,14 @@ def test_instructions_without_answers_and_without_a_system_prompt() -> None:
 def test_the_beginning_is_given_once(options) -> None:
     with pytest.raises(ConfigError, match="tokenizer: must be given, or begin, and not both"):
         run(magpie, {"id": "a"}, [], **options)
+
+
+def test_rows_that_steer_alike_draw_instructions_of_their_own() -> None:
+    teacher = Scripted(lambda request: f"What is {request.seed}?")
+    options = {"begin": "<u>", "samples": 2, "answers": False}
+    made = [
+        row["prompt"]
+        for row_id in ("a", "b")
+        for row in asyncio.run(magpie({"id": row_id, "prompt": "-"}, teacher, **options))
+    ]
+    assert len(teacher.asked) == 4 and made[0] != made[2] and "-" not in made

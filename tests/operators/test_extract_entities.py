@@ -66,6 +66,13 @@ def test_absent_types_are_drawn_by_the_number_of_texts_that_have_them() -> None:
     assert chi_square < 13.8  # 99.9 % at 2 degrees of freedom
 
 
+def test_every_absent_type_that_is_asked_for_is_one() -> None:
+    answers = [listed(("Ada", "person"), ("Paris", "city")), listed(("May", "month"), ("In", "person"))]
+    for seed in range(20):
+        rows, _ = run(TEXTS, answers, seed=seed, negatives_per_type=0.5)
+        assert "What describes month in the text?" in [turn["content"] for turn in rows[0]["messages"]]
+
+
 def test_no_absent_type_stands_in_the_text() -> None:
     answers = [listed(("Ada", "person")), listed(("May", "person"))]
     rows, _ = run(TEXTS, answers, negatives_per_type=5)
