@@ -272,6 +272,36 @@ def render(
     render_command(data, tokenizer, fields, pairs or [], limit=limit, as_json=json)
 
 
+@_command(app, context_settings=_PAIRS)
+def gate(
+    place: Annotated[Path, typer.Argument(metavar="RUN|ROWS", help="Folder of a run, or a file of rows.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="GATE KEY=VALUE ...",
+            help="Gates (limbeck list gates), each with its settings behind it: length max=200 novelty. "
+            "None: those of the step.",
+        ),
+    ] = None,
+    keep: Annotated[str, typer.Option("--keep", help="Rows that all gates let through, or any.")] = "all",
+    step: Annotated[
+        str | None, typer.Option("--step", help="Out of the step. Default: the last that judges rows.")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option("--against", help="Rows of an evaluation set, or seeds: a file.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Keep the rows with their verdicts in this new folder.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Judge rows again by other gates or settings, without asking a teacher; changes nothing."""
+    from limbeck.cli.gating import gate_command
+
+    gate_command(place, words or [], keep=keep, step=step, against=against or [], out=out, as_json=json)
+
+
 @_command(app)
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], debug: Debug = False

@@ -11,7 +11,7 @@ from limbeck.core.asking import Ask
 from limbeck.core.catalogue import Entry, catalogue
 from limbeck.core.errors import ConfigError
 from limbeck.gates.reading import group_of
-from limbeck.gates.verdict import Classifier, Row, Scorer, Verdict, with_verdicts
+from limbeck.gates.verdict import ACCEPTED, Classifier, Row, Scorer, Verdict, verdicts_of, with_verdicts
 
 Keep = Literal["all", "any"]
 
@@ -28,12 +28,14 @@ class Needs:
         classifier: of pairs of texts.
         scorer: a language model that says how likely it finds an answer.
         ask: a teacher that judges.
+        kept_scores: take the scores that a gate which asks gave the rows before, in the place of asking.
     """
 
     against: Sequence[Row] | None = None
     classifier: Classifier | None = None
     scorer: Scorer | None = None
     ask: Ask | None = None
+    kept_scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ Call = Callable[[Sequence[Row]], Any]
 
 def _bound(gate: Gate, needs: Needs) -> Call:
     """A gate with its settings and all it needs, waiting for rows."""
+    if "ask" in gate.needs and needs.ask is None and needs.kept_scores:
+        return lambda rows: _by_kept_scores(rows, gate)
     lacking = [name for name in gate.needs if getattr(needs, name) is None]
     if lacking:
         raise ConfigError(f"gate {gate.name} must be given {lacking[0]}, got none. {_WAYS[lacking[0]]}")
@@ -195,6 +199,21 @@ def _bound(gate: Gate, needs: Needs) -> Call:
     if gate.reads == GROUPS:
         return lambda rows: _ungrouped(rows, lambda groups: function(groups, **given, **gate.options))
     return lambda rows: function(rows, **given, **gate.options)
+
+
+def _by_kept_scores(rows: Sequence[Row], gate: Gate) -> Iterator[Verdict]:
+    """What a gate that asks would say now, by the scores it gave before."""
+    minimum = gate.options.get("minimum", 0.0)
+    for row in rows:
+        found = [one for one in verdicts_of(row) if one["gate"] == gate.name]
+        if not found:
+            yield Verdict(None, False, "unjudged", "it was asked about other rows alone")
+        elif found[-1]["score"] is None:
+            yield Verdict(None, False, found[-1]["reason"], found[-1]["detail"])
+        else:
+            score, detail = float(found[-1]["score"]), found[-1]["detail"]
+            passed = score >= minimum
+            yield Verdict(score, passed, ACCEPTED if passed else "low", detail)
 
 
 _WAYS = {
@@ -219,10 +238,10 @@ def _ungrouped(
 
 async def _made(call: Call, rows: Sequence[Row], gate: Gate) -> list[Verdict]:
     """One verdict a row; a gate that does not ask works beside the event loop."""
-    if inspect.isasyncgenfunction(gate.entry.load()):
-        made: AsyncIterator[Verdict] = call(rows)
+    made: AsyncIterator[Verdict] | Iterator[Verdict] = call(rows)
+    if isinstance(made, AsyncIterator):
         found = [verdict async for verdict in made]
     else:
-        found = await asyncio.to_thread(lambda: list(call(rows)))
+        found = await asyncio.to_thread(list, made)
     assert len(found) == len(rows), f"{gate.name} gives one verdict a row"
     return found
