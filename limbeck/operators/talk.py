@@ -12,17 +12,8 @@ from limbeck.core.prompting.own import unanswered
 from limbeck.core.seeds import derived_seed
 
 
-class Unfit(LimbeckError):
-    """What a teacher wrote can be read, and is not what was asked for.
-
-    Attributes:
-        reason: one word that reports count by.
-        message: a sentence.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        self.reason, self.message = reason, message
-        super().__init__(f"{reason}: {message}")
+class Unfit(ParseFailed):
+    """What a teacher wrote can be read, and is not what was asked for."""
 
 
 class Talk:
@@ -83,7 +74,7 @@ class Talk:
 
 
 Draw = Callable[[Talk, int], Awaitable[Sequence[Mapping[str, Any]]]]
-"""Makes rows as the student reads them; raises `ParseFailed` or `Unfit` where it cannot."""
+"""Makes rows as the student reads them; raises `ParseFailed` where it cannot."""
 
 
 async def made(
@@ -127,7 +118,7 @@ def turned_down(row: Row, operator: str, error: LimbeckError, talk: Talk) -> dic
     if isinstance(error, RequestFailed):
         failure = error.failure
         return rejected(row, operator, failure.reason, failure.message, key=failure.key)
-    assert isinstance(error, ParseFailed | Unfit)
+    assert isinstance(error, ParseFailed)
     last = {"reply": talk.asked[-1][1].text, "key": talk.asked[-1][1].key} if talk.asked else {}
     return rejected(row, operator, error.reason, error.message, **last)
 
@@ -136,7 +127,7 @@ async def settled(work: Iterable[Awaitable[Any]]) -> list[Any]:
     """Results in order; of rows that cannot be made, why. Any other error is raised once all are through."""
     results = await asyncio.gather(*work, return_exceptions=True)
     for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, ParseFailed | Unfit | RequestFailed):
+        if isinstance(result, BaseException) and not isinstance(result, ParseFailed | RequestFailed):
             raise result
     return list(results)
 
