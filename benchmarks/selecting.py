@@ -4,10 +4,11 @@
 
 Every selector takes a share of the tokens of the rows, in tokens of the student; the same student learns from
 what it took in equally many updates. Its embeddings stay as they are, which makes an update on a CPU several
-times cheaper. Rows are held out once, the same for all seeds; a seed draws the random rows, the scout's rows,
-the student's new head and the order of rows. `loss` and `less` read a scout: the student after the updates of
-the smallest budget on other random rows, labels that the other selectors do without (quota reads them, too).
-Prints one table a data set and writes it as Markdown and JSON into the folder; finished seeds are reused.
+times cheaper; with --frozen all of it does, and a linear head learns from means of its last states. Rows are
+held out once, the same for all seeds; a seed draws the random rows, the scout's rows, the student's new head
+and the order of rows. `loss` and `less` read a scout: the student after the updates of the smallest budget on
+other random rows, labels that the other selectors do without (quota reads them, too). Prints one table a data
+set and writes it as Markdown and JSON into the folder; finished seeds are reused.
 """
 
 import argparse
@@ -39,27 +40,42 @@ UPDATES = {0.02: 60, 0.05: 120, 0.2: 240}
 """Share of the tokens -> updates of 16 rows, the same for all selectors: 12, 10 and 5 passes on TREC."""
 
 RATE, ROWS, LENGTH, READ = 1e-3, 16, 64, 64
-TARGET, DIMENSION = 64, 512
+HEAD_RATE, HEAD_UPDATES = 5e-2, 4  # of a head alone, which needs more updates and takes none of the time
+TARGET, DIMENSION, BLOCK = 64, 512, 256
 RANDOM = "random"
 
 
 class Task:
-    """One data set for one student: rows, features, training and measuring."""
+    """One data set for one student: rows, features, training and measuring.
 
-    def __init__(self, student: str, data: str, apart: str | None) -> None:
+    Args:
+        student: an encoder's folder.
+        data: rows with text and label.
+        apart: held-out rows; None: a fifth of the others.
+        frozen: only a linear head is trained, on means of the encoder's last states.
+    """
+
+    def __init__(self, student: str, data: str, apart: str | None, *, frozen: bool) -> None:
         rows, target, heldout = loaded(
             Load(out="rows", path=data, heldout=0 if apart else 0.2, validation=TARGET)
         )
         heldout = loaded(Load(out="rows", path=apart, heldout=0))[0] if apart else heldout
         self.student, self.tokenizer = student, AutoTokenizer.from_pretrained(student)
         names = sorted(set(rows["label"]))
-        self.texts = list(rows["text"])
-        self.parts = {
-            name: (self._ids(part["text"]), torch.tensor([names.index(label) for label in part["label"]]))
-            for name, part in (("train", rows), ("target", target), ("heldout", heldout))
+        parts = {"train": rows, "target": target, "heldout": heldout}
+        self.ids = {name: self._ids(part["text"]) for name, part in parts.items()}
+        self.targets = {
+            name: torch.tensor([names.index(label) for label in part["label"]])
+            for name, part in parts.items()
         }
-        self.labels, self.classes = [str(label) for label in rows["label"]], len(names)
-        self.tokens = np.asarray([len(ids) - 2 for ids in self.parts["train"][0]])
+        self.texts, self.classes = list(rows["text"]), len(names)
+        self.target_labels = [str(label) for label in target["label"]]
+        self.labels = [str(label) for label in rows["label"]]
+        self.tokens = np.asarray([len(ids) - 2 for ids in self.ids["train"]])
+        self.frozen = False
+        encoder = self.fresh(0).eval().base_model
+        self.embedded = {name: self.read(encoder, name, _mean) for name in parts}
+        self.frozen = frozen
 
     def _ids(self, texts: Iterable[str]) -> list[list[int]]:
         return [self.tokenizer(text, truncation=True, max_length=LENGTH)["input_ids"] for text in texts]
@@ -67,65 +83,63 @@ class Task:
     def fresh(self, seed: int) -> Any:
         """The student with a new head; embeddings are not trained."""
         torch.manual_seed(seed)
+        if self.frozen:
+            return torch.nn.Linear(self.embedded["train"].shape[1], self.classes)
         model = AutoModelForSequenceClassification.from_pretrained(self.student, num_labels=self.classes)
         for name, weight in model.named_parameters():
             weight.requires_grad_("embeddings" not in name)
         return model
 
-    def batch(self, part: str, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Rows as the model reads them, with their labels."""
-        ids, labels = self.parts[part]
-        padded = self.tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt")
-        return {**padded, "labels": labels[list(rows)]}
+    def answer(self, model: Any, part: str, rows: Sequence[int]) -> tuple[Any, Any]:
+        """What the model says of some rows: class scores, or an encoder's states with their mask."""
+        if self.frozen:
+            return model(self.embedded[part][list(rows)]), None
+        ids = [self.ids[part][row] for row in rows]
+        padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
+        out = model(**padded)
+        return (out.logits if "logits" in out else out), padded["attention_mask"]
 
-    def train(self, rows: Sequence[int], updates: int, seed: int) -> tuple[Any, torch.optim.Optimizer]:
-        """A student that has learnt from some rows, and its optimizer."""
-        model = self.fresh(seed).train()
-        optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=RATE)
+    def loss(self, model: Any, part: str, rows: Sequence[int]) -> torch.Tensor:
+        """Mean cross-entropy of the labels of some rows."""
+        scores, _ = self.answer(model, part, rows)
+        return torch.nn.functional.cross_entropy(scores, self.targets[part][list(rows)])
+
+    def train(self, rows: Sequence[int], share: float, seed: int) -> tuple[Any, torch.optim.Optimizer]:
+        """A student that has learnt from the rows of a budget, and its optimizer."""
+        model, rate = self.fresh(seed).train(), HEAD_RATE if self.frozen else RATE
+        updates = UPDATES[share] * (HEAD_UPDATES if self.frozen else 1)
+        optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, RATE, total_steps=updates + 1, pct_start=0.1, cycle_momentum=False
+            optimizer, rate, total_steps=updates + 1, pct_start=0.1, cycle_momentum=False
         )
         for some in islice(_endless(rows, seed), updates):
             optimizer.zero_grad()
-            model(**self.batch("train", some)).loss.backward()
+            self.loss(model, "train", some).backward()
             optimizer.step()
             schedule.step()
         return model.eval(), optimizer
 
     @torch.no_grad()
-    def read(self, model: Any, part: str, value: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
-        """A value of every row of a part, by what the model answers and the batch."""
-        ids, _ = self.parts[part]
-        order, found = sorted(range(len(ids)), key=lambda row: len(ids[row])), []
-        for start in range(0, len(order), READ):
-            batch = self.batch(part, order[start : start + READ])
-            found.append(value(model(**batch, output_hidden_states=True), batch))
-        values = torch.cat(found).numpy()
-        placed = np.empty_like(values)
+    def read(self, model: Any, part: str, value: Callable[[Any, Any], torch.Tensor]) -> torch.Tensor:
+        """[N, ...] a value of every row of a part."""
+        ids = self.ids[part]
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        blocks = [order[start : start + READ] for start in range(0, len(order), READ)]
+        values = torch.cat([value(*self.answer(model, part, rows)) for rows in blocks])
+        placed = torch.empty_like(values)
         placed[order] = values
         return placed
 
     def accuracy(self, model: Any) -> float:
         """On the held-out rows."""
-        right = self.read(model, "heldout", lambda out, batch: out.logits.argmax(-1) == batch["labels"])
-        return float(right.mean())
-
-    def vectors(self) -> np.ndarray:
-        """Means of the untrained student's last states, unit vectors."""
-
-        def embed(out: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-            mask = batch["attention_mask"][..., None].float()
-            return torch.nn.functional.normalize((out.hidden_states[-1] * mask).sum(1) / mask.sum(1))
-
-        return self.read(self.fresh(0).eval(), "train", embed)
+        said = self.read(model, "heldout", lambda scores, _: scores.argmax(-1))
+        return float((said == self.targets["heldout"]).float().mean())
 
     def losses(self, model: Any) -> np.ndarray:
         """Cross-entropy of every row's label."""
-
-        def loss(out: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-            return torch.nn.functional.cross_entropy(out.logits, batch["labels"], reduction="none")
-
-        return self.read(model, "train", loss)
+        scores = self.read(model, "train", lambda scores, _: scores)
+        found = torch.nn.functional.cross_entropy(scores, self.targets["train"], reduction="none")
+        return found.numpy()
 
     def gradients(self, model: Any, optimizer: torch.optim.Optimizer) -> Gradients:
         """What LESS compares, at the scout alone."""
@@ -136,27 +150,31 @@ class Task:
         ]
 
         def direction(part: str, row: int) -> torch.Tensor:
-            loss = model(**self.batch(part, [row])).loss
-            flat = torch.cat([one.flatten() for one in torch.autograd.grad(loss, weights)])
+            slopes = torch.autograd.grad(self.loss(model, part, [row]), weights)
+            flat = torch.cat([one.flatten() for one in slopes])
             return adam_direction(flat, *moments) if part == "train" else flat
 
         found = []
         for part in ("train", "target"):
-            count, height = len(self.parts[part][0]), 256
-            blocks = (range(start, min(start + height, count)) for start in range(0, count, height))
-            small = [
-                rademacher(torch.stack([direction(part, row) for row in rows]), DIMENSION, seed=0)
-                for rows in blocks
-            ]
-            found.append(torch.nn.functional.normalize(torch.cat(small), dim=1).numpy()[None])
+            count = len(self.ids[part])
+            blocks = [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+            whole = (torch.stack([direction(part, row) for row in rows]) for rows in blocks)
+            small = torch.cat([rademacher(one, DIMENSION, seed=0) for one in whole])
+            found.append(torch.nn.functional.normalize(small, dim=1).numpy()[None])
         return Gradients(found[0], found[1], ["all"] * found[1].shape[1], [1.0])
+
+
+def _mean(out: Any, mask: torch.Tensor) -> torch.Tensor:
+    """[b, D] unit vectors."""
+    mask = mask[..., None].float()
+    return torch.nn.functional.normalize((out.last_hidden_state * mask).sum(1) / mask.sum(1))
 
 
 def orders(task: Task, seed: int) -> Iterator[tuple[str, Iterable[Pick]]]:
     """Name of each arm and its order of the rows."""
-    count, words, vectors = len(task.texts), vectors_by_words(task.texts), task.vectors()
+    count, words, vectors = len(task.texts), vectors_by_words(task.texts), task.embedded["train"].numpy()
     drawn = within(selectors.random(count, seed=1000 + seed), task.tokens, min(UPDATES))
-    scout, optimizer = task.train(drawn, UPDATES[min(UPDATES)], seed)
+    scout, optimizer = task.train(drawn, min(UPDATES), seed)
     losses = task.losses(scout)
     yield RANDOM, selectors.random(count, seed=seed)
     yield "quota of labels", selectors.quota(task.labels, seed=seed)
@@ -169,7 +187,10 @@ def orders(task: Task, seed: int) -> Iterator[tuple[str, Iterable[Pick]]]:
     yield "length_order, shortest", selectors.length_order(task.tokens)
     yield "top_k, highest loss", selectors.top_k(losses)
     yield "top_k, lowest loss", selectors.top_k(losses, highest=False)
-    yield "less", selectors.less(task.gradients(scout, optimizer))
+    if task.frozen:  # gradients of all rows in all weights take longer than everything else
+        gradients = task.gradients(scout, optimizer)
+        yield "less", selectors.less(gradients)
+        yield "less, a task for each label", selectors.less(gradients._replace(tasks=task.target_labels))
 
 
 def within(picks: Iterable[Pick], tokens: np.ndarray, share: float) -> list[int]:
@@ -202,13 +223,14 @@ def main() -> None:
     parser.add_argument("--student", required=True, help="an encoder's folder or hub id")
     parser.add_argument("--data", nargs="+", required=True, help="NAME=FILE with text and label")
     parser.add_argument("--heldout", nargs="*", default=[], help="NAME=FILE; else a fifth of the rows")
+    parser.add_argument("--frozen", action="store_true", help="train a head alone")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     asked = parser.parse_args()
     torch.set_num_threads(1)
     apart = dict(one.split("=", 1) for one in asked.heldout)
     for name, data in (one.split("=", 1) for one in asked.data):
         found: dict[str, dict[str, list[float]]] = {}
-        task = Task(asked.student, data, apart.get(name))
+        task = Task(asked.student, data, apart.get(name), frozen=asked.frozen)
         for seed in asked.seeds:
             place = asked.out / name / f"{seed}.json"
             if not place.exists():
@@ -224,8 +246,8 @@ def measured(task: Task, seed: int) -> dict[str, dict[str, float]]:
     result: dict[str, dict[str, float]] = {}
     for arm, order in orders(task, seed):
         picks = list(order)
-        for share, updates in UPDATES.items():
-            model, _ = task.train(within(picks, task.tokens, share), updates, seed)
+        for share in UPDATES:
+            model, _ = task.train(within(picks, task.tokens, share), share, seed)
             result.setdefault(arm, {})[str(share)] = task.accuracy(model)
         print(seed, arm, result[arm], flush=True)
     return result

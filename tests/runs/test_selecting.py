@@ -141,7 +141,10 @@ def test_a_model_whose_answers_do_not_depend_on_the_prompt_has_ratio_1_everywher
     assert [row["score"] for row in record["rows"]] == pytest.approx([1.0] * 24, abs=1e-6)
 
 
-def test_a_target_draws_the_rows_that_are_like_it(world, tmp_path):
+@pytest.mark.parametrize(
+    "fields", [{"dimension": 2048, "epochs": 1}, {"lora_r": 4, "lora_alpha": 8, "direction": "textbook"}]
+)
+def test_a_target_draws_the_rows_that_are_like_it(world, tmp_path, fields):
     # Half of the rows speak of the cat, half of a film; so does the target of the cat.
     def about(what: str, words: str, count: int) -> list[dict[str, object]]:
         return [
@@ -160,7 +163,7 @@ def test_a_target_draws_the_rows_that_are_like_it(world, tmp_path):
             "select": {
                 "out": "chosen", "rows": "rows.train", "selector": "less", "budget": 8,
                 "target": "like.train", "model": str(world / "student"),
-                "warmup": {"share": 0.5, "epochs": 2, "dimension": 2048, "learning_rate": 1e-3},
+                "warmup": {"share": 0.5, "epochs": 2, "dimension": 512, "learning_rate": 1e-3, **fields},
             }
         },
     ]  # fmt: skip
