@@ -40,6 +40,10 @@ _TITLE = re.compile(r"<title>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 _KEYS = re.compile(r"\b(sk|pk|rk|gsk|xai|hf|nvapi)[-_][A-Za-z0-9*_.\-]{6,}|(?i:bearer)\s+[^\s\"',}]+")
 
 
+# Words of any sentence about a call.
+_EVERYWHERE = ("model", "messages", "prompt", "stream", "stop", "n")
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """An answer that is an error.
@@ -106,9 +110,9 @@ def refused_field(told: Told, fields: Mapping[str, Any]) -> str | None:
         return None
     if param.split(".")[0] in fields:
         return param.split(".")[0]
-    named = [name for name in fields if re.search(rf"\b{re.escape(name)}\b", message)]
     # "Use max_completion_tokens instead of max_tokens" names the right one too: it was not sent.
-    return max(named, key=len, default=None)
+    named = (name for name in fields if re.search(rf"\b{re.escape(name)}\b", message))
+    return next((name for name in named if name not in _EVERYWHERE), None)
 
 
 def not_json(text: str, *, status: int | None, redact: Callable[[str], str] = str) -> Failure:
