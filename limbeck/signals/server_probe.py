@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.core.asking import Ask, Candidate, Failure, Reply, RequestFailed, TokenScores
+from limbeck.core.asking import Ask, Candidate, Failure, FailureClass, Reply, RequestFailed, TokenScores
 from limbeck.core.errors import StoreError
 from limbeck.signals.gaps import Gap, dense_gap, told_gap
 from limbeck.signals.served import ABSENT, scoring_request, top_of_scores
@@ -141,6 +141,11 @@ async def _asked(
 def refusal(failure: Failure, tokens: int, most: int) -> str:
     """What a server's refusal means, in its own words and ours."""
     said = f"server must score a row of {tokens} tokens with {most} ids a position, got {failure.message}"
+    if failure.kind is FailureClass.TRANSIENT:
+        return (
+            f"server must answer, got {failure.message} Look whether it runs, and run the same command "
+            "again: what was answered is kept."
+        )
     limit = _LIMIT.search(failure.message)
     if limit is not None and "logprobs" in failure.message:
         allowed = limit.group(1) or limit.group(2)

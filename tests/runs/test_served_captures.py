@@ -140,6 +140,8 @@ def test_too_few_ids_are_refused_by_the_probe(world, server, tmp_path):
     server.most = 5
     with pytest.raises(StoreError, match=r"--max-logprobs 16 or more, or set payload.topk.max=5"):
         limbeck.run(recipe(world, teacher(server, world), False), out=tmp_path / "run")
+    server.most = 64  # it was started again with other flags
+    limbeck.run(recipe(world, teacher(server, world), False), out=tmp_path / "run")
 
 
 def test_the_command_keeps_answers_beside_the_store_and_shows_where_it_asked(world, server, tmp_path, capsys):

@@ -89,6 +89,14 @@ def test_a_server_of_other_weights_than_the_local_copy_is_refused_unless_it_is_a
     assert probed(Replayed(), local=halved, within=100.0).local.mean > 1
 
 
+def test_a_server_that_is_not_there_is_said_to_be_so():
+    async def ask(request):
+        raise RequestFailed(Failure(FailureClass.TRANSIENT, "connection", "the connection failed: refused."))
+
+    with pytest.raises(StoreError, match=r"must answer, got the connection failed.*Look whether it runs"):
+        probed(ask)
+
+
 @pytest.mark.parametrize(
     ("message", "said"),
     [

@@ -171,7 +171,10 @@ class _Scored(Served):
             )
             scope = str(work.run.path.resolve())
             journal = journal_of(settings, work.run.path)
-            return Engine(settings, transport, journal=journal, scope=scope, count_tokens=_length)
+            # A refusal ends a capture, so each start asks again: the server may have other flags by now.
+            return Engine(
+                settings, transport, journal=journal, scope=scope, retry_failed=True, count_tokens=_length
+            )
 
         engine = self._loop.finished(opened())
         self._stack.callback(lambda: self._loop.finished(engine.aclose()))
