@@ -32,6 +32,10 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "uld": "the shape of the distribution, whatever its ids",
         "dskd": "each model through the other's head",
     },
+    "rows that a teacher behind a wire makes": {
+        "self_instruct": "new tasks with solutions, from a few that people wrote",
+        "conversation": "conversations that the teacher has with itself",
+    },
     "rationales and reasoning traces": {
         "step_by_step": "label and rationale as two tasks",
         "redi": "right traces up, then wrong ones down",
@@ -53,6 +57,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
 MODELS: Mapping[str, str] = {
     "no teacher": "causal, seq2seq",
     "teacher and student with different tokenizers": "causal, [any two tokenizers](docs/tokenizers.md)",
+    "rows that a teacher behind a wire makes": "causal, seq2seq; the teacher: any that writes",
     "rationales and reasoning traces": "causal, seq2seq",
     "encoders and classifiers": "encoders",
 }

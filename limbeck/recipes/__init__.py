@@ -7,6 +7,7 @@ from limbeck.recipes.batches.rollouts import Rollouts
 from limbeck.recipes.batches.selection import Selection
 from limbeck.recipes.batches.word_dropout import WordDropout
 from limbeck.recipes.capacity_gap import capacity_gap
+from limbeck.recipes.conversation import conversation
 from limbeck.recipes.cost_effective import cost_effective
 from limbeck.recipes.ctkd import ctkd
 from limbeck.recipes.dataset_distillation import dataset_distillation
@@ -27,6 +28,7 @@ from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
+from limbeck.recipes.self_instruct import self_instruct
 from limbeck.recipes.semantic_revision import semantic_revision
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
@@ -80,6 +82,7 @@ __all__ = [
     "akl",
     "alm",
     "capacity_gap",
+    "conversation",
     "cost_effective",
     "ctkd",
     "dataset_distillation",
@@ -98,6 +101,7 @@ __all__ = [
     "pkd",
     "quickstart",
     "redi",
+    "self_instruct",
     "semantic_revision",
     "seq_kd",
     "sft",

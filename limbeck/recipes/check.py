@@ -10,7 +10,7 @@ from limbeck.core.model_words import place_of
 from limbeck.recipes.model import Recipe
 from limbeck.recipes.references import HELDOUT, Reference, What
 from limbeck.recipes.steps import Step
-from limbeck.recipes.steps.step import maker, path_of
+from limbeck.recipes.steps.step import is_held_out, maker, path_of
 
 _OUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -58,8 +58,10 @@ def _rows_problems(reference: Reference, around: _Around) -> Iterator[str]:
         yield _unknown_rows(rows, out, around)
         return
     source = around.earlier[made]
-    if part == HELDOUT and not reference.names.heldout:
-        yield f"must not be held-out rows, got '{rows}'. Take {out}.{reference.names.instead}."
+    if not reference.names.heldout and is_held_out(rows, around.earlier):
+        what = "held-out rows" if part == HELDOUT else "made of held-out rows"
+        instead = f"{out}.{reference.names.instead}" if part == HELDOUT else "rows made of others"
+        yield f"must not be {what}, got '{rows}'. Take {instead}."
     field = source.emptied_by(part)
     if field is not None:
         yield f"has no rows, because {path_of(made, source)}.{field} is 0. Set it above 0, for example 0.05."

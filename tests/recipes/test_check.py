@@ -312,3 +312,16 @@ def test_broken_yaml_is_refused_with_line_and_column():
     assert problems_of("limbeck: 1\nsteps: [") == [
         "must be YAML; line 2, column 9: expected the node content, but found '<stream end>'."
     ]
+
+
+def test_rows_made_of_held_out_ones_are_measured_on_and_never_learnt():
+    made = {"elicit": {"out": "unseen", "teacher": "T", "rows": "rows.heldout", "operator": "answer"}}
+    gated = {"gate": {"out": "kept", "rows": "unseen", "gates": ["exact_duplicate"]}}
+    train = {"train": {"out": "s", "student": "S", "rows": "kept", "objective": [{"name": "cross_entropy"}]}}
+    measure = {"evaluate": {"model": "S", "rows": "kept", "metrics": ["perplexity"]}}
+    load = {"load": {"out": "rows", "path": "d.jsonl"}}
+    recipe = {"limbeck": 1, "name": "x", "steps": [load, made, gated, train, measure]}
+    found = [str(one) for one in check(Recipe.from_data(recipe))]
+    assert found == [
+        "steps.3.train.rows: must not be made of held-out rows, got 'kept'. Take rows made of others."
+    ]

@@ -42,7 +42,7 @@ class Elicit(Step):
         description="others that the operator asks, by the names of its arguments; gates ask `judge`",
     )
     operator: OperatorCall = Field(description="what is asked and made of the answers, with its settings")
-    rows: Annotated[str | None, Names("rows")] = Field(
+    rows: Annotated[str | None, Names("rows", heldout=True)] = Field(
         default=None, description="that it starts from; none: from nothing"
     )
     samples: int | None = Field(

@@ -43,7 +43,7 @@ class Gate(Step):
     kind: ClassVar[str] = "gate"
     makes: ClassVar[Makes] = "rows"
     apart: ClassVar[tuple[str, ...]] = (REJECTED,)
-    rows: Annotated[str, Names("rows")]
+    rows: Annotated[str, Names("rows", heldout=True)]
     gates: tuple[GateCall, ...] = Field(
         description="in the order in which they judge: cheap ones first, those that remember rows last"
     )
@@ -63,6 +63,11 @@ class Gate(Step):
     judge: Teacher | None = Field(default=None, description="teacher that gates ask")
     max_length: int = Field(default=512, ge=2, description="tokens that classifier and scorer read")
     batch_size: int = Field(default=32, ge=1, description="rows that they read at once")
+
+    @property
+    def made_of(self) -> Sequence[str]:
+        """What it compares with is not among them."""
+        return [self.rows]
 
     @property
     def taken_from(self) -> str | None:

@@ -22,7 +22,7 @@ class Generate(Step):
     makes: ClassVar[Makes] = "rows"
     without_effect: ClassVar[frozenset[str]] = frozenset({"failures"})
     teacher: Teacher
-    rows: Annotated[str, Names("rows")]
+    rows: Annotated[str, Names("rows", heldout=True)]
     max_new_tokens: int = Field(default=256, ge=1)
     prompt_tokens: int = Field(
         default=16, ge=1, description="of plain text: what each window of it begins with"

@@ -19,7 +19,9 @@ class Mix(Step):
 
     kind: ClassVar[str] = "mix"
     makes: ClassVar[Makes] = "rows"
-    rows: tuple[Annotated[str, Names("rows")], ...] = Field(description="in this order; at least two")
+    rows: tuple[Annotated[str, Names("rows", heldout=True)], ...] = Field(
+        description="in this order; at least two"
+    )
     shares: tuple[float, ...] = Field(
         default=(),
         description="of each in the whole, adding up to 1: as many rows as allow it are drawn at random, "

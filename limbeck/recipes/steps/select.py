@@ -75,7 +75,7 @@ class Select(Step):
 
     kind: ClassVar[str] = "select"
     makes: ClassVar[Makes] = "rows"
-    rows: Annotated[str, Names("rows")]
+    rows: Annotated[str, Names("rows", heldout=True)]
     selector: Selector
     budget: float | None = Field(
         default=None,
@@ -111,6 +111,11 @@ class Select(Step):
     )
     max_length: int = Field(default=512, ge=2, description="tokens of a row that the model reads")
     batch_size: int = Field(default=16, ge=1, description="rows that the model reads at once")
+
+    @property
+    def made_of(self) -> Sequence[str]:
+        """What it compares with is not among them."""
+        return [self.rows]
 
     @property
     def taken_from(self) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from limbeck.core.config import Config
 from limbeck.core.errors import Problem
 from limbeck.core.model_words import place_of
-from limbeck.recipes.references import Reference, What, references
+from limbeck.recipes.references import HELDOUT, Reference, What, references
 
 if TYPE_CHECKING:
     from limbeck.recipes.teachers import Teacher
@@ -42,6 +42,11 @@ class Step(Config):
         """What later steps call what it makes."""
         parts = tuple(f"{self.out}.{part}" for part in self.parts) or (self.out,)
         return (*parts, *(f"{self.out}.{name}" for name in self.apart))
+
+    @property
+    def made_of(self) -> Sequence[str]:
+        """The rows that those it makes come from: what is made of held-out rows is held out."""
+        return list(self.named("rows").values())
 
     @property
     def taken_from(self) -> str | None:
@@ -111,6 +116,14 @@ def words_behind(word: str, steps: Sequence[Step]) -> list[str]:
             break
         word, steps = origin, steps[:made]
     return found
+
+
+def is_held_out(word: str, steps: Sequence[Step]) -> bool:
+    """Whether rows were held out, or made of such."""
+    if word.partition(".")[2] == HELDOUT:
+        return True
+    made = maker(word, steps, "rows")
+    return made is not None and any(is_held_out(one, steps[:made]) for one in steps[made].made_of)
 
 
 def path_of(place: int, step: Step) -> str:

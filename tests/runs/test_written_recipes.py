@@ -1,0 +1,84 @@
+"""Recipes whose teacher makes the rows, end to end: what is asked, what the student reads and learns."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import load_from_disk
+
+import limbeck
+from limbeck.runs.record.progress import Silent
+from limbeck.runs.resolve import parse_pairs, resolve
+from tests.endpoint.fault_server import Call
+from tests.runs.served import serving
+from tests.runs.world import write_rows
+
+NOUNS = (
+    "a river",
+    "three birds",
+    "an old map",
+    "seven stones",
+    "her letter",
+    "the market",
+    "winter",
+    "music",
+)
+SETTINGS = ("max_steps=2", "per_device_train_batch_size=2", "max_length=256", "heldout=2")
+
+
+def run(folder: Path, world: Path, recipe: str, url: str, *words: str) -> Path:
+    """The run folder of a recipe whose teacher is behind `url`."""
+    given = (f"teacher.endpoint={url}", "teacher.model=model", f"student={world / 'student'}")
+    made = resolve(recipe, parse_pairs([*given, f"data={folder / 'rows.jsonl'}", *words, *SETTINGS]))
+    return limbeck.run(made, folder / "run", progress=Silent()).folder
+
+
+def made(run_folder: Path, out: str) -> list[dict[str, Any]]:
+    return load_from_disk(str(next(run_folder.glob(f"steps/*-{out}")) / "rows")).to_list()
+
+
+def test_every_answer_of_a_conversation_is_learnt_and_first_answers_are_paid_for_once(world, tmp_path):
+    write_rows(tmp_path / "rows.jsonl", [{"prompt": f"tell me of {noun}"} for noun in NOUNS])
+
+    def says(call: Call) -> str:
+        turns = [turn for turn in call.body["messages"] if turn["role"] != "system"]
+        return "And then?" if "[END]" in json.dumps(call.body) else f"answer {len(turns) // 2 + 1}"
+
+    with serving(says=says) as server:
+        folder = run(tmp_path, world, "conversation", server.url, "turns=2")
+        asked = len(server.calls)
+    talks, openings = made(folder, "elicit-conversations"), made(folder, "elicit-openings")
+    assert len(talks) == len(openings) == 6 and asked == 8 * 3
+    for talk, opening in zip(talks, openings, strict=True):
+        assert [turn["role"] for turn in talk["messages"]] == ["user", "assistant"] * 2
+        assert [turn["content"] for turn in talk["messages"][1:]] == ["answer 1", "And then?", "answer 2"]
+        assert opening["messages"] == talk["messages"][:2]
+    terms = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["terms"]
+    assert set(terms) == {"cross_entropy"}
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_tasks_that_are_new_join_those_that_people_wrote(world, tmp_path, rounds):
+    rows = [{"prompt": f"Write about {noun} please now", "completion": f"of {noun}"} for noun in NOUNS]
+    write_rows(tmp_path / "rows.jsonl", [*rows, *({**row, "prompt": row["prompt"][6:]} for row in rows)])
+    number = iter(range(10_000))
+
+    def says(call: Call) -> str:
+        if "Go on with this list" in call.prompt:
+            first = next(number)
+            words = [f"Name word{first}{k} for thing{first}{k} in place{first}{k}" for k in range(3)]
+            return "\n".join(f"{9 + k}. {word}" for k, word in enumerate(words))
+        if "Make up examples" in call.prompt:
+            return "Example 1\nOutput: done and written"
+        if "Yes or No" in call.prompt or "classif" in call.prompt:
+            return "No"
+        return f"Harder {next(number)} ones"
+
+    with serving(says=says) as server:
+        folder = run(tmp_path, world, "self_instruct", server.url, "target=4", f"evolve_rounds={rounds}")
+    learnt = made(folder, "mix-all_tasks")
+    sources = [row["mixed_from"] for row in learnt]
+    assert sources.count("rows.train") == 14 and sources.count("tasks") == 5 * 3  # a round
+    assert sources.count("harder") == 5 * 3 * rounds
+    assert all(row["completion"] for row in learnt) and len({row["prompt"] for row in learnt}) == len(learnt)
