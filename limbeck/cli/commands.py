@@ -3,9 +3,9 @@
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.cli.bars import Bars
 from limbeck.cli.consoles import plain_console
@@ -73,9 +73,21 @@ def run_command(recipe: str, pairs: Sequence[str], out: Path | None, *, overwrit
         console.print(result_table(evaluation))
     if done.comparison is not None:
         console.print(comparison_table(done.comparison))
+    for name, found in done.yields.items():
+        console.print(_said_of_yield(name, found), soft_wrap=True, highlight=False)
     for name, path in (("student", done.student), ("report", done.report)):
         if path.exists():
             console.print(f"{name}: {path}", soft_wrap=True, highlight=False)
+
+
+def _said_of_yield(out: str, found: Mapping[str, Any]) -> str:
+    """A line on rows that were made or judged."""
+    said = f"{out}: {found['accepted']:,} of {found['candidates']:,} candidates accepted"
+    if found.get("calls"):
+        said += f", {found['calls']:,} calls ({found.get('cached') or 0:,} kept already)"
+    if found.get("cost_per_accepted") and found.get("currency"):
+        said += f", {found['cost_per_accepted']} {found['currency']} an accepted row"
+    return said
 
 
 def evaluate_command(
@@ -118,7 +130,7 @@ def report_command(folder: Path) -> None:
     """Write the report anew, print where it is."""
     if not (folder / "recipe.yaml").is_file():
         raise RunFolderError(f"run folder must hold a recipe.yaml, got {folder}. Name the folder of a run.")
-    if not (folder / "evaluation.json").is_file():
+    if not (folder / "evaluation.json").is_file() and not any(folder.glob("steps/*/yield.json")):
         raise RunFolderError(
             f"run must be finished, got {folder} without evaluation.json. Run it to its end first."
         )

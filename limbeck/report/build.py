@@ -48,11 +48,13 @@ def build_report(run_folder: Path) -> Path:
     pages.filters["breaks"] = _breaks
     pages.filters["unbroken"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     page = pages.get_template("page.html").render(**shared, **_page(record, elicited(record, run_folder)))
+    path = run_folder / "report.html"
+    write_text(path, page)
+    if not record.evaluation and not (run_folder / "student").exists():
+        return path  # a run that made rows alone has no model to describe
     cards = Environment(loader=FileSystemLoader(_HERE), trim_blocks=True)  # Markdown: nothing to escape
     card = cards.get_template("card.md").render(**shared, **_card(record))
     write_text(run_folder / "README.md", card)
-    path = run_folder / "report.html"
-    write_text(path, page)
     return path
 
 

@@ -21,7 +21,7 @@ from limbeck.runs import ranks
 from limbeck.runs.assembly.sources import Renderer
 from limbeck.runs.record.curves import write_validation
 from limbeck.runs.record.fingerprints import StepFingerprint
-from limbeck.runs.record.folder import RunFolder, StepRecord
+from limbeck.runs.record.folder import YIELD, RunFolder, StepRecord
 from limbeck.runs.record.progress import Progress, StepPosition
 from limbeck.runs.record.versions import METRICS, STUDENT, copy_student, merge_metrics, write_versions
 from limbeck.runs.steps import module_of
@@ -139,6 +139,7 @@ def _complete(recipe: Recipe, run: RunFolder) -> None:
     if evaluated:
         write_text(run.path / EVALUATION, (evaluated[-1] / EVALUATION).read_text(encoding="utf-8"))
         write_comparison(run.path, steps)
+    if evaluated or any((folder / YIELD).is_file() for _, folder in steps):
         write_report(run)
 
 

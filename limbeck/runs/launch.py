@@ -16,7 +16,7 @@ from limbeck.runs.checking.preflight import Preflight
 from limbeck.runs.execute import execute
 from limbeck.runs.given import named
 from limbeck.runs.record.fingerprints import StepFingerprint, fingerprint_steps
-from limbeck.runs.record.folder import RunFolder
+from limbeck.runs.record.folder import YIELD, RunFolder
 from limbeck.runs.record.progress import Lines, Progress, Silent
 from limbeck.runs.resolve import resolve
 
@@ -46,6 +46,13 @@ class Run:
     def report(self) -> Path:
         """The report, one HTML page."""
         return self.folder / "report.html"
+
+    @property
+    def yields(self) -> dict[str, dict[str, Any]]:
+        """What became of the rows that each step made by asking, or judged (its `yield.json`), by its out."""
+        run, steps = RunFolder(self.folder), enumerate(self.recipe.steps)
+        files = {step.out: run.step(place, step) / YIELD for place, step in steps}
+        return {out: read_json(file) for out, file in files.items() if file.is_file()}
 
     @property
     def evaluation(self) -> dict[str, Any] | None:

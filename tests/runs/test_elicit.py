@@ -317,3 +317,12 @@ def test_a_run_is_started_inside_of_a_loop_that_runs_as_in_a_notebook(data):
 
     with serving() as server:
         assert len(asyncio.run(cell())) == 10
+
+
+def test_a_run_that_makes_rows_alone_has_a_report_and_says_its_yield(data, real_report):
+    with serving(says=by_length) as server:
+        made = recipe(data, server.url, gates=[{"name": "length", "max": 6}])
+        done = limbeck.run(made, data / "run", progress=Silent())
+    assert done.yields["made"]["accepted"] == 6
+    assert "6 of 10 candidates" in done.report.read_text(encoding="utf-8")
+    assert not (done.folder / "README.md").exists()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from limbeck.runs.record.fingerprints import StepFingerprint
 
 RECIPE, DONE, BEGUN, LOCK = "recipe.yaml", "done.json", "begun.json", ".lock"
-PAUSED = "paused.json"
+PAUSED, YIELD = "paused.json", "yield.json"
 DATE = "template_date.txt"
 _WHAT_TO_DO = "Choose another folder with --out, or recompute what changed here with --overwrite."
 _OTHER = "Choose another folder with --out."

@@ -15,8 +15,9 @@ from limbeck.runs.assembly.eliciting.gating import Gating
 from limbeck.runs.assembly.eliciting.kept_rows import KeptRows
 from limbeck.runs.assembly.eliciting.tally import Tally
 from limbeck.runs.assembly.failed_draws import FailedDraws, counted
+from limbeck.runs.record.folder import YIELD
 
-ROWS, REJECTED, YIELD = "rows", "rejected", "yield.json"
+ROWS, REJECTED = "rows", "rejected"
 
 
 class Outcome:
