@@ -9,8 +9,8 @@ from tests.endpoint import fault_server as faults
 from tests.endpoint.fault_server import FaultServer
 
 
-def _ask(server, **settings):
-    client = openai.AsyncOpenAI(base_url=server.url, api_key="sk-1", max_retries=0, timeout=0.3)
+def _ask(server, *, timeout=30.0, **settings):
+    client = openai.AsyncOpenAI(base_url=server.url, api_key="sk-1", max_retries=0, timeout=timeout)
     settings = {"model": "model", "messages": [{"role": "user", "content": "two words"}]} | settings
     return client.chat.completions.create(**settings)
 
@@ -18,7 +18,7 @@ def _ask(server, **settings):
 def _meet(fault):
     async def run():
         async with FaultServer(lambda call: fault) as server:
-            return await _ask(server)
+            return await _ask(server, timeout=0.3 if fault is faults.HANG else 30.0)
 
     return asyncio.run(run())
 
