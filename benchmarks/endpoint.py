@@ -91,7 +91,7 @@ async def timed(work: Callable[[], Awaitable[None]]) -> float:
 async def beside(url: str, folder: Path, *, count: int, workers: int, profile: bool) -> None:
     """Engine and bare client in turns, then the rerun."""
     endpoint = Endpoint(url=url, model="model", workers=workers)
-    client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+    client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=600)
     block = count // _BLOCKS
     async with Engine(endpoint, make_transport(endpoint), journal=folder / "journal.sqlite") as engine:
         await bare(url, workers, requests(-workers, workers), client)  # connections are opened

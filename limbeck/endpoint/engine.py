@@ -24,7 +24,8 @@ from limbeck.endpoint.secret import read_secret
 from limbeck.endpoint.settings import Endpoint
 from limbeck.endpoint.spend import Spend, Tally
 from limbeck.endpoint.structured import Fitting
-from limbeck.endpoint.transport import Transport
+from limbeck.endpoint.together import Together
+from limbeck.endpoint.transport import ManyTransport, Transport
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -120,6 +121,7 @@ class Engine:
             secret=secret,
             count_tokens=count_tokens or estimated_tokens,
         )
+        self._together = Together(self._fetcher) if isinstance(transport, ManyTransport) else None
 
     async def ask(self, request: Request) -> Reply:
         """The answer to a request: as it was kept, or from the teacher.
@@ -184,6 +186,8 @@ class Engine:
     async def aclose(self) -> None:
         """Let go of the transport and of the journal."""
         try:
+            if self._together is not None:
+                await self._together.aclose()
             await self._transport.aclose()
         finally:
             await self._journal.aclose()
@@ -214,13 +218,18 @@ class Engine:
         self._flights[key] = flight
         outcome: Exception | None = None
         try:
-            return await self._fetcher.fetch(Asked(request, content, key))
+            return await self._fetch(Asked(request, content, key))
         except (RequestFailed, Paused) as error:
             outcome = error
             raise
         finally:
             del self._flights[key]
             flight.set_result(outcome)
+
+    async def _fetch(self, asked: Asked) -> Reply:
+        if self._together is not None:
+            return await self._together.fetch(asked)
+        return (await self._fetcher.fetch(asked))[0]
 
 
 def _price(endpoint: Endpoint) -> Price | None:

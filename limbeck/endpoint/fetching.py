@@ -1,7 +1,7 @@
 """Asking the teacher for one answer: as often as it takes, until there is one, a failure, or a pause."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -16,8 +16,8 @@ from limbeck.endpoint.prices import Price
 from limbeck.endpoint.retries import Tries
 from limbeck.endpoint.secret import Secret
 from limbeck.endpoint.settings import Endpoint
-from limbeck.endpoint.spend import Most
-from limbeck.endpoint.transport import Answer, Transport
+from limbeck.endpoint.spend import ZERO, Most
+from limbeck.endpoint.transport import Answer, ManyTransport, Transport
 
 _LONGEST = 2_000  # characters of a failure's message that are kept
 _REFUSED = 50  # requests that are refused for good, with none answered, until nothing else is asked
@@ -55,77 +55,116 @@ class Fetcher:
         self._price, self._secret, self._count = price, secret, count_tokens
         self._refused: int | None = 0  # requests so far; None once anything was answered
 
-    async def fetch(self, asked: Asked) -> Reply:
-        """The answer of the teacher.
+    async def fetch(self, *asked: Asked) -> tuple[Reply, ...]:
+        """The answers of the teacher.
+
+        Args:
+            asked: one request, or several that differ in their sample alone and are drawn in one call.
 
         Raises:
-            RequestFailed: it has none.
+            RequestFailed: there are none; several at once are then given up at once, and may be asked apart.
             Paused: nothing can be asked now.
         """
-        request, key = asked.request, asked.key
-        seed = sent_seed(request, key)
-        prompt = self._count(request)
-        most = Most(prompt, request.max_tokens, self._most(prompt, request.max_tokens))
+        seeds = [sent_seed(one.request, one.key) for one in asked]
+        mosts = self._mosts(asked)
+        together = Most(mosts[0].prompt, sum(most.completion for most in mosts), _sum(mosts))
         tries = Tries(clock=asyncio.get_running_loop().time)
         while True:
-            passed = await self._admission.enter(most)
-            sent: Sent | None = None
+            passed = await self._admission.enter(together)
+            sent: list[Sent] = []
             try:
-                sent = await self._journal.begin(key, asked.content, most)
-                answer = await self._transport.send(request, seed=seed, timeouts=self._endpoint.timeouts)
-                if answer.reply.finish == "interrupted" and tries.left > 1:
+                sent = await self._begun(asked, mosts)
+                answers = await self._sent(asked, seeds)
+                if tries.left > 1 and any(answer.reply.finish == "interrupted" for answer in answers):
                     raise RequestFailed(_INTERRUPTED)
             except RequestFailed as failed:
-                assert sent is not None
-                pause = await self._failed(sent, passed, tries, self._told(failed.failure, key))
-                await asyncio.sleep(pause)
+                await asyncio.sleep(await self._failed(sent, passed, tries, failed.failure))
                 continue
             except BaseException:
-                if sent is not None and self._endpoint.batch:
-                    self._journal.left(sent)
-                elif sent is not None:
-                    self._journal.abandoned(sent)
+                for one in sent:
+                    (self._journal.left if self._endpoint.batch else self._journal.abandoned)(one)
                 self._admission.leave(passed, tokens=None)
                 raise
-            return await self._answered(sent, passed, answer, request)
+            return await self._answered(sent, passed, answers)
 
-    async def _answered(self, sent: Sent, passed: Pass, answer: Answer, request: Request) -> Reply:
-        usage = answer.reply.usage
-        if not usage.prompt and not usage.completion:  # the server did not say
-            usage = Usage(prompt=sent.most.prompt, completion=text_tokens(answer.reply), estimated=True)
-        cost = self._cost(usage)
-        reply = replace(answer.reply, usage=usage, cost=cost, key=sent.key, from_cache=False)
-        committed = self._journal.answered(
-            sent, encode(reply), usage=usage, cost=cost, fingerprint=answer.fingerprint
-        )
+    def _mosts(self, asked: Sequence[Asked]) -> list[Most]:
+        """The most that each can take; a prompt that all share is read once."""
+        found = []
+        for number, one in enumerate(asked):
+            prompt = 0 if number else self._count(one.request)
+            completion = one.request.max_tokens
+            found.append(Most(prompt, completion, self._most(prompt, completion)))
+        return found
+
+    async def _begun(self, asked: Sequence[Asked], mosts: Sequence[Most]) -> list[Sent]:
+        begun = [
+            self._journal.begin(one.key, one.content, most) for one, most in zip(asked, mosts, strict=True)
+        ]
+        return [await begun[0]] if len(begun) == 1 else await asyncio.gather(*begun)
+
+    async def _sent(self, asked: Sequence[Asked], seeds: Sequence[int | None]) -> tuple[Answer, ...]:
+        request, timeouts = asked[0].request, self._endpoint.timeouts
+        if len(asked) == 1:
+            return (await self._transport.send(request, seed=seeds[0], timeouts=timeouts),)
+        assert isinstance(self._transport, ManyTransport)
+        return await self._transport.send_many(request, seeds=seeds, timeouts=timeouts)
+
+    async def _answered(
+        self, sent: Sequence[Sent], passed: Pass, answers: Sequence[Answer]
+    ) -> tuple[Reply, ...]:
+        replies: list[Reply] = []
+        tokens = 0
+        for one, answer in zip(sent, answers, strict=True):
+            usage = answer.reply.usage
+            if not usage.prompt and not usage.completion:  # the server did not say
+                usage = Usage(prompt=one.most.prompt, completion=text_tokens(answer.reply), estimated=True)
+            tokens += usage.prompt + usage.completion
+            cost = self._cost(usage)
+            reply = replace(answer.reply, usage=usage, cost=cost, key=one.key, from_cache=False)
+            committed = self._journal.answered(
+                one,
+                encode(reply),
+                usage=usage,
+                cost=cost,
+                fingerprint=answer.fingerprint,
+                calls=0 if replies else 1,
+            )
+            replies.append(reply)
+            if answer.wait is not None:
+                self._admission.health.hold(answer.wait)
         self._refused = None
         self._admission.health.answered()
-        if answer.wait is not None:
-            self._admission.health.hold(answer.wait)
-        self._admission.leave(passed, tokens=usage.prompt + usage.completion)
+        self._admission.leave(passed, tokens=tokens)
         await committed
-        return reply
+        return tuple(replies)
 
-    async def _failed(self, sent: Sent, passed: Pass, tries: Tries, failure: Failure) -> float:
+    async def _failed(self, sent: Sequence[Sent], passed: Pass, tries: Tries, failure: Failure) -> float:
         """Write a failure down and decide what follows: seconds until the next attempt.
 
         Raises:
             RequestFailed: there is none.
         """
-        failure = replace(failure, attempts=tries.count(failure))
-        again = tries.again(failure)
-        last = (
-            not again
-            and failure.kind is not FailureClass.TRANSIENT
-            and failure.kind is not FailureClass.QUOTA
-        )
-        usage = _billed(failure, sent.most)
-        cost = self._cost(usage)
-        committed = self._journal.failed(sent, failure, usage=usage, cost=cost, last=last)
-        given_up = self._judge(failure, again=again)
+        failure = replace(self._told(failure), attempts=tries.count(failure), key=sent[0].key)
+        passes = failure.kind in (FailureClass.TRANSIENT, FailureClass.RATE, FailureClass.QUOTA)
+        # What several at once were refused may be answered one by one: it is no request's own failure.
+        apart = len(sent) > 1 and not passes
+        again = tries.again(failure) and not apart
+        tokens = 0
+        for number, one in enumerate(sent):
+            usage = _billed(failure, one.most)
+            tokens += usage.prompt + usage.completion
+            committed = self._journal.failed(
+                one,
+                failure,
+                usage=usage,
+                cost=self._cost(usage),
+                last=not (again or apart or passes),
+                calls=0 if number else 1,
+            )
+        given_up = None if apart else self._judge(failure, again=again)
         if given_up is not None:
             self._admission.pause(given_up)
-        self._admission.leave(passed, tokens=usage.prompt + usage.completion)
+        self._admission.leave(passed, tokens=tokens)
         await committed
         if failure.kind is FailureClass.QUOTA and given_up is not None:
             raise Paused(given_up.why, given_up.message)
@@ -183,10 +222,15 @@ class Fetcher:
             "something left, then run the same command again."
         )
 
-    def _told(self, failure: Failure, key: str) -> Failure:
+    def _told(self, failure: Failure) -> Failure:
         """A failure as it may be shown and kept."""
         message = failure.message if self._secret is None else self._secret.redacted(failure.message)
-        return replace(failure, message=message[:_LONGEST], key=key)
+        return replace(failure, message=message[:_LONGEST])
+
+
+def _sum(mosts: Sequence[Most]) -> Decimal | None:
+    costs = [most.cost for most in mosts if most.cost is not None]
+    return sum(costs, ZERO) if costs else None
 
 
 def _billed(failure: Failure, most: Most) -> Usage:

@@ -107,11 +107,22 @@ class Journal:
         return sent
 
     def answered(
-        self, sent: Sent, body: bytes, *, usage: Usage, cost: Decimal | None, fingerprint: str = ""
+        self,
+        sent: Sent,
+        body: bytes,
+        *,
+        usage: Usage,
+        cost: Decimal | None,
+        fingerprint: str = "",
+        calls: int = 1,
     ) -> asyncio.Future[None]:
-        """Keep an answer, and what it cost, in one transaction."""
+        """Keep an answer, and what it cost, in one transaction.
+
+        Args:
+            calls: that it took; 0 where another answer of the same call counts it.
+        """
         now = time.time()
-        self.tally.add(usage, cost)
+        self.tally.add(usage, cost, calls=calls)
         self._queue(_RESPONSE, (sent.key, body, now, sent.number, fingerprint or None))
         basis = "estimated" if usage.estimated else "usage"
         counted = (usage.prompt, usage.cached, usage.completion, usage.reasoning)
@@ -119,17 +130,25 @@ class Journal:
         return self._committed()
 
     def failed(
-        self, sent: Sent, failure: Failure, *, usage: Usage, cost: Decimal | None, last: bool
+        self,
+        sent: Sent,
+        failure: Failure,
+        *,
+        usage: Usage,
+        cost: Decimal | None,
+        last: bool,
+        calls: int = 1,
     ) -> asyncio.Future[None]:
         """Write down how an attempt ended without an answer.
 
         Args:
             usage: that is paid for all the same, if it can be.
             last: nothing else is to be tried, in this run or a later one.
+            calls: that it was; 0 where another request of the same call counts it.
         """
         now = time.time()
         if failure.kind is not FailureClass.RATE:
-            self.tally.add(usage, cost)
+            self.tally.add(usage, cost, calls=calls)
         counted = (usage.prompt, usage.cached, usage.completion, usage.reasoning)
         said = (failure.status, failure.reason, failure.retry_after)
         basis = "estimated" if usage.estimated else "none"

@@ -78,9 +78,9 @@ class Tally:
         self._cost = ZERO
         self._lost: list[Most] = []
 
-    def add(self, usage: Usage, cost: Decimal | None) -> None:
-        """One more call."""
-        self._calls += 1
+    def add(self, usage: Usage, cost: Decimal | None, *, calls: int = 1) -> None:
+        """One more answer, and the calls that it took."""
+        self._calls += calls
         self._prompt += usage.prompt
         self._cached += usage.cached
         self._completion += usage.completion
