@@ -33,6 +33,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "out": "kept", "rows": "written", "against": ["rows.heldout"],
         "gates": [{"name": "length", "min": 1}, "exact_duplicate", "novelty"],
     },
+    "pair": {"out": "pairs", "rows": "rows.train", "against": "written"},
     "mix": {"out": "mixed", "rows": ["rows.train", "kept"], "shares": [0.8, 0.2]},
     "select": {
         "out": "chosen", "rows": "rows.train", "selector": "k_center", "budget": 10, "model": "teacher",

@@ -11,13 +11,14 @@ from limbeck.recipes.steps.gate import Gate
 from limbeck.recipes.steps.generate import Generate
 from limbeck.recipes.steps.load import Load
 from limbeck.recipes.steps.mix import Mix
+from limbeck.recipes.steps.pair import Pair
 from limbeck.recipes.steps.select import Select
 from limbeck.recipes.steps.step import Step
 from limbeck.recipes.steps.train import Train
 
 STEPS: Mapping[str, type[Step]] = {
     step.kind: step
-    for step in (Load, Build, Generate, Elicit, Gate, Mix, Select, Capture, Train, Evaluate, Compare)
+    for step in (Load, Build, Generate, Elicit, Gate, Pair, Mix, Select, Capture, Train, Evaluate, Compare)
 }
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Generate",
     "Load",
     "Mix",
+    "Pair",
     "Select",
     "Step",
     "Train",
