@@ -21,6 +21,7 @@ from limbeck.recipes.teachers.capabilities import (
     NEW_ROWS,
     TEXT,
 )
+from limbeck.runs.assembly.teachers import ASKED_TEACHERS, WRITING_TEACHERS
 from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.record.progress import Silent
 from tests.runs.world import make_world
@@ -156,6 +157,12 @@ def test_a_training_that_is_planned_with_it_runs(form, world, tmp_path):
         json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     ]
     assert len(losses) == 2 and all(0 < loss < 100 for loss in losses)
+
+
+@pytest.mark.parametrize("form", every_form())
+def test_who_gives_text_writes_rows_and_is_asked_by_operators(form):
+    lists = (WRITING_TEACHERS, ASKED_TEACHERS)
+    assert [Teacher.forms[form] in one for one in lists] == [TEXT in GIVES[form]] * 2
 
 
 def test_no_form_and_two_forms_are_refused_with_all_of_them():

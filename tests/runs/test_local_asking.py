@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+import limbeck
 from limbeck.core.asking import Reply, Request, RequestFailed
 from limbeck.endpoint import Timeouts
 from limbeck.inference.generate import generate
+from limbeck.recipes import Recipe
 from limbeck.runs.assembly.teachers.local_transport import LocalTransport
-from tests.tiny import tiny_llama, tiny_tokenizer
+from limbeck.runs.record.progress import Silent
+from tests.tiny import tiny_llama, tiny_seq2seq_tokenizer, tiny_t5, tiny_tokenizer
 
 TURN = ({"role": "user", "content": "the cat"},)
 
@@ -90,6 +93,39 @@ def test_the_model_is_loaded_once_and_not_before_it_is_asked(model):
     assert loads == []
     answers(model, *[Request(text="the cat", max_tokens=2)] * 3, loads=loads)
     assert loads == [1]
+
+
+def test_a_model_with_an_encoder_is_asked_too():
+    tokenizer = tiny_seq2seq_tokenizer()
+
+    async def asked() -> Reply:
+        transport = LocalTransport(lambda: tiny_t5(layers=1), tokenizer, "seq2seq", positions=None)
+        request = Request(messages=TURN, max_tokens=4, temperature=0)
+        return (await transport.send(request, seed=1, timeouts=Timeouts())).reply
+
+    assert asyncio.run(asked()).usage.completion <= 4
+
+
+def test_a_model_that_an_earlier_step_makes_is_asked(world: Path, tmp_path: Path):
+    from tests.runs.test_elicit import rows_in, write_rows
+
+    write_rows(tmp_path / "rows.jsonl", [{"prompt": f"the cat {n}"} for n in range(3)])
+    steps = [
+        {"load": {"out": "rows", "path": str(tmp_path / "rows.jsonl"), "heldout": 0}},
+        {"build": {"out": "start", "student": {"cut": str(world / "teacher"), "layers": 1}}},
+        {
+            "elicit": {
+                "out": "made",
+                "teacher": "start",
+                "rows": "rows.train",
+                "operator": {"name": "answer", "max_new_tokens": 3},
+            }
+        },
+    ]
+    made = Recipe.from_data({"limbeck": 1, "name": "itself", "steps": steps})
+    done = limbeck.run(made, tmp_path / "run", progress=Silent())
+    found = rows_in(done.folder / "steps" / "2-elicit-made" / "rows")
+    assert done.yields["made"]["calls"] == 3 and all(row["teacher"] == "start" for row in found)
 
 
 def test_rows_of_a_model_in_the_process_are_made_and_kept_by_its_weights(world: Path, tmp_path: Path):

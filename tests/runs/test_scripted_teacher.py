@@ -59,6 +59,20 @@ def test_rows_are_answered_by_the_script_and_learnt_from(world, data):
     assert "2 empty completions were left out." in record["notes"]
 
 
+def test_an_operator_asks_the_script_through_the_request_engine(world, data):
+    elicit = {
+        "out": "made", "teacher": {"script": str(data / "script.json")}, "rows": "rows.train",
+        "operator": "answer", "failures": 0.5,
+    }  # fmt: skip
+    load = {"load": {"out": "rows", "path": str(data / "rows.jsonl"), "heldout": 0}}
+    made = Recipe.from_data({"limbeck": 1, "name": "asked", "steps": [load, {"elicit": elicit}]})
+    assert make_plan(made, data / "run")[0].steps[1].notes[0] == "10 look-ups."
+    done = limbeck.run(made, data / "run", progress=Silent())
+    rows = load_from_disk(str(done.folder / "steps" / "1-elicit-made" / "rows"))
+    assert rows["completion"] == [f"script {n}" for n in range(8)]
+    assert done.yields["made"]["failures"] == {"unknown": 2}
+
+
 def test_objectives_on_distributions_are_refused_in_one_sentence(world, data):
     with pytest.raises(ConfigError) as told:
         limbeck.run(recipe(world, data, objective=["forward_kl"], teacher={"script": "s.json"}), data / "run")

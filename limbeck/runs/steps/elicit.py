@@ -155,8 +155,11 @@ def look(at: Look, step: Elicit) -> None:
         with at.at():
             ASKED_TEACHERS[type(teacher)].check_asked(at, teacher, path)
     rows = at.rows.get(step.rows) if step.rows else None
-    if (step.rows and rows is None) or len(at.seen.problems.found) > known:
-        return  # an earlier step makes the rows, or the teacher cannot be asked
+    if len(at.seen.problems.found) > known:
+        return
+    if step.rows and rows is None:
+        at.note(f"How much is asked is known when {step.rows} is made; a budget of the teacher bounds it.")
+        return
     _check_prompts(step, rows)
     size = _size(step, rows)
     tried = _first(step, rows)
