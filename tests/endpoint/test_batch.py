@@ -1,6 +1,8 @@
 """Batches: nothing is matched by order, lost at an expiry, or paid for twice after a kill."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -346,3 +348,32 @@ def test_an_engine_counts_a_batch_once_and_at_its_price_however_often_it_is_left
     assert (said_, begun) == (EXPECTED, 1)
     assert costs == [Decimal(115)] * 6  # half of 3 at 10 and 2 at 100
     assert (total.cost, total.unknown_calls, total.unknown_cost) == (Decimal(690), 0, Decimal(0))
+
+
+def test_what_waits_in_a_batch_is_not_lost_when_its_process_is_killed(tmp_path: Path) -> None:
+    def engine(server: BatchServer, journal: Path, pace: float) -> Engine:
+        endpoint = Endpoint(url=server.url, model="m", batch=True)
+        return Engine(endpoint, openai_batches(server, journal, pace=pace), journal=journal)
+
+    async def once() -> tuple[list[str], Spend, int]:
+        async with batch_server(all_shuffled, looks=2) as server:
+            async with engine(server, tmp_path / "j.sqlite", 30.0) as first:
+                asking = asyncio.gather(*map(first.ask, QUESTIONS))
+                while not server.batches:
+                    await asyncio.sleep(0.01)
+                with closing(sqlite3.connect(tmp_path / "k.sqlite")) as killed:  # as a kill leaves it
+                    with closing(sqlite3.connect(tmp_path / "j.sqlite")) as left:
+                        left.backup(killed)
+                    killed.execute("DELETE FROM lock")
+                    killed.commit()
+                    assert killed.execute(
+                        "SELECT count(*) FROM attempts WHERE state = 'sent'"
+                    ).fetchone() == (6,)
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            async with engine(server, tmp_path / "k.sqlite", 0.01) as second:
+                replies = await asyncio.gather(*map(second.ask, QUESTIONS))
+                return [reply.text for reply in replies], second.spending().total, len(server.batches)
+
+    said_, total, begun = asyncio.run(once())
+    assert (said_, begun, total.calls, total.unknown_calls) == (EXPECTED, 1, 6, 0)
