@@ -10,6 +10,7 @@ async generator). One with a default is not needed.
 
 from limbeck.gates.code_tests import code_tests
 from limbeck.gates.decontaminate import decontaminate
+from limbeck.gates.entailed_duplicate import entailed_duplicate
 from limbeck.gates.entailment import entailment
 from limbeck.gates.exact_duplicate import exact_duplicate
 from limbeck.gates.execution_equation import execution_equation
@@ -31,6 +32,7 @@ from limbeck.gates.self_consistency import self_consistency
 __all__ = [
     "code_tests",
     "decontaminate",
+    "entailed_duplicate",
     "entailment",
     "exact_duplicate",
     "execution_equation",

@@ -57,7 +57,7 @@ def entailment(
         pairs = [(_premise(row, premise), text_of(row, hypothesis)) for row in some]
         turned = [(second, first) for first, second in pairs]
         asked = {"forward": pairs, "backward": turned, "both": pairs + turned}[direction]
-        found = [_probability(one, label) for one in classifier(asked)]
+        found = [probability_of(one, label) for one in classifier(asked)]
         forward = found[: len(pairs)] if direction != "backward" else [1.0] * len(pairs)
         backward = found[-len(pairs) :] if direction != "forward" else [1.0] * len(pairs)
         for there, back in zip(forward, backward, strict=True):
@@ -70,7 +70,12 @@ def _premise(row: Row, column: str | None) -> str:
     return prompt_of(row) if column is None else text_of(row, column)
 
 
-def _probability(classes: Mapping[str, float], label: str) -> float:
+def probability_of(classes: Mapping[str, float], label: str) -> float:
+    """What a classifier gives the class of a name.
+
+    Raises:
+        ConfigError: it has no such class.
+    """
     for name, probability in classes.items():
         if folded(name) == folded(label):
             return float(probability)

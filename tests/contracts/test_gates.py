@@ -58,8 +58,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings without a default; the battery refuses to skip a gate."""
 
-ORDERED = ("exact_duplicate", "near_duplicate", "novelty")
-"""Gates of which the order of the rows is a part: of two that are alike the first one passes."""
+ORDERED = ("entailed_duplicate", "exact_duplicate", "near_duplicate", "novelty")
+"""Gates to which the order of the rows counts: of two that are alike or equally good the first passes."""
 
 
 async def _ask(request: Any) -> Reply:
