@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
+from tests.endpoint.fault_server import CONTENT_FILTER
 from tests.endpoint.llama_server import LlamaServer, llama_server
+from tests.runs.served import serving
 from tests.runs.world import write_rows
 from tests.tiny import tiny_llama
 
@@ -64,3 +66,46 @@ def test_a_recipe_elicits_answers_from_llama_cpp_and_trains_a_student_from_them(
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "student").config.num_hidden_layers == 1
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "may train others" in page and "8 of " in page
+
+
+ASKED = """
+limbeck: 1
+name: asked
+steps:
+  - load: {{out: rows, path: {data}, heldout: 0}}
+  - elicit:
+      out: made
+      teacher: {{endpoint: "{url}", model: model, workers: 1, budget: {{calls: 4}}}}
+      rows: rows.train
+      operator: answer
+"""
+
+
+def test_a_spent_budget_ends_with_75_and_the_same_command_with_a_higher_one_goes_on(limbeck, tmp_path):
+    write_rows(tmp_path / "d.jsonl", [{"prompt": f"question {n}"} for n in range(10)])
+    with serving() as server:
+        recipe = tmp_path / "asked.yaml"
+        recipe.write_text(ASKED.format(data=tmp_path / "d.jsonl", url=server.url), encoding="utf-8")
+        planned = limbeck("plan", recipe)
+        assert planned.code == 0 and "budget.calls is 4, below what the step may need (10)" in planned.out
+        paused = limbeck("run", recipe)
+        assert paused.code == 75 and "paused: budget" in paused.err and "same command" in paused.err
+        assert len(server.calls) == 4
+        done = limbeck("run", recipe, "steps.made.teacher.budget.calls=20")
+        assert done.code == 0, done.err
+        assert "made: 10 of 10 candidates accepted, 10 calls (4 kept already)" in done.out
+        assert len(server.calls) == 10
+
+
+def test_too_many_failures_end_with_1_and_say_where_they_are_listed(limbeck, tmp_path):
+    write_rows(tmp_path / "d.jsonl", [{"prompt": f"question {n}"} for n in range(10)])
+    with serving(lambda call: CONTENT_FILTER) as server:
+        recipe = tmp_path / "asked.yaml"
+        recipe.write_text(ASKED.format(data=tmp_path / "d.jsonl", url=server.url), encoding="utf-8")
+        ended = limbeck("run", recipe, "steps.made.teacher.budget.calls=20")
+    assert (
+        ended.code == 1
+        and "got 5 of 5 (content_filter 5)" in ended.err
+        and "failures.jsonl has each" in ended.err
+    )
+    assert "fault of limbeck" not in ended.err

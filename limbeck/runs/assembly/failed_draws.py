@@ -61,7 +61,8 @@ class FailedDraws:
         raise TooManyFailures(
             f"draws without an answer must be at most {self._allowed:.0%}, got {failed:,} of {draws:,} "
             f"({counted(self.reasons)}); {self._path} has each. Answers are kept: the same command asks only "
-            "for what is missing. Set failures: skip to leave such rows out."
+            "for what is missing, and for what was refused for good with retry_failed: true in the teacher. "
+            "Set failures: skip to leave such rows out."
         )
 
     def said(self) -> Iterator[str]:
