@@ -36,6 +36,9 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "self_instruct": "new tasks with solutions, from a few that people wrote",
         "conversation": "conversations that the teacher has with itself",
     },
+    "judgements of a teacher": {
+        "feedback": "the student's answers, judged, and learnt as preferences",
+    },
     "rationales and reasoning traces": {
         "step_by_step": "label and rationale as two tasks",
         "redi": "right traces up, then wrong ones down",

@@ -17,6 +17,7 @@ from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
 from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
+from limbeck.recipes.feedback import feedback
 from limbeck.recipes.fidelity_study import fidelity_study
 from limbeck.recipes.gkd import gkd
 from limbeck.recipes.min_edit import min_edit
@@ -92,6 +93,7 @@ __all__ = [
     "distillm2",
     "dskd",
     "dynamic_kd",
+    "feedback",
     "fidelity_study",
     "gkd",
     "min_edit",

@@ -82,3 +82,26 @@ def test_tasks_that_are_new_join_those_that_people_wrote(world, tmp_path, rounds
     assert sources.count("rows.train") == 14 and sources.count("tasks") == 5 * 3  # a round
     assert sources.count("harder") == 5 * 3 * rounds
     assert all(row["completion"] for row in learnt) and len({row["prompt"] for row in learnt}) == len(learnt)
+
+
+def test_the_student_learns_to_prefer_its_answers_with_the_higher_scores(world, tmp_path):
+    rows = [{"prompt": f"tell me of {noun}", "completion": f"of {noun}"} for noun in NOUNS]
+    write_rows(tmp_path / "rows.jsonl", rows)
+
+    def says(call: Call) -> str:
+        answer = call.prompt.split("Answer:\n", 1)[1].split("\n\nJudge the answer", 1)[0]
+        return f"So so. [[{1 + len(answer) % 10}]]"  # any score that differs from answer to answer
+
+    with serving(says=says) as server:
+        folder = run(tmp_path, world, "feedback", server.url, "sft_steps=1", "max_new_tokens=6", "answers=3")
+        asked = len(server.calls)
+    answers, judged, pairs = (made(folder, out) for out in ("elicit-answers", "elicit-judged", "pair-pairs"))
+    assert len(answers) == len(judged) == 6 * 3
+    assert asked == len({(row["prompt"], row["completion"]) for row in answers}), "no answer is judged twice"
+    best: dict[str, float] = {}
+    for row in judged:
+        best[row["prompt"]] = max(best.get(row["prompt"], 0), row["judge_score"])
+    for pair in pairs:
+        assert pair["chosen_score"] == best[pair["prompt"]] > pair["rejected_score"]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert set(lines[-1]["terms"]) == {"dpo"}
