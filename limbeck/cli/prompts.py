@@ -20,7 +20,7 @@ from limbeck.core.prompting import (
 )
 from limbeck.core.prompting.prompt import GIVEN
 
-_LOADED = ("data", "columns", "split")
+_LOADED = ("data", "columns", "keep", "split")
 _ANY = Drawing(max_tokens=1, temperature=0.0)
 
 
@@ -135,7 +135,8 @@ def _first(given: Mapping[str, Any]) -> dict[str, Any]:
 
     columns = {name.partition(".")[2]: value for name, value in given.items() if name.startswith("columns.")}
     columns |= given.get("columns", {})
-    return load_rows(str(given["data"]), columns=columns, split=given.get("split"), limit=1)[0]
+    keep = given.get("keep", ())
+    return load_rows(str(given["data"]), columns=columns, keep=keep, split=given.get("split"), limit=1)[0]
 
 
 def _outer(name: str) -> str:

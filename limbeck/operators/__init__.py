@@ -10,6 +10,7 @@ from limbeck.operators.judge import judge
 from limbeck.operators.judge_pair import judge_pair
 from limbeck.operators.magpie import magpie
 from limbeck.operators.preferences import preferences
+from limbeck.operators.questions import questions
 from limbeck.operators.rationalise import rationalise
 from limbeck.operators.rationalise_wrong import rationalise_wrong
 from limbeck.operators.retrieve_answer import retrieve_answer
@@ -29,6 +30,7 @@ __all__ = [
     "judge_pair",
     "magpie",
     "preferences",
+    "questions",
     "rationalise",
     "rationalise_wrong",
     "retrieve_answer",

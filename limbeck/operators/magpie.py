@@ -35,7 +35,7 @@ async def magpie(
 ) -> list[dict[str, Any]]:
     """The teacher reads its chat template up to where a user speaks, goes on as the user, and then answers.
 
-    The row says only what steers it: its column `system`, if it has one, is the system prompt of both calls
+    The row says only what steers it: its system prompt, if it has one, is that of both calls
     (a mathematician's, a translator's ...), and other columns are carried on. The endpoint must continue
     plain text (completions, not chat alone).
 
@@ -71,7 +71,7 @@ async def magpie(
     if (tokenizer is None) == (begin is None):
         said = "must be given, or begin, and not both, got " + ("neither." if begin is None else "both.")
         raise ConfigError(Problem("tokenizer", said))
-    system = row.get("system") or None
+    system = _system(row)
     edges = PreQuery(begin, ()) if begin is not None else _edges(str(tokenizer), system)
     marks = tuple(stop) if stop is not None else (*edges.ends, "assistant")
     answering = load_prompt(answer_prompt)
@@ -106,6 +106,15 @@ async def magpie(
 
     steering = {**carried(row), ID: row[ID]}  # what the row asks is not asked here
     return await made(steering, ask, draw, operator="magpie", samples=samples, tag="magpie")
+
+
+def _system(row: Row) -> str | None:
+    """The row's system prompt, in a column of its own or in its turns."""
+    turns: list[Any] = next(
+        (row[name] for name in ("messages", "prompt") if isinstance(row.get(name), list)), []
+    )
+    told = [turn["content"] for turn in turns if turn["role"] == "system"]
+    return row.get("system") or (str(told[0]) if told else None)
 
 
 @cache

@@ -8,7 +8,7 @@ from pydantic import Field
 from limbeck.core.asking import Ask
 from limbeck.core.lineage import ID, Row
 from limbeck.core.prompting import Drawing, Fills, load_prompt
-from limbeck.core.prompting.own import carried, own_prompt
+from limbeck.core.prompting.own import carried, listed, own_prompt
 from limbeck.core.seeds import generator
 from limbeck.operators.talk import Talk, Unfit, draws, made
 
@@ -56,7 +56,7 @@ async def preferences(
     drawing = Drawing(max_new_tokens, sampling_temperature, top_p, seed)
 
     async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
-        texts = list(row.get("answers") or ())
+        texts = listed(row, "answers")
         if not texts:
             requests = [known.request(row, drawing, sample=place) for place in range(answers)]
             texts = [str(known.parsed(reply)["answer"]) for reply in await talk.all(requests)]

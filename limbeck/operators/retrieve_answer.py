@@ -10,7 +10,7 @@ from limbeck.core.asking import Ask, RequestFailed
 from limbeck.core.errors import ConfigError, LimbeckError, Problem, RowError
 from limbeck.core.lineage import ID, Row, with_lineage
 from limbeck.core.prompting import Drawing, Fills, Prompt, load_prompt
-from limbeck.core.prompting.own import unanswered
+from limbeck.core.prompting.own import listed, unanswered
 from limbeck.core.seeds import generator
 from limbeck.operators.talk import Talk, settled, turned_down
 
@@ -104,9 +104,8 @@ def _learnt(prompt: Prompt, row: Row, found: Any, shown: Sequence[str], learn: s
 
 def _split(row: Row, documents: str, helpful: str) -> tuple[list[str], list[str]]:
     """Documents that help, and the others."""
-    texts = list(row.get(documents) or ())
-    places = row.get(helpful)
-    places = list(range(len(texts))) if places is None else list(places)
+    texts = listed(row, documents)
+    places = list(range(len(texts))) if row.get(helpful) is None else listed(row, helpful)
     if not texts or not places or any(not 0 <= place < len(texts) for place in places):
         said = f"{len(texts)} texts and {places}. Leave {helpful} out if all help."
         what = f"{documents} must be a list of texts and {helpful} the places of those that help"

@@ -9,7 +9,7 @@ from pydantic import Field
 from limbeck.core.asking import Ask
 from limbeck.core.errors import ConfigError, Problem, RowError
 from limbeck.core.lineage import ID, Row
-from limbeck.core.prompting.own import carried, own_answer
+from limbeck.core.prompting.own import carried, listed, own_answer
 from limbeck.operators.grid import Box, counted, on_grid
 from limbeck.operators.talk import Talk, made
 
@@ -68,9 +68,9 @@ async def verbalise(
 
 
 def _places(row: Row, words: str, boxes: str) -> list[tuple[str, Box]]:
-    texts, found = row.get(words), row.get(boxes)
-    if not texts or not found or len(texts) != len(found):
-        have = f"{len(texts or ())} and {len(found or ())}"
+    texts, found = listed(row, words), listed(row, boxes)
+    if not texts or len(texts) != len(found):
+        have = f"{len(texts)} and {len(found)}"
         raise RowError(f"row {row[ID]}: {words} and {boxes} must be lists of one length, got {have} items.")
     for box in found:
         if len(box) != 4 or box[0] > box[2] or box[1] > box[3]:

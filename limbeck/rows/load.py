@@ -13,7 +13,7 @@ from datasets import Dataset
 from limbeck.core.errors import ConfigError, Problem, RowError
 from limbeck.rows.columns import Column, Part
 from limbeck.rows.facts import Facts, with_facts
-from limbeck.rows.normal import Normal, normalised, renamed, without_ignored
+from limbeck.rows.normal import Normal, must_have, normalised, renamed, without_ignored
 from limbeck.rows.problems import refuse_rows
 from limbeck.rows.read import quiet, read
 from limbeck.rows.tables import rows_of
@@ -28,6 +28,7 @@ def load_rows(
     *,
     columns: Mapping[str, str] = _NO_COLUMNS,
     ignore: Sequence[str] = (),
+    keep: Sequence[str] = (),
     split: str | None = None,
     limit: int | None = None,
     bad_rows: BadRows = "refuse",
@@ -42,6 +43,7 @@ def load_rows(
             `owner/name` or `owner/name:configuration`; or `standard_library`.
         columns: limbeck's name -> the name in the data, for example `{"rationale": "llm_rationale"}`.
         ignore: columns that are not read, though they carry meaning.
+        keep: columns that carry meaning and are read by what comes later: an operator, a gate.
         split: the split of a hub id or a saved dictionary; in a folder, the files with that word in
             their names; else the rows with that value in the column `split`. `train+dev` for both.
         limit: read at most this many rows, from the front.
@@ -55,7 +57,7 @@ def load_rows(
         1 where a file has no lines). `rows.facts.facts_of` tells what was left out.
 
     Raises:
-        ConfigError: path, columns, ignore, split or limit name something that is not there.
+        ConfigError: path, columns, ignore, keep, split or limit name something that is not there.
         RowError: the columns are of no kind, one that carries meaning would be read by nothing, or rows
             have nothing to learn from.
     """
@@ -67,7 +69,9 @@ def load_rows(
     parts = _first(parts, limit)
     if not any(len(part) or part.broken for part in parts):
         raise RowError(f"{path}: data must have at least one row, got none. Check the file and `split`.")
-    made = _all_normal([without_ignored(renamed(p, columns, path), ignore, path) for p in parts], path)
+    parts = [without_ignored(renamed(part, columns, path), ignore, path) for part in parts]
+    must_have(parts, keep, path)
+    made = _all_normal(parts, path, keep)
     kept, notes = _without_bad(made, path, bad_rows)
     table, more = _joined(kept, path)
     facts = Facts(
@@ -93,10 +97,10 @@ def _first(parts: Sequence[Part], limit: int | None) -> list[Part]:
     return found
 
 
-def _all_normal(parts: Sequence[Part], path: str) -> list[Normal]:
-    made = [_normal(part, path) for part in parts if len(part) or part.broken]
+def _all_normal(parts: Sequence[Part], path: str, keep: Sequence[str]) -> list[Normal]:
+    made = [_normal(part, path, keep) for part in parts if len(part) or part.broken]
     if any(one.turned for one in made) and not all(one.turned for one in made):
-        made = [_normal(part, path, as_turns=True) for part in parts if len(part) or part.broken]
+        made = [_normal(part, path, keep, as_turns=True) for part in parts if len(part) or part.broken]
     kinds = {one.kind: one.part for one in made if len(one.part)}
     if len(kinds) > 1:
         listed = "; ".join(f"{kind} in {part.origins[0]}" for kind, part in kinds.items())
@@ -104,12 +108,12 @@ def _all_normal(parts: Sequence[Part], path: str) -> list[Normal]:
     return made
 
 
-def _normal(part: Part, path: str, *, as_turns: bool = False) -> Normal:
+def _normal(part: Part, path: str, keep: Sequence[str], *, as_turns: bool = False) -> Normal:
     if not len(part):
         return Normal(part, None)  # nothing but broken lines
     where = f"{path} ({part.origins[0]})"
     pairs, wrong = paired(part, where)
-    made = normalised(pairs, where, as_turns=as_turns)
+    made = normalised(pairs, where, as_turns=as_turns, keep=keep)
     return Normal(made.part, made.kind, {**made.bad, **wrong}, made.unread, made.turned)
 
 

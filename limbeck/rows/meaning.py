@@ -86,7 +86,8 @@ def lost_meaning(part: Part, names: Collection[str], kind: Kind) -> list[Problem
             "",
             f"column {name} must be read, got rows of {kind}, which have no place for it. "
             f"{_ADVICE[_ALIKE.get(name, name)]}, "
-            f"or leave it out on purpose with ignore: [{name}] in the load step.",
+            f"or leave it out on purpose with ignore: [{name}] in the load step, or keep it there for an "
+            f"operator or a gate with keep: [{name}].",
         )
         for name in names
         if _ALIKE.get(name, name) in _ADVICE

@@ -1,6 +1,6 @@
 """One shape for every spelling: limbeck's column names, messages with roles, texts, labels by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,13 +99,30 @@ def without_ignored(part: Part, ignore: Iterable[str], where: str) -> Part:
     return part.without(ignore)
 
 
-def normalised(part: Part, where: str, *, as_turns: bool = False) -> Normal:
+def must_have(parts: Iterable[Part], keep: Iterable[str], where: str) -> None:
+    """Refuse to keep columns that no part has.
+
+    Raises:
+        ConfigError: with one problem for each.
+    """
+    found = {name for part in parts for name in part.columns}
+    problems = [
+        Problem("keep", f"must name columns of {where}, got '{one}'.{did_you_mean(one, found)}")
+        for one in keep
+        if one not in found
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def normalised(part: Part, where: str, *, as_turns: bool = False, keep: Collection[str] = ()) -> Normal:
     """Rows in limbeck's spelling; other columns are kept.
 
     Args:
         part: rows as they were found, with `columns` applied.
         where: the file, for messages.
         as_turns: make conversations of prompts and answers, as other files of the data have them.
+        keep: columns that are read later, by an operator or a gate.
 
     Raises:
         RowError: the columns are of no kind, or one that carries meaning would be read by nothing.
@@ -137,7 +154,7 @@ def normalised(part: Part, where: str, *, as_turns: bool = False) -> Normal:
     part = kind_columns(part, kind, bad)
     part = _with_flags(_with_finished(part), bad)
     _refuse_judged_bad(part, kind, bad)
-    left = unread(part, kind)
+    left = [name for name in unread(part, kind) if name not in keep]
     problems = lost_meaning(part, left, kind)
     if problems:
         raise RowError([Problem(where, problem.message) for problem in problems])

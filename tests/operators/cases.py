@@ -147,6 +147,12 @@ CASES: dict[str, Case] = {
     "preferences": Case(
         {"id": "a", "prompt": "p"}, scored, {"answers": 3}, secret="You judge answers strictly"
     ),
+    "questions": Case(
+        {"id": "a", "text": "Ink is a fluid."},
+        lambda request: f"1. What is ink {request.sample}?\n2. Fluids.",
+        {"samples": 2},
+        secret="different questions",
+    ),
     "conversation": Case({"id": "a", "prompt": "p"}, talking, secret="what you say next"),
     "tool_calls": Case({"id": "a", "prompt": "2+3?"}, calling, {"functions": ["tests.operators.tools:add"]}),
     "sentence_pairs": Case({"id": "a", "text": "Abstract:"}, continuing, {"contexts": 2, "candidates": 4}),

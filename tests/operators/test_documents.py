@@ -141,6 +141,12 @@ def test_documents_and_distractors_must_be_there() -> None:
         run(retrieve_answer, ROWS[:1], lambda request: "r\nAnswer: a", without=0.0)
 
 
+@pytest.mark.parametrize("documents", ["a text", '{"a": 1}', 7])
+def test_documents_must_be_a_list(documents) -> None:
+    with pytest.raises(RowError, match="row a: documents must be a list, got"):
+        run(retrieve_answer, [{"id": "a", "prompt": "p", "documents": documents}], [])
+
+
 def test_an_answer_without_reasons_is_rejected() -> None:
     rows, _ = run(
         retrieve_answer,

@@ -249,3 +249,13 @@ def test_rows_that_steer_alike_draw_instructions_of_their_own() -> None:
         for row in asyncio.run(magpie({"id": row_id, "prompt": "-"}, teacher, **options))
     ]
     assert len(teacher.asked) == 4 and made[0] != made[2] and "-" not in made
+
+
+def test_a_system_prompt_among_turns_steers_too() -> None:
+    row = {
+        "id": "a",
+        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "-"}],
+    }
+    rows, _ = run(magpie, row, ["What is ink?"], begin="<u>", samples=1, answers=False)
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is ink?"}]
+    assert student_part(rows[0]) == {"prompt": asked}

@@ -6,7 +6,14 @@ import pytest
 
 from limbeck.core.asking import Reply
 from limbeck.core.errors import RowError
-from limbeck.operators import chain_of_density, rationalise_wrong, rewrite
+from limbeck.operators import (
+    chain_of_density,
+    questions,
+    rationalise,
+    rationalise_wrong,
+    retrieve_answer,
+    rewrite,
+)
 from tests.operators.scripted import Scripted, read_by, reasons, student_part
 
 
@@ -74,3 +81,40 @@ def test_reasons_that_tell_of_the_hint_are_rejected() -> None:
 def test_a_hint_must_be_known() -> None:
     with pytest.raises(RowError, match="reference or an answer as the hint"):
         run(rationalise_wrong, {"prompt": "p"}, [])
+
+
+def test_a_text_becomes_questions_that_it_answers() -> None:
+    said = ["1. What is ink?\n2. Ink is a fluid.\n3. What is ink?", Reply("1. Why is in", finish="length")]
+    rows, teacher = run(questions, {"text": "Ink is a fluid.", "topic": "ink"}, said, samples=2)
+    assert student_part(rows[0]) == {
+        "prompt": "What is ink?",
+        "documents": ["Ink is a fluid."],
+        "topic": "ink",
+    }
+    assert reasons(rows) == [None, "no_question", "length"]
+    assert [row["id"] for row in rows] == ["r1~question0.0", "r1~question0.1", "r1~question1"]
+    assert "Write 3 different questions" in read_by(teacher.asked[0])
+
+
+def test_questions_are_answered_from_the_texts_they_came_from() -> None:
+    made = [run(questions, {"id": name, "text": f"Text {name}."}, ["1. Who?"])[0][0] for name in "ab"]
+    teacher = Scripted(lambda request: 'It says "so".\nAnswer: he')
+    rows = asyncio.run(retrieve_answer(made, teacher, distractors=1, without=0.0))
+    assert read_by(teacher.asked[0]).startswith("Document 1:\nText a.\n\nQuestion: Who?")
+    assert all("Text a." in row["prompt"] and "Text b." in row["prompt"] for row in rows)
+
+
+def test_answers_in_json_are_held_to_their_schema() -> None:
+    said = ['{"rationale": "two twos", "answer": "4"}', '{"rationale": "two twos"}']
+    options = {"prompt": "chain_of_thought_json", "samples": 2, "sampling_temperature": 0.5}
+    rows, teacher = run(rationalise, {"prompt": "2+2?"}, said, **options)
+    assert (rows[0]["rationale"], rows[0]["completion"]) == ("two twos", "4")
+    assert reasons(rows) == [None, "no_field"]
+    assert teacher.asked[0].schema["required"] == ["rationale", "answer"]
+
+
+def test_an_answer_is_revised_by_principles() -> None:
+    options = {"what": "answer", "prompt": "revise_by_principles"}
+    (row,), teacher = run(rewrite, {"prompt": "p", "completion": "rude"}, ["kind"], **options)
+    assert (row["completion"], row["reference"]) == ("kind", "rude")
+    assert "- An answer is honest" in read_by(teacher.asked[0])

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, load_from_disk
 
+from limbeck import operators
 from limbeck.core.asking import Reply, Request
+from limbeck.core.errors import ConfigError, RowError
 from limbeck.core.lineage import is_rejected
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.load import load_rows
@@ -23,6 +25,7 @@ KINDS = {
     "judge_pair": Kind.PREFERENCE,
     "magpie": Kind.MESSAGES,
     "preferences": Kind.PREFERENCE,
+    "questions": Kind.PROMPT,
     "tool_calls": Kind.MESSAGES,
     "verbalise": Kind.PROMPT,
 }
@@ -61,4 +64,21 @@ def test_are_kept_and_read_again(name, tmp_path) -> None:
     rows = kept_rows(name, tmp_path, reasoning="thoughts")
     assert kind_of(rows.column_names) is KINDS.get(name, Kind.COMPLETION)
     rows.to_parquet(tmp_path / "rows.parquet")
-    assert load_rows(str(tmp_path / "rows.parquet"))["id"] == rows["id"]
+    keep = ["documents"] if name == "questions" else []
+    assert load_rows(str(tmp_path / "rows.parquet"), keep=keep)["id"] == rows["id"]
+
+
+def test_columns_that_an_operator_reads_are_kept_by_name(tmp_path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "a", "prompt": "Who?", "documents": ["He."]}\n', encoding="utf-8")
+    with pytest.raises(
+        RowError, match=r"or keep it there for an operator or a gate with keep: \[documents\]"
+    ):
+        load_rows(str(path))
+    (row,) = load_rows(str(path), keep=["documents"])
+    teacher = Scripted(lambda request: "r\nAnswer: he")
+    options = {"distractors": 0, "without": 0.0}
+    (made,) = asyncio.run(operators.retrieve_answer([row], teacher, **options))
+    assert made["prompt"] == "Document 1:\nHe.\n\nQuestion: Who?"
+    with pytest.raises(ConfigError, match=r"keep: must name columns of .* got 'document'"):
+        load_rows(str(path), keep=["document"])

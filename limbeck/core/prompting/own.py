@@ -1,5 +1,6 @@
 """What a row asks and answers by itself, whatever its kind; and the row with another answer."""
 
+import json
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 from typing import Any
@@ -108,6 +109,26 @@ def carried(row: Row) -> dict[str, Any]:
 def given(turn: Turn) -> dict[str, Any]:
     """A turn as it was given: read, and not learnt if it is an answer."""
     return {**turn, "train": False} if turn["role"] == "assistant" else dict(turn)
+
+
+def listed(row: Row, column: str) -> list[Any]:
+    """The list in a column, empty where there is none; a file that was loaded has it as JSON text.
+
+    Raises:
+        RowError: it holds something else.
+
+    Example:
+        >>> listed({"documents": '["one", "two"]'}, "documents")
+        ['one', 'two']
+    """
+    value = row.get(column)
+    try:
+        found = json.loads(value) if isinstance(value, str) and value.strip() else value or []
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, list):
+        raise RowError(f"row {row.get(ID, '')}: {column} must be a list, got {value!r:.60}.")
+    return found
 
 
 def choices_below(choices: Sequence[str] | None) -> str:

@@ -15,10 +15,14 @@ class Load(Step):
 
     kind: ClassVar[str] = "load"
     makes: ClassVar[Makes] = "rows"
+    without_effect: ClassVar[frozenset[str]] = frozenset({"keep"})  # it only says that they are read
     parts: ClassVar[tuple[str, ...]] = ("train", "validation", "heldout")
     path: Annotated[Data, Names("data")]
     columns: dict[str, str] = Field(default_factory=dict, description="limbeck's name: the file's name")
     ignore: tuple[str, ...] = Field(default=(), description="columns left unread though they carry meaning")
+    keep: tuple[str, ...] = Field(
+        default=(), description="columns that carry meaning and are read later, by an operator or a gate"
+    )
     split: str | None = Field(
         default=None,
         description="split of a hub data set, word in file names, or value of the column `split`",

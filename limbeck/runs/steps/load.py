@@ -91,6 +91,7 @@ def loaded(step: Load) -> Parts:
         step.path,
         columns=step.columns,
         ignore=step.ignore,
+        keep=step.keep,
         split=step.split,
         limit=step.limit,
         bad_rows=step.bad_rows,
