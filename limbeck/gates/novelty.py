@@ -78,7 +78,7 @@ class _Pool:
         self._unit = unit
 
     def read(self, text: str) -> str:
-        return numbered(text, self._numbers, self._unit, "novelty")
+        return numbered(text, self._numbers, self._unit)
 
     def add(self, words: str, name: str) -> None:
         if words:

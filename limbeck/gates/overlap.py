@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from limbeck.core.checks import check_fraction
 from limbeck.core.errors import ConfigError
-from limbeck.gates.common_words import Unit, numbered, rouge_l
+from limbeck.core.overlap import rouge_l
+from limbeck.gates.common_words import Unit, numbered
 from limbeck.gates.reading import text_of
 from limbeck.gates.verdict import ACCEPTED, Row, Verdict
 
@@ -45,9 +46,7 @@ def overlap(
         raise ConfigError(f"minimum must be at most maximum, got {minimum:g} and {maximum:g}.")
     for row in rows:
         numbers: dict[str, int] = {}
-        first, second = (
-            numbered(text_of(row, name), numbers, unit, "overlap") for name in (relative_to, column)
-        )
+        first, second = (numbered(text_of(row, name), numbers, unit) for name in (relative_to, column))
         score = rouge_l(first, second)
         reason = "similar" if score > maximum else "different" if score < minimum else ACCEPTED
         yield Verdict(score, reason == ACCEPTED, reason)
