@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,8 @@ class _Scored(Served):
 
     @cached_property
     def _engine(self) -> Engine:
-        teacher, work = _teacher_of(self._server.step), self._server.work
+        step, work = self._server.step, self._server.work
+        teacher = _teacher_of(step)
         settings = endpoint.settings_of(teacher)
 
         async def opened() -> Engine:
@@ -169,7 +171,8 @@ class _Scored(Served):
             transport = OpenAITransport(
                 url=teacher.endpoint, model=teacher.model, secret=read_secret(teacher.api_key_env)
             )
-            scope = str(work.run.path.resolve())
+            # A budget goes with what is made: the run folder of a command is another one each time.
+            scope = str(Path(step.folder or work.run.path).expanduser().resolve())
             journal = journal_of(settings, work.run.path)
             # A refusal ends a capture, so each start asks again: the server may have other flags by now.
             return Engine(
