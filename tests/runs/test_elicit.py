@@ -256,6 +256,10 @@ def test_an_operator_asks_further_teachers_by_its_names_for_them(data):
         rows = rows_in(run(made, data / "run") / "rows")
     assert rows[0]["completion"] == "other(question 0 model(question 0))"
     assert len(list(data.glob("requests/*.sqlite"))) == 2
+    one = {"journal": str(data / "one.sqlite")}
+    shared = recipe(data, "http://x", operator="debate", teacher=one, teachers={"critic": {**critic, **one}})
+    with pytest.raises(ConfigError, match=r"critic\.journal: must be a file of its own for each teacher"):
+        run(shared, data / "shared")
     with pytest.raises(ConfigError, match=r"elicit\.teachers\.critic: must be a teacher, got none"):
         run(recipe(data, "http://127.0.0.1:1/v1", operator="debate"), data / "none")
 

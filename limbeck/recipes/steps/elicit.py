@@ -128,8 +128,19 @@ class Elicit(Step):
             yield from unanswered(teacher, [Ask(path, TEXT, "lets its teacher write")])
             for problem in teacher.training_only():
                 yield Problem(path + problem.where.removeprefix("teacher"), problem.message)
+        yield from self._journal_problems()
         yield from self._argument_problems()
         yield from self._amount_problems()
+
+    def _journal_problems(self) -> Iterator[Problem]:
+        """One file for the answers of two teachers."""
+        owners: dict[str, Teacher] = {}
+        for name, teacher in self.asked.items():
+            journal = getattr(teacher, "journal", None)
+            owner = owners.setdefault(journal, teacher) if journal else teacher
+            if (owner.called, getattr(owner, "label", "")) != (teacher.called, getattr(teacher, "label", "")):
+                message = f"must be a file of its own for each teacher, got {journal} for two. Name another."
+                yield Problem(f"teachers.{name}.journal", message)
 
     def _argument_problems(self) -> Iterator[Problem]:
         """Teachers that functions ask and the step does not name, or the other way round."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from limbeck.core.asking import Reply, Request
-from limbeck.endpoint import Engine
+from limbeck.core.errors import ConfigError, Problem
+from limbeck.endpoint import Endpoint, Engine
 from limbeck.recipes.teachers import Teacher
 from limbeck.runs.assembly.asked import Asking
 from limbeck.runs.assembly.journals import journal_of
@@ -68,6 +69,9 @@ async def open_asks(teachers: Mapping[str, Teacher], work: StepContext) -> Async
             way = ASKED_TEACHERS[type(teacher)]
             endpoint = way.endpoint_of(teacher, work)
             journal = journal_of(endpoint, work.run.path)
+            if journal in engines and _identity(engines[journal].endpoint) != _identity(endpoint):
+                message = f"must be a file of its own for each teacher, got {journal} for two. Name another."
+                raise ConfigError(Problem(f"teachers.{name}.journal", message))
             if journal not in engines:
                 engine = Engine(
                     endpoint,
@@ -80,6 +84,11 @@ async def open_asks(teachers: Mapping[str, Teacher], work: StepContext) -> Async
                 engines[journal] = await stack.enter_async_context(engine)
             found[name] = Asked(teacher, way, engines[journal])
         yield found
+
+
+def _identity(endpoint: Endpoint) -> tuple[str, ...]:
+    """What makes two parts of a recipe the same teacher."""
+    return endpoint.url, endpoint.model, endpoint.label, endpoint.api
 
 
 def finished(work: Coroutine[Any, Any, T]) -> T:
