@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from limbeck.core.asking import FailureClass, Request, RequestFailed
-from limbeck.endpoint import Endpoint, Timeouts
+from limbeck.endpoint import Endpoint, ManyTransport, Timeouts
 from limbeck.endpoint.capabilities import Capabilities
 from limbeck.endpoint.transports.bounded import bounded
 from limbeck.endpoint.transports.making import make_transport
@@ -38,9 +38,10 @@ def test_without_a_tokenizer_or_a_context_nothing_is_counted() -> None:
     assert bounded(inner, context=10, count_tokens=None) is inner
 
 
-def test_an_endpoint_with_a_context_counts_first() -> None:
+def test_an_endpoint_with_a_context_counts_first_and_may_still_draw_several() -> None:
     endpoint = Endpoint(url="http://127.0.0.1:9/v1", model="m", context=10)
     for several in (True, False):
         transport = make_transport(endpoint, Capabilities(n=several), count_tokens=words)
+        assert isinstance(transport, ManyTransport) is several
         with pytest.raises(RequestFailed, match="must fit into 10 tokens"):
             asyncio.run(transport.send(Request(text="a", max_tokens=10), seed=None, timeouts=TIMES))

@@ -13,6 +13,7 @@ import torch
 from limbeck.core.asking import Candidate, Reply, Request
 from limbeck.core.token_bytes import token_bytes
 from limbeck.endpoint import Endpoint, Engine
+from limbeck.endpoint.capabilities import Capabilities
 from limbeck.endpoint.logprobs import residual_log_mass
 from limbeck.endpoint.transports.making import make_transport
 from tests.endpoint.llama_server import LlamaServer, next_log_probs
@@ -85,3 +86,20 @@ def test_what_it_writes_is_scored_as_transformers_scores_it(
 def _id(candidate: Candidate) -> int:
     assert candidate.token_id is not None
     return candidate.token_id
+
+
+def test_it_draws_several_answers_in_one_call_through_an_engine(
+    llama_server: LlamaServer, tmp_path: Path
+) -> None:
+    endpoint = Endpoint(url=llama_server.url, model="tiny")
+
+    async def run() -> tuple[list[Reply], int]:
+        transport = make_transport(endpoint, Capabilities(n=True))
+        async with Engine(endpoint, transport, journal=tmp_path / "j.sqlite") as engine:
+            asked = (Request(text="the cat", max_tokens=8, sample=sample) for sample in range(3))
+            replies = list(await asyncio.gather(*map(engine.ask, asked)))
+            return replies, engine.spending().total.prompt
+
+    replies, prompt = asyncio.run(run())
+    assert len({reply.text for reply in replies}) == 3
+    assert prompt == max(reply.usage.prompt for reply in replies) > 0  # it was read once

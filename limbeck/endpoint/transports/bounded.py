@@ -1,10 +1,10 @@
 """Requests that cannot fit a model's context, refused before they are sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from limbeck.core.asking import Failure, FailureClass, Request, RequestFailed
 from limbeck.endpoint.settings import Timeouts
-from limbeck.endpoint.transport import Answer, Transport
+from limbeck.endpoint.transport import Answer, ManyTransport, Transport
 
 
 class BoundedTransport:
@@ -41,10 +41,23 @@ class BoundedTransport:
             )
 
 
+class BoundedManyTransport(BoundedTransport):
+    """The same where several answers come of one call."""
+
+    async def send_many(
+        self, request: Request, *, seeds: Sequence[int | None], timeouts: Timeouts
+    ) -> tuple[Answer, ...]:
+        """The answers, or the failure without a call."""
+        self._check(request)
+        assert isinstance(self._inner, ManyTransport)
+        return await self._inner.send_many(request, seeds=seeds, timeouts=timeouts)
+
+
 def bounded(
     inner: Transport, *, context: int | None, count_tokens: Callable[[Request], int] | None
 ) -> Transport:
     """The transport, which counts first where both the tokenizer and the context are known."""
     if context is None or count_tokens is None:
         return inner
-    return BoundedTransport(inner, context=context, count_tokens=count_tokens)
+    kind = BoundedManyTransport if isinstance(inner, ManyTransport) else BoundedTransport
+    return kind(inner, context=context, count_tokens=count_tokens)

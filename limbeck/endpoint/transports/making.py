@@ -13,10 +13,9 @@ from limbeck.endpoint.capabilities import Capabilities
 from limbeck.endpoint.logprobs import Vocabulary
 from limbeck.endpoint.secret import read_secret
 from limbeck.endpoint.settings import Endpoint
-from limbeck.endpoint.transport import ManyTransport, Transport
+from limbeck.endpoint.transport import Transport
 from limbeck.endpoint.transports.anthropic import AnthropicTransport
 from limbeck.endpoint.transports.bounded import bounded
-from limbeck.endpoint.transports.coalescing import CoalescingTransport
 from limbeck.endpoint.transports.openai import OpenAIManyTransport, OpenAITransport
 
 
@@ -33,7 +32,7 @@ def make_transport(
     Args:
         endpoint: which one.
         capabilities: as they were probed; without them the server's refusals teach, and every answer is a
-            call of its own; where n works, draws of one question that have no seeds share a call.
+            call of its own.
         journal: its file; needed where `endpoint.batch` is set, as it says which request is in which batch.
         vocabulary: the bytes of every token id, where the teacher's tokenizer is at hand.
         count_tokens: of a prompt, by that tokenizer; with a known context, what cannot fit is not sent.
@@ -43,10 +42,9 @@ def make_transport(
         UserError: the client of its API is not installed.
     """
     direct = _direct(endpoint, capabilities, vocabulary)
-    together = CoalescingTransport(direct) if isinstance(direct, ManyTransport) else direct
     context = endpoint.context or (capabilities.context if capabilities is not None else None)
     if not endpoint.batch:
-        return bounded(together, context=context, count_tokens=count_tokens)
+        return bounded(direct, context=context, count_tokens=count_tokens)
     if journal is None:
         raise ConfigError("batch must come with a journal, got none. Name a file by `journal: FILE`.")
     if isinstance(direct, AnthropicTransport):
