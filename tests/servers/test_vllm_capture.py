@@ -69,7 +69,7 @@ def test_a_student_of_the_served_store_is_that_of_the_local_one(dtype: str, tmp_
         seconds = time.monotonic() - began
     _, expected, wanted = run(tmp_path / "local", TEACHER)
     apart = [abs(one - other) for one, other in zip(losses, expected, strict=True)]
-    weights = [torch.cat([part.flatten() for part in one.parameters()]) for one in (student, wanted)]
+    weights = [torch.cat([part.detach().flatten() for part in one.parameters()]) for one in (student, wanted)]
     moved = float((weights[0] - weights[1]).norm() / weights[1].norm())
     print(
         f"\n{dtype}: {manifest.positions:,} positions, {seconds:.0f} s with training; "
