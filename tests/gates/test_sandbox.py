@@ -261,7 +261,8 @@ def test_the_process_ends_when_the_judge_dies(tmp_path) -> None:
         "from limbeck.gates.sandbox import Limits, guarded\n"
         "guarded('import time\\ntime.sleep(60)', limits=Limits(seconds=60))\n"
     )
-    with run.subprocess.Popen([sys.executable, str(tmp_path / "judge.py")], env=os.environ) as judge:
+    there = {**os.environ, "TMPDIR": str(tmp_path)}  # a judge that is killed leaves its scratch folder
+    with run.subprocess.Popen([sys.executable, str(tmp_path / "judge.py")], env=there) as judge:
         assert eventually(lambda: children_of(judge.pid))
         judge.kill()
         judge.wait()
