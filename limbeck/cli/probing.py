@@ -42,7 +42,7 @@ def probe_command(url: str, pairs: Sequence[str], *, as_json: bool) -> None:
         ConfigError: a field is wrong.
         UserError: the endpoint cannot be asked at all.
     """
-    from limbeck.endpoint.probe import probed
+    from limbeck.endpoint.known import probed
     from limbeck.endpoint.settings import Endpoint
     from limbeck.runs.assembly.journals import journal_of
 

@@ -11,7 +11,8 @@ from limbeck.core.asking import Usage
 from limbeck.core.errors import ConfigError, UserError
 from limbeck.endpoint.capabilities import Capabilities, require
 from limbeck.endpoint.journal import Journal
-from limbeck.endpoint.probe import known, probe, probed
+from limbeck.endpoint.known import known, probed
+from limbeck.endpoint.probe import probe
 from limbeck.endpoint.settings import Endpoint, Timeouts
 from limbeck.endpoint.transports.openai import OpenAIManyTransport
 from tests.endpoint.llama_server import LlamaServer

@@ -76,7 +76,7 @@ def settings_of(teacher: EndpointTeacher) -> Endpoint:
 
 def transport_of(teacher: EndpointTeacher, work: StepContext) -> Transport:
     """A client of the API."""
-    from limbeck.endpoint.probe import known
+    from limbeck.endpoint.known import known
     from limbeck.endpoint.transports.making import make_transport  # clients take a second to import
 
     vocabulary = None if teacher.tokenizer is None else token_bytes(_tokenizer(teacher.tokenizer))
