@@ -224,6 +224,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, help="NAME=FILE with text and label")
     parser.add_argument("--heldout", nargs="*", default=[], help="NAME=FILE; else a fifth of the rows")
     parser.add_argument("--frozen", action="store_true", help="train a head alone")
+    parser.add_argument("--without", nargs="*", default=[], help="arms to leave out")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -234,17 +235,19 @@ def main() -> None:
         for seed in asked.seeds:
             place = asked.out / name / f"{seed}.json"
             if not place.exists():
-                write_json(place, measured(task, seed))
+                write_json(place, measured(task, seed, asked.without))
             for arm, accuracies in read_json(place).items():
                 for share, accuracy in accuracies.items():
                     found.setdefault(arm, {}).setdefault(share, []).append(accuracy)
             show(asked.out / name, found)
 
 
-def measured(task: Task, seed: int) -> dict[str, dict[str, float]]:
+def measured(task: Task, seed: int, without: Sequence[str]) -> dict[str, dict[str, float]]:
     """Arm -> share of the tokens -> accuracy on the held-out rows."""
     result: dict[str, dict[str, float]] = {}
     for arm, order in orders(task, seed):
+        if arm in without:
+            continue
         picks = list(order)
         for share in UPDATES:
             model, _ = task.train(within(picks, task.tokens, share), share, seed)
