@@ -8,11 +8,13 @@ seeds), `classifier` (of pairs of texts), `scorer` (mean cross-entropy), `ask` (
 async generator). One with a default is not needed.
 """
 
+from limbeck.gates.anls import anls
 from limbeck.gates.code_tests import code_tests
 from limbeck.gates.decontaminate import decontaminate
 from limbeck.gates.entailed_duplicate import entailed_duplicate
 from limbeck.gates.entailment import entailment
 from limbeck.gates.exact_duplicate import exact_duplicate
+from limbeck.gates.exact_match import exact_match
 from limbeck.gates.execution_equation import execution_equation
 from limbeck.gates.finished import finished
 from limbeck.gates.format import format
@@ -30,11 +32,13 @@ from limbeck.gates.perplexity import perplexity
 from limbeck.gates.self_consistency import self_consistency
 
 __all__ = [
+    "anls",
     "code_tests",
     "decontaminate",
     "entailed_duplicate",
     "entailment",
     "exact_duplicate",
+    "exact_match",
     "execution_equation",
     "finished",
     "format",

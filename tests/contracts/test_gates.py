@@ -33,6 +33,7 @@ ROWS: list[dict[str, Any]] = [
         "prompt": " ".join(WORDS[3 * (place % 4) :] if place % 4 else [str(place), *WORDS[::-1]]),
         "completion": answer(place),
         "gold": str(place % 2),
+        "said": str(place % 3),
         "tests": ["assert 1"],
         "right": place % 3 == 0 or place < 6,
         "finished": place != 5,
@@ -43,7 +44,9 @@ ROWS[9] = {**ROWS[0], "id": "r9", "parents": ["q3"]}
 """Rows of four questions with three answers each, with every column that a gate here names."""
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "anls": {"column": "said", "gold": "gold"},
     "code_tests": {"column": "gold", "isolation": "none" if lacking() else "kernel"},
+    "exact_match": {"column": "said", "gold": "gold"},
     "execution_equation": {"gold": "gold"},
     "format": {"tags": ["think"]},
     "json_schema": {"schema": {"type": "integer"}, "column": "gold"},
