@@ -226,7 +226,7 @@ def test_a_prompt_that_asks_for_a_column_that_is_not_there_is_told_by_the_plan(d
 
 
 def test_a_run_in_which_no_row_passes_keeps_the_refused_ones_to_look_at(data):
-    with serving() as server, pytest.raises(RowError, match=r"must be at least one, got 0 of 10 candidates"):
+    with serving() as server, pytest.raises(RowError, match=r"must be at least 1, got 0 of 10 candidates"):
         run(recipe(data, server.url, gates=[{"name": "length", "min": 1000}]), data / "run")
     assert len(rows_in(data / "run" / "steps" / "1-elicit-made" / "rejected")) == 10
 

@@ -57,6 +57,11 @@ class Elicit(Step):
         default=(), description="that judge the rows as they come; those they refuse are kept apart"
     )
     accept: int | None = Field(default=None, ge=1, description="exactly so many rows that pass, then stop")
+    fewest: int = Field(
+        default=1,
+        ge=0,
+        description="rows that must pass without accept, or the step stops; 0 where it is a measurement",
+    )
     candidates: int | None = Field(
         default=None, ge=1, description="rows that are made for `accept` at most, going through `rows` again"
     )

@@ -122,14 +122,14 @@ class Outcome:
 
     def _refuse_too_few(self) -> None:
         step, got = self._step, self.accepted
-        if got >= (step.accept or 1):
+        if got >= (step.accept or step.fewest):
             return
         refused: Counter[str] = sum(self._reasons.values(), Counter())
         why = f"; refused: {counted(refused)}" if refused else ""
         told = f"got {got:,} of {self.candidates:,} candidates in {self.draws:,} draws{why}"
         where = f"They lie in {self._folder / REJECTED}."
         if step.accept is None:
-            raise RowError(f"rows that pass must be at least one, {told}. {where}")
+            raise RowError(f"rows that pass must be at least {step.fewest:,}, {told}. {where}")
         raise ConfigError(
             Problem(
                 "accept",
