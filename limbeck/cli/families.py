@@ -23,6 +23,9 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "minillm": "reverse KL of whole sequences, by policy gradient",
         "semantic_revision": "student samples corrected by the teacher, span relations",
     },
+    "answers of a teacher behind a wire": {
+        "frontier": "a well-asked teacher's answers, learnt at the plain question",
+    },
     "fewer rows": {
         "dataset_distillation": "few rows that stand for all, with the teacher's labels",
     },

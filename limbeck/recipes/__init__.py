@@ -19,6 +19,7 @@ from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.feedback import feedback
 from limbeck.recipes.fidelity_study import fidelity_study
+from limbeck.recipes.frontier import frontier
 from limbeck.recipes.gkd import gkd
 from limbeck.recipes.min_edit import min_edit
 from limbeck.recipes.minillm import minillm
@@ -95,6 +96,7 @@ __all__ = [
     "dynamic_kd",
     "feedback",
     "fidelity_study",
+    "frontier",
     "gkd",
     "min_edit",
     "minillm",

@@ -39,6 +39,18 @@ SHIPPED = {
     "dataset_distillation quota": recipes.dataset_distillation(
         teacher="T", student="S", data="d.jsonl", selector="quota", groups="topic", baseline=False
     ),
+    "frontier": recipes.frontier(teacher="T", student="S", data="d.jsonl"),
+    "frontier vanilla": recipes.frontier(teacher="T", student=CUT, data="d.jsonl", program="vanilla"),
+    "frontier density": recipes.frontier(
+        teacher="T", student="S", data="d.jsonl", program="chain_of_density", task=None
+    ),
+    "frontier reasons": recipes.frontier(
+        teacher={"endpoint": "http://127.0.0.1:8000/v1", "model": "m"},
+        student="S",
+        data="d.jsonl",
+        internalise=False,
+        task="exact_match",
+    ),
     "redi": recipes.redi(student="S", data="d.jsonl"),
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
