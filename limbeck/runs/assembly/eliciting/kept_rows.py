@@ -1,13 +1,15 @@
 """Rows that come one after another, written to a folder of Arrow files without being held in memory."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
+from limbeck.core.errors import RowError
 from limbeck.core.files import write_folder
 from limbeck.core.lineage import FIELDS
 
@@ -47,7 +49,8 @@ class KeptRows:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        table = pa.Table.from_pylist(_alike(self._waiting))
+        with _one_type():
+            table = pa.Table.from_pylist(_alike(self._waiting))
         with pa.OSFile(str(self._parts / f"{len(self._schemas):08d}.ipc"), "wb") as file:
             _write(table, file)
         self._schemas.append(table.schema)
@@ -77,9 +80,23 @@ def _alike(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _joined(schemas: list[pa.Schema]) -> pa.Schema:
     """All columns, in the order in which they came; lineage behind what the student reads."""
-    found = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+    with _one_type():
+        found = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
     own = [field for field in found if field.name not in FIELDS]
     return pa.schema([*own, *(pa.field(name, kind) for name, kind in FIELDS.items())])
+
+
+@contextmanager
+def _one_type() -> Iterator[None]:
+    """Arrow's words on columns that hold numbers in one row and texts in another, as ours."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        why = " ".join(str(error).split())
+        raise RowError(
+            f"a column of the rows that are made must be of one type in all of them, got several ({why}). "
+            "Let the operator write texts, or nested values as JSON."
+        ) from None
 
 
 def _none() -> Dataset:
