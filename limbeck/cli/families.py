@@ -39,6 +39,9 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "self_instruct": "new tasks with solutions, from a few that people wrote",
         "conversation": "conversations that the teacher has with itself",
     },
+    "the student as its own teacher": {
+        "self_improve": "right answers of its own (STaR), or data over them (SPIN)",
+    },
     "judgements of a teacher": {
         "feedback": "the student's answers, judged, and learnt as preferences",
     },

@@ -30,6 +30,7 @@ from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
 from limbeck.recipes.redi import redi
+from limbeck.recipes.self_improve import self_improve
 from limbeck.recipes.self_instruct import self_instruct
 from limbeck.recipes.semantic_revision import semantic_revision
 from limbeck.recipes.seq_kd import seq_kd
@@ -105,6 +106,7 @@ __all__ = [
     "pkd",
     "quickstart",
     "redi",
+    "self_improve",
     "self_instruct",
     "semantic_revision",
     "seq_kd",

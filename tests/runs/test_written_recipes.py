@@ -1,6 +1,7 @@
 """Recipes whose teacher makes the rows, end to end: what is asked, what the student reads and learns."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from datasets import load_from_disk
 
 import limbeck
+from limbeck.core.asking import Request
+from limbeck.runs.assembly.teachers import local_asking
 from limbeck.runs.record.progress import Silent
 from limbeck.runs.resolve import parse_pairs, resolve
 from tests.endpoint.fault_server import Call
+from tests.endpoint.scripted import Scripted
 from tests.runs.served import serving
 from tests.runs.world import write_rows
 
@@ -105,3 +109,54 @@ def test_the_student_learns_to_prefer_its_answers_with_the_higher_scores(world, 
         assert pair["chosen_score"] == best[pair["prompt"]] > pair["rejected_score"]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert set(lines[-1]["terms"]) == {"dpo"}
+
+
+def test_a_round_learns_right_answers_and_reasons_for_wrong_ones_without_the_hint(
+    world, tmp_path, monkeypatch
+):
+    rows = [{"question": f"{n} and {n}", "answer": str(2 * n)} for n in range(1, 9)]
+    write_rows(tmp_path / "rows.jsonl", rows)
+
+    def writes(request: Request) -> str:
+        """Right for even numbers, and where the answer is told."""
+        said = str(request.messages[-1]["content"])
+        number, told = int(said.split()[0]), re.search(r"answer is (\d+)", said)
+        answer = int(told[1]) if told else 2 * number + number % 2
+        return f"Add {number} twice.\n\nAnswer: {answer}"
+
+    monkeypatch.setattr(local_asking, "transport_of", lambda teacher, work: Scripted(writes))
+    data = f"data={tmp_path / 'rows.jsonl'}"
+    given = [f"student={world / 'student'}", data, "rounds=2", "max_new_tokens=16", *SETTINGS]
+    recipe = resolve("self_improve", parse_pairs(given))
+    folder = limbeck.run(recipe, tmp_path / "run", progress=Silent()).folder
+    for number in (1, 2):
+        tried, hinted, right = (
+            made(folder, f"{name}_{number}") for name in ("elicit-tried", "elicit-hinted", "mix-right")
+        )
+        assert {int(row["question"].split()[0]) % 2 for row in tried} == {0}
+        assert {int(row["question"].split()[0]) % 2 for row in hinted} == {1}
+        assert len(right) == len(tried) + len(hinted) == 6, "held-out questions are not asked about"
+        assert all("hint" in row["asked"].lower() for row in hinted)
+        for row in right:
+            number_asked = int(row["question"].split()[0])
+            assert row["question"] == f"{number_asked} and {number_asked}", "the student is told no answer"
+            assert row["answer"].endswith(f"Answer: {2 * number_asked}")
+    trained = [step for step in recipe.steps if step.kind == "train"]
+    assert [step.max_steps for step in trained] == [2, 2, 2]
+    assert {step.student.origin for step in trained} == {str(world / "student")}, "each starts anew"
+
+
+def test_a_round_of_spin_prefers_the_answers_of_the_data_and_goes_on_from_the_one_before(
+    world, tmp_path, monkeypatch
+):
+    write_rows(tmp_path / "rows.jsonl", [{"prompt": f"tell of {noun}", "completion": noun} for noun in NOUNS])
+    monkeypatch.setattr(local_asking, "transport_of", lambda teacher, work: Scripted("something else"))
+    given = ["way=spin", f"student={world / 'student'}", f"data={tmp_path / 'rows.jsonl'}", "rounds=2"]
+    recipe = resolve("self_improve", parse_pairs([*given, *SETTINGS]))
+    folder = limbeck.run(recipe, tmp_path / "run", progress=Silent()).folder
+    for number in (1, 2):
+        pairs = made(folder, f"pair-pairs_{number}")
+        assert len(pairs) == 6
+        assert {(pair["chosen"] in NOUNS, pair["rejected"]) for pair in pairs} == {(True, "something else")}
+    trained = {step.out: step for step in recipe.steps if step.kind == "train"}
+    assert trained["student"].student.origin == trained["student"].teacher.model == "round_1"

@@ -32,7 +32,7 @@ def run(step: Mix, work: StepContext) -> StepResult:
 
 def _mix(step: Mix, work: StepContext) -> StepResult:
     parts = {name: work.rows(name) for name in step.rows}
-    check_kinds(parts)
+    check_kinds({name: part for name, part in parts.items() if len(part)})
     counts = step.counts({name: len(part) for name, part in parts.items()})
     taken = {name: _some(part, counts[name], name, step.seed) for name, part in parts.items()}
     if not any(counts.values()):
