@@ -24,7 +24,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "semantic_revision": "student samples corrected by the teacher, span relations",
     },
     "answers of a teacher behind a wire": {
-        "frontier": "a well-asked teacher's answers, learnt at the plain question",
+        "frontier": "answers to better prompts, learnt at the plain question",
     },
     "fewer rows": {
         "dataset_distillation": "few rows that stand for all, with the teacher's labels",
