@@ -10,6 +10,7 @@ import limbeck
 from limbeck.cli.signals import capture_command
 from limbeck.core.errors import ConfigError, LimbeckError, StoreError, VocabularyError
 from limbeck.recipes import Recipe
+from limbeck.runs.assembly.measured_teachers import with_measured_teachers
 from limbeck.runs.checking.plan import make_plan
 from limbeck.signals.manifest import Manifest
 from tests.runs.scoring_server import scoring_server
@@ -56,6 +57,20 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
 
 
+def measured_beside(world: Path, run: Path) -> str | None:
+    """The model that an evaluation compares with, where the teacher is the store of a run."""
+    store = {"signals": str(next(run.rglob("manifest.json")).parent)}
+    made = Recipe.from_data({"limbeck": 1, "name": "measured", "steps": [
+        {"load": {"out": "rows", "path": str(world / "answers.jsonl"), "heldout": 2}},
+        {"evaluate": {
+            "model": str(world / "student"), "teacher": store, "rows": "rows.heldout",
+            "metrics": ["perplexity"],
+        }},
+    ]})  # fmt: skip
+    teacher = with_measured_teachers(made).steps[1].teacher
+    return None if teacher is None else teacher.word
+
+
 def said(run: Path) -> str:
     """All notes of the steps of a run."""
     return " ".join(note for path in run.rglob("done.json") for note in json.loads(path.read_text())["notes"])
@@ -67,6 +82,7 @@ def test_a_student_learns_from_the_server_what_it_learns_from_the_model(world, s
     limbeck.run(recipe(world, str(world / "teacher"), payload=local), out=tmp_path / "local")
     found, expected = losses(tmp_path / "served"), losses(tmp_path / "local")
     assert found == pytest.approx(expected, abs=1e-4) and found[0] != found[-1]
+    assert measured_beside(world, tmp_path / "served") is None
     manifest = Manifest.read(next((tmp_path / "served").rglob("manifest.json")).parent)
     assert manifest.origin == {
         "endpoint": server.url, "model": "served", "label": "", "served_model": "served", "logprobs": "raw",
@@ -83,6 +99,7 @@ def test_how_far_the_server_is_from_a_local_copy_is_measured_and_must_be_little(
     assert 0 <= origin["kl_from_local"] < 1e-6 and origin["local"] == str(world / "teacher")
     with pytest.raises(StoreError, match=r"within 0.1 nats of the local copy"):
         limbeck.run(recipe(world, asked, False, local=str(world / "student")), out=tmp_path / "other")
+    assert measured_beside(world, tmp_path / "same") == str(world / "teacher")
     before = len(server.prompts)
     assert before == 22 + 2 + 2  # all rows once; at each start, the longest again and at another temperature
     limbeck.run(recipe(world, asked, False, local=str(world / "student"), within=50), out=tmp_path / "wide")
