@@ -65,11 +65,6 @@ class Gate(Step):
     batch_size: int = Field(default=32, ge=1, description="rows that they read at once")
 
     @property
-    def made_of(self) -> Sequence[str]:
-        """What it compares with is not among them."""
-        return [self.rows]
-
-    @property
     def taken_from(self) -> str | None:
         """All of them are among its `rows`."""
         return self.rows

@@ -113,11 +113,6 @@ class Select(Step):
     batch_size: int = Field(default=16, ge=1, description="rows that the model reads at once")
 
     @property
-    def made_of(self) -> Sequence[str]:
-        """What it compares with is not among them."""
-        return [self.rows]
-
-    @property
     def taken_from(self) -> str | None:
         """All of them are among its `rows`."""
         return self.rows

@@ -46,7 +46,7 @@ class Step(Config):
     @property
     def made_of(self) -> Sequence[str]:
         """The rows that those it makes come from: what is made of held-out rows is held out."""
-        return list(self.named("rows").values())
+        return list(self.named("rows").values()) if self.taken_from is None else [self.taken_from]
 
     @property
     def taken_from(self) -> str | None:
