@@ -52,6 +52,7 @@ SHIPPED = {
         task="exact_match",
     ),
     "redi": recipes.redi(student="S", data="d.jsonl"),
+    "redi teacher": recipes.redi(teacher="T", student="S", data="d.jsonl"),
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
     "pkd": recipes.pkd(teacher="T", data="d.jsonl"),
     "capacity_gap": recipes.capacity_gap(),
