@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from limbeck.core.files import read_mapping
 from limbeck.core.lineage import ASKED, REASONING, TERMS, VERDICTS
+from limbeck.core.prompting.own import said
 from limbeck.report.record import Record
 from limbeck.report.samples import shown, title_of
 from limbeck.report.words import count, percent
 
 _YIELD, _ROWS, _REJECTED = "yield.json", "rows", "rejected"
 _SHOWN, _SHOWN_REJECTED = 3, 2  # rows of a step
+_BESIDE = ("rationale", "rejected")  # that are learnt, too
 _ANSWERS = ("completion", "answer", "chosen", "label", "text")
 _PROMPTS = ("prompt", "question", "text", "text_a")
 
@@ -92,6 +94,7 @@ def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row that is learnt from: what the teacher read, what the student reads, and the answer."""
     prompt, answer = _exchange(row)
     pieces = [("Asked", _as_sent(row)), ("The student reads", prompt), ("Answer", answer)]
+    pieces += [(name.capitalize(), said(row[name])) for name in _BESIDE if row.get(name)]
     if row.get(REASONING):
         pieces.insert(2, ("Thoughts", str(row[REASONING])))
     return _sample(prompt, pieces)

@@ -13,6 +13,8 @@ LITTLE = 0.05
 FEWEST_ROWS = 10
 """Below so many rows an evaluation gives no verdict (`limbeck.evaluation.statistics`)."""
 
+_WRITING = ("elicit", "generate")  # kinds of step in which a teacher writes
+
 _CLOSE, _HALF = 0.9, 0.5  # of the gap
 
 Finding = dict[str, str]
@@ -27,7 +29,7 @@ def lead(record: Record) -> str:
     name = leading_measure(record)
     if name is None:
         quality = _quality(record)
-        return f"Of the student: {quality}." if quality else "The student was not measured against a teacher."
+        return f"Of the student: {quality}." if quality else _unmeasured(record)
     said = _against(record, name)
     if rising(record):
         return f"{said} The loss rose again before the end of training: lower the learning rate."
@@ -35,6 +37,16 @@ def lead(record: Record) -> str:
         f"{said} The loss was still falling at the end of training: train longer."
         if falling(record)
         else said
+    )
+
+
+def _unmeasured(record: Record) -> str:
+    made = [f"`{step.get('out')}`" for step in record.steps if step.get("kind") in _WRITING]
+    if not made:
+        return "The student was not measured against a teacher."
+    return (
+        f"The student learnt from what a teacher wrote ({', '.join(made)}); the teacher itself was not "
+        "scored, so the baseline is what it is measured against."
     )
 
 

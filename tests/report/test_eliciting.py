@@ -16,7 +16,8 @@ YIELD = {
 }  # fmt: skip
 ASKED = json.dumps({"messages": [{"role": "user", "content": "As a teacher, say: why <b>?"}]})
 KEPT = {
-    "prompt": "why?", "completion": "because", "asked": ASKED, "reasoning": "let me think",
+    "prompt": "why?", "completion": "because", "rationale": "as it must be", "asked": ASKED,
+    "reasoning": "let me think",
     "terms": "noncommercial", "verdicts": "[]",
 }  # fmt: skip
 REFUSED = {
@@ -53,6 +54,7 @@ def test_what_was_asked_and_what_it_cost_stands_on_the_page(run):
         "timeout 2",
         "<td>60.0 %</td>",  # 30 of the 50 that length judged
         "let me think",
+        "as it must be",
         "length: long",
         "too long by far",
     ):
