@@ -3,6 +3,7 @@
 The functions imported here are the metrics that recipes name.
 """
 
+from limbeck.evaluation.anls import anls
 from limbeck.evaluation.calibration import calibration
 from limbeck.evaluation.classification import classification
 from limbeck.evaluation.fidelity import fidelity
@@ -13,6 +14,7 @@ from limbeck.evaluation.similarity import similarity
 from limbeck.evaluation.speed import speed
 
 __all__ = [
+    "anls",
     "calibration",
     "classification",
     "fidelity",

@@ -106,6 +106,7 @@ class EvaluationData:
         progress: told the name of what is done and its share.
         by_row: what the metrics kept of single rows (see `keep`).
         others: the evidence of subjects that read the same rows by other tokens, one for each tokenizer.
+        made: what one metric makes and others read, too, by its name.
         entries: of the source, to be read in this order; None: all, or drawn up to `max_positions`.
     """
 
@@ -117,6 +118,7 @@ class EvaluationData:
     by_row: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     others: Sequence["EvaluationData"] = ()
     entries: Sequence[int] | None = None
+    made: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> ModelKind:

@@ -59,7 +59,7 @@ def evaluate(
           or examples, 0 when no metric read them), rows_read, complete (False when `max_positions`
           stopped the reading), scored (fingerprint of the units and their targets, None without any)
         - by_row: measure (bits_per_byte, top1_agreement, forward_kl, reverse_kl, accuracy, task,
-          answer_agreement) -> subject -> id of a row -> its value, for paired tests
+          answer_agreement, anls) -> subject -> id of a row -> its value, for paired tests
         - subjects: list of {name, role, description, parameters, memory_bytes, disk_bytes?, own_tokens?: True
           where it has another tokenizer than `source`}
         - seconds: name of a metric -> seconds (the shared reading counts for the first that needs it)
@@ -81,6 +81,7 @@ def evaluate(
             rule, null? {text, passed}: what a constant text passes}; a subject: length, stopped, repetition,
             task?, answer_agreement? (task final_answer), rationale_bleu? (same task, of students);
             samples [{row, prompt, reference, texts {subject: text}}]
+          - anls: least; a subject: anls (estimate)
           - speed: machine {device, threads, platform}; a subject: forward_tokens_per_second,
             generated_tokens_per_second? {value, n, low, high}, parameters, memory_bytes, disk_bytes?
           - comparisons, of every student with every baseline: {measure, student, baseline, difference

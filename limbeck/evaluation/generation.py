@@ -1,22 +1,17 @@
 """What each subject writes when it continues held-out prompts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from limbeck.core.errors import ConfigError, Problem
-from limbeck.core.positions import positions_of
 from limbeck.evaluation.answers import final_answer, same_answer
 from limbeck.evaluation.data import EvaluationData
-from limbeck.evaluation.prompts import Prompt, fitting_prompts, prompt_room, same_prompts
-from limbeck.evaluation.settings import EvaluatedModel
 from limbeck.evaluation.statistics import Estimate, Rows, verdict
 from limbeck.evaluation.study import rationale_bleu
 from limbeck.evaluation.tasks import TASKS
-from limbeck.inference.generate import generate
-from limbeck.inference.request import Completion, TokenIds
+from limbeck.evaluation.written import Texts, written
+from limbeck.inference.request import Completion
 
 DEFINITION = (
     "Greedy completions of the same held-out prompts by every subject. Length: new tokens without the end "
@@ -70,38 +65,16 @@ MEASURES = {
 
 def generation(evidence: EvaluationData) -> dict[str, Any]:
     """Greedy completions of held-out prompts: length, stop rate, task share, samples side by side."""
-    settings = evidence.settings
-    drawn, passed_over = fitting_prompts(evidence, _room(evidence))
-    check_prompts(drawn, passed_over, settings.max_new_tokens)
-    others = [*_own_formats(evidence), *evidence.others]
-    given = _Texts(evidence, drawn).prompts
-    prompts_of = [drawn, *(same_prompts(drawn, given, other) for other in others)]
-    rooms = [_room(one) for one in (evidence, *others)]
-    # In other tokens or another chat format a prompt may be longer.
-    kept = [k for k, same in enumerate(zip(*prompts_of, strict=True)) if all(map(_fits, same, rooms))]
-    passed_over += len(drawn) - len(kept)
-    check_prompts(kept, passed_over, settings.max_new_tokens)
-    read = []
-    for group, own in zip((evidence, *others), prompts_of, strict=True):
-        chosen = [own[k] for k in kept]
-        read.append((group, chosen, _Texts(group, chosen)))
-    _, prompts, texts = read[0]
-    written: dict[str, list[Completion]] = {}
-    said: dict[str, list[str]] = {}
-    for group, asked, around in read:
-        for subject in (one for one in group.writers if one.prompts is None or group is not evidence):
-            written[subject.name] = _complete(subject, asked, evidence, len(written))
-            said[subject.name] = around.after_prompts([one.content for one in written[subject.name]])
-    names: dict[str, int] = {}
-    row = [names.setdefault(evidence.row_id(prompt.row), len(names)) for prompt in prompts]
-    rows = Rows(row, resamples=settings.resamples, seed=settings.seed)
+    settings, made = evidence.settings, written(evidence)
+    prompts, texts, rows, said = made.prompts, made.texts, made.rows, made.said
+    passed_over = made.passed_over
     subjects: dict[str, dict[str, Any]] = {
         name: {
             "length": rows.mean([len(completion.content) for completion in completions]),
             "stopped": rows.mean([completion.stopped for completion in completions]),
             "repetition": repetition(rows, [completion.content for completion in completions]),
         }
-        for name, completions in written.items()
+        for name, completions in made.completions.items()
     }
     for subject in evidence.everyone:
         if subject not in evidence.subjects:
@@ -130,17 +103,10 @@ def generation(evidence: EvaluationData) -> dict[str, Any]:
         ],
     }
     return (
-        result if settings.task is None else result | _judged(evidence, rows, texts, written, said, subjects)
+        result
+        if settings.task is None
+        else result | _judged(evidence, rows, texts, made.completions, said, subjects)
     )
-
-
-def _own_formats(evidence: EvaluationData) -> list[EvaluationData]:
-    """One for each subject that reads the rows in its own chat format, and so has prompts of its own."""
-    return [
-        replace(evidence, subjects=[subject], source=subject.prompts, others=())
-        for subject in evidence.writers
-        if subject.prompts is not None
-    ]
 
 
 def repetition(rows: Rows, texts: Sequence[Sequence[int]]) -> Estimate:
@@ -152,84 +118,11 @@ def repetition(rows: Rows, texts: Sequence[Sequence[int]]) -> Estimate:
     return rows.ratio(totals, rows.sums([len(found) for found in sequences]))
 
 
-def check_prompts(prompts: Sequence[object], passed_over: int, max_new_tokens: int) -> None:
-    """Refuse an evaluation in which nothing can be completed.
-
-    Raises:
-        ConfigError: no prompt, or none that leaves room for the completion.
-    """
-    if prompts:
-        return
-    if passed_over:
-        raise ConfigError(
-            Problem(
-                "max_new_tokens",
-                f"must leave room for a held-out prompt in the context of every model, got {max_new_tokens}, "
-                f"for which all {passed_over} are too long. Set fewer, or leave generation out of metrics.",
-            )
-        )
-    raise ConfigError(
-        "generation must have a held-out row with a prompt, or with at least three tokens, got none. "
-        "Hold out longer rows, or leave generation out."
-    )
-
-
-def _room(evidence: EvaluationData) -> int | None:
-    positions = (positions_of(subject.model.config) for subject in evidence.writers)
-    return prompt_room(evidence.settings, positions)
-
-
-def _fits(prompt: Prompt, room: int | None) -> bool:
-    return room is None or len(prompt.ids) <= room
-
-
-def _complete(
-    subject: EvaluatedModel, prompts: list[Prompt], evidence: EvaluationData, place: int
-) -> list[Completion]:
-    share = sum(len(one.writers) for one in (evidence, *evidence.others))
-    return generate(
-        subject.model,
-        [prompt.ids for prompt in prompts],
-        tokenizer_or_ids=TokenIds.of(subject.tokenizer, subject.model),
-        max_new_tokens=evidence.settings.max_new_tokens,
-        vocabulary=subject.reader.vocabulary,
-        progress=lambda done: evidence.progress("generation", (place + done) / share),
-    )
-
-
-class _Texts:
-    """Prompts, references and completions as text."""
-
-    def __init__(self, evidence: EvaluationData, prompts: list[Prompt]) -> None:
-        self._tokenizer = evidence.subjects[0].tokenizer
-        # A causal model's text goes on where its prompt ends; a seq2seq model's stands alone.
-        self._before = [[] if evidence.kind.encoder_decoder else prompt.ids for prompt in prompts]
-        self.rows = [prompt.row for prompt in prompts]
-        self.prompts = self._decode([prompt.ids for prompt in prompts])
-        self.references = self.after_prompts([prompt.reference for prompt in prompts])
-
-    def after_prompts(self, ids: Sequence[list[int]]) -> list[str]:
-        """Texts of `ids`, decoded behind their prompts so that a space between the two is kept."""
-        before = self._decode(self._before)
-        both = self._decode([start + new for start, new in zip(self._before, ids, strict=True)])
-        alone = self._decode(ids)
-        return [
-            whole[len(start) :] if whole.startswith(start) else new
-            for whole, start, new in zip(both, before, alone, strict=True)
-        ]
-
-    def _decode(self, ids: Sequence[list[int]]) -> list[str]:
-        texts: list[str] = self._tokenizer.batch_decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return texts
-
-
 def _judged(
     evidence: EvaluationData,
     rows: Rows,
-    texts: _Texts,
-    written: dict[str, list[Completion]],
+    texts: Texts,
+    completions: dict[str, list[Completion]],
     said: dict[str, list[str]],
     subjects: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
@@ -248,12 +141,12 @@ def _judged(
             [
                 judge.passes(prompt, text, reference, completion.stopped)
                 for prompt, text, reference, completion in zip(
-                    prompts, said[name], texts.references, completions, strict=True
+                    prompts, said[name], texts.references, completed, strict=True
                 )
             ],
             dtype=np.float64,
         )
-        for name, completions in written.items()
+        for name, completed in completions.items()
     }
     ones, ids = rows.sums(np.ones(len(prompts))), list(dict.fromkeys(map(evidence.row_id, texts.rows)))
     for name, values in passed.items():

@@ -20,6 +20,7 @@ from limbeck.recipes.teaching import asked_problems, unanswered
 from limbeck.report.words import listed
 
 _OF_STATES = "similarity"
+_OF_TEXTS = "anls"
 
 
 class Evaluate(Step, KindSettings):
@@ -100,6 +101,10 @@ class Evaluate(Step, KindSettings):
                     yield Problem(
                         f"metrics.{place}", f"{metric} compares with a teacher: give the step a teacher."
                     )
+        if _OF_TEXTS in self.metrics and "generation" not in self.metrics:
+            yield Problem(
+                "metrics", f"must have generation beside {_OF_TEXTS}, which judges what it writes. Add it."
+            )
         if self.task is not None and "generation" not in self.metrics:
             yield Problem(
                 "task", f"judges completions: add generation to metrics, got {', '.join(self.metrics)}."

@@ -11,9 +11,9 @@ from limbeck.core.generation_config import read_generation_config
 from limbeck.core.kinds import KindName, kind_named
 from limbeck.core.stops import stop_ids, told_ends
 from limbeck.evaluation.data import EvaluationData
-from limbeck.evaluation.generation import check_prompts
 from limbeck.evaluation.prompts import fitting_prompts, prompt_room
 from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.evaluation.written import check_prompts
 from limbeck.recipes.steps import Evaluate, Generate
 from limbeck.recipes.students import BYTES
 from limbeck.rows.kinds import Kind, kind_of
