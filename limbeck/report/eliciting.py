@@ -53,6 +53,8 @@ def _facts(told: Mapping[str, Any], rows: list[dict[str, Any]]) -> Iterator[tupl
     candidates, accepted = told.get("candidates") or 0, told.get("accepted") or 0
     share = f" ({percent(accepted / candidates)})" if candidates else ""
     yield "Accepted", f"{accepted:,} of {candidates:,} candidates{share}"
+    for gate, mean in (told.get("scores") or {}).items():
+        yield f"Mean score of {gate}", f"{mean:.3g}"
     calls, cached = told.get("calls") or 0, told.get("cached") or 0
     if calls:
         yield "Calls", f"{calls:,}, of which {percent(cached / calls)} were kept already"

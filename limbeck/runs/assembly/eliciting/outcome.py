@@ -38,6 +38,7 @@ class Outcome:
         self._failed = failed
         self._judged: Counter[str] = Counter()
         self._reasons: dict[str, Counter[str]] = {}
+        self._scores: dict[str, tuple[float, int]] = {}
         self.tally = Tally()
         self.draws = 0
 
@@ -98,6 +99,7 @@ class Outcome:
             "failed": self._failed.reasons.total(),
             "failures": dict(sorted(self._failed.reasons.items())),
             "gates": [self._gate(name) for name in self._judged],
+            "scores": {name: round(total / count, 6) for name, (total, count) in self._scores.items()},
             **self.tally.totals(self.accepted, currency),
         }
         write_json(self._folder / YIELD, found)
@@ -117,6 +119,9 @@ class Outcome:
     def _count(self, row: Mapping[str, Any]) -> None:
         for verdict in json.loads(row.get(VERDICTS) or "[]"):
             self._judged[verdict["gate"]] += 1
+            if verdict.get("score") is not None:
+                total, count = self._scores.get(verdict["gate"], (0.0, 0))
+                self._scores[verdict["gate"]] = (total + verdict["score"], count + 1)
             if not verdict["passed"]:
                 self._reasons.setdefault(verdict["gate"], Counter())[verdict["reason"]] += 1
 
