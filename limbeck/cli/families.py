@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "semantic_revision": "student samples corrected by the teacher, span relations",
     },
     "answers of a teacher behind a wire": {
+        "document_understanding": "pages as text on a grid, easy ones first",
         "frontier": "answers to better prompts, learnt at the plain question",
     },
     "fewer rows": {

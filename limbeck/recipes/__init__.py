@@ -15,6 +15,7 @@ from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
+from limbeck.recipes.document_understanding import document_understanding
 from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.feedback import feedback
@@ -93,6 +94,7 @@ __all__ = [
     "decoupled_kd",
     "distillm",
     "distillm2",
+    "document_understanding",
     "dskd",
     "dynamic_kd",
     "feedback",

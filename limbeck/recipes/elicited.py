@@ -104,6 +104,7 @@ class Elicited:
         learnt: str = "elicited",
         compared: str = ROWS,
         of_training: dict[str, Any] | None = None,
+        of_student: dict[str, Any] | None = None,
         **of_evaluation: Any,
     ) -> Recipe:
         """The whole recipe.
@@ -114,6 +115,7 @@ class Elicited:
             learnt: these rows.
             compared: rows that the baseline learns from: the data's own answers, or others of the teacher.
             of_training: further fields of both trainings.
+            of_student: further fields of the student's own.
             of_evaluation: further fields of the evaluation.
         """
         made, start = common_start(self.student, seed=self.seed)
@@ -125,7 +127,7 @@ class Elicited:
                 *made,
                 *making,
                 *((self.trained("baseline", start, compared, **fields),) if self.baseline else ()),
-                self.trained("student", start, learnt, **fields),
+                self.trained("student", start, learnt, **fields, **(of_student or {})),
                 self.evaluated(**of_evaluation),
             ),
         )

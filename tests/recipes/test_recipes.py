@@ -39,6 +39,10 @@ SHIPPED = {
     "dataset_distillation quota": recipes.dataset_distillation(
         teacher="T", student="S", data="d.jsonl", selector="quota", groups="topic", baseline=False
     ),
+    "document_understanding": recipes.document_understanding(teacher="T", student="S", data="d.jsonl"),
+    "document_understanding loss": recipes.document_understanding(
+        teacher="T", student=CUT, data="d.jsonl", curriculum="loss", spaces="keep", baseline=False
+    ),
     "frontier": recipes.frontier(teacher="T", student="S", data="d.jsonl"),
     "frontier vanilla": recipes.frontier(teacher="T", student=CUT, data="d.jsonl", program="vanilla"),
     "frontier density": recipes.frontier(
