@@ -51,7 +51,11 @@ def _operator(entry: Entry) -> str:
     )
 
 
-_EXAMPLES: dict[str, Any] = {"functions": ["my_tools:search"], "tokenizer": "TEACHER_DIR"}
+_EXAMPLES: dict[str, Any] = {
+    "functions": ["my_tools:search"],
+    "tokenizer": "TEACHER_DIR",
+    "corpus": "texts.jsonl",
+}
 
 
 def _needed(entry: Entry) -> list[str]:

@@ -13,6 +13,7 @@ from limbeck.operators.preferences import preferences
 from limbeck.operators.questions import questions
 from limbeck.operators.rationalise import rationalise
 from limbeck.operators.rationalise_wrong import rationalise_wrong
+from limbeck.operators.retrieve import retrieve
 from limbeck.operators.retrieve_answer import retrieve_answer
 from limbeck.operators.rewrite import rewrite
 from limbeck.operators.sentence_pairs import sentence_pairs
@@ -33,6 +34,7 @@ __all__ = [
     "questions",
     "rationalise",
     "rationalise_wrong",
+    "retrieve",
     "retrieve_answer",
     "rewrite",
     "sentence_pairs",

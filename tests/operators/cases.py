@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from limbeck import operators
@@ -159,6 +160,13 @@ CASES: dict[str, Case] = {
     "verbalise": Case(
         {"id": "a", "words": ["sum", "42"], "boxes": [[0, 0, 3, 1], [10, 0, 12, 1]], "question": "Sum?"},
         lambda request: "",
+        asks=False,
+    ),
+    "retrieve": Case(
+        {},
+        lambda request: "",
+        {"corpus": str(Path(__file__).parent / "corpus.csv"), "top": 2},
+        rows=[{"id": "a", "question": "Who lives in Rome?", "answer": "Ada"}],
         asks=False,
     ),
     "retrieve_answer": Case(

@@ -3,6 +3,7 @@
 import asyncio
 import doctest
 import sys
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -10,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from limbeck.core.asking import Failure, FailureClass, RequestFailed
 from limbeck.core.errors import ConfigError, RowError
-from limbeck.operators import retrieve_answer, sentence_pairs, verbalise
+from limbeck.operators import retrieve, retrieve_answer, sentence_pairs, verbalise
 from limbeck.operators.grid import Box, on_grid
 from tests.operators.scripted import Scripted, read_by, reasons, student_part
 
@@ -203,3 +204,48 @@ def test_equal_beginnings_are_continued_differently() -> None:
     for row_id in ("a", "b"):
         asyncio.run(sentence_pairs({"id": row_id, "text": "Up"}, teacher, contexts=1, candidates=2))
     assert len(teacher.asked) == 6
+
+
+CORPUS = str(Path(__file__).parent / "corpus.csv")
+ADA, RIVER, ROME, INK = (
+    "Ada lives in Rome.",
+    "The Tiber is a river of Rome.",
+    "Rome is old, Rome is large.",
+    "Ink is a fluid.",
+)
+
+
+def found(row, **options):
+    (made,), teacher = run(retrieve, [{"id": "a", **row}], [], corpus=CORPUS, **options)
+    assert not teacher.asked
+    return made
+
+
+def test_documents_that_were_found_with_the_answer_in_them_help() -> None:
+    made = found({"question": "Who lives in Rome?", "answer": "ada"}, top=2)
+    assert made["documents"][0] == ADA and made["helpful"] == [0] and made["found"]
+    made = found({"question": "What of Rome is a river?", "answer": "The Tiber"}, top=3)
+    assert [made["documents"][place] for place in made["helpful"]] == [RIVER]
+
+
+def test_documents_of_the_row_that_help_are_kept_where_the_search_does_not_find_them() -> None:
+    asked = {"question": "Old or large?", "answer": "a fluid", "documents": [RIVER, INK], "helpful": [1]}
+    made = found(asked, top=2)
+    assert made["documents"] == [INK, ROME] and made["helpful"] == [0] and not made["found"]
+
+
+def test_a_student_in_use_reads_what_was_found_and_nobody_says_what_helps() -> None:
+    made = found({"question": "Old or large?", "answer": "x", "documents": [INK]}, top=2, own=False)
+    assert made["documents"] == [ROME] and made["helpful"] is None and not made["found"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"corpus": "nowhere.csv"}, "corpus: must be a file that ends with"),
+        ({"corpus": CORPUS, "column": "body"}, "column: must be a column of"),
+    ],
+)
+def test_a_corpus_that_cannot_be_searched_is_refused(options, said) -> None:
+    with pytest.raises(ConfigError, match=said):
+        run(retrieve, [{"id": "a", "prompt": "p"}], [], **options)

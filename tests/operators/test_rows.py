@@ -26,6 +26,7 @@ KINDS = {
     "magpie": Kind.MESSAGES,
     "preferences": Kind.PREFERENCE,
     "questions": Kind.PROMPT,
+    "retrieve": Kind.QUESTION,
     "tool_calls": Kind.MESSAGES,
     "verbalise": Kind.PROMPT,
 }
@@ -64,7 +65,7 @@ def test_are_kept_and_read_again(name, tmp_path) -> None:
     rows = kept_rows(name, tmp_path, reasoning="thoughts")
     assert kind_of(rows.column_names) is KINDS.get(name, Kind.COMPLETION)
     rows.to_parquet(tmp_path / "rows.parquet")
-    keep = ["documents"] if name == "questions" else []
+    keep = ["documents"] if name in ("questions", "retrieve") else []
     assert load_rows(str(tmp_path / "rows.parquet"), keep=keep)["id"] == rows["id"]
 
 

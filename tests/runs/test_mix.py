@@ -1,5 +1,6 @@
 """Rows of several steps as one: shares, ids, columns that only some of them have."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,20 @@ def test_rows_of_several_kinds_and_shares_that_are_none_are_refused_before_anyth
         mixed(tmp_path, asked(2), asked(2), shares=[0.5])
     said = str(caught.value)
     assert "must be 2, one for each of rows, got 1" in said and "add up to 1, got 0.5" in said
+
+
+def test_conversations_with_calls_and_without_are_mixed(tmp_path):
+    asks, says = {"role": "user", "content": "2 and 3?"}, {"role": "assistant", "content": "5"}
+    function = {"name": "add", "arguments": '{"a": 2, "b": 3}'}
+    calls = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": "c", "type": "function", "function": function}],
+    }
+    given = {"role": "tool", "tool_call_id": "c", "name": "add", "content": "5"}
+    tools = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
+    traces = [{"messages": [asks, calls, given, says], "tools": json.dumps(tools)}]
+    rows = mixed(tmp_path, [{"messages": [asks, says]}], traces)
+    plain, trace = ([{k: v for k, v in turn.items() if v} for turn in row["messages"]] for row in rows)
+    assert plain == [asks, says]
+    assert trace[1]["tool_calls"][0]["function"]["name"] == "add" and trace[2]["tool_call_id"] == "c"

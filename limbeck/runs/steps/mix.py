@@ -1,9 +1,10 @@
 """`mix`: rows of several steps, all or in shares, one behind the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import Dataset, concatenate_datasets
+import pyarrow as pa
+from datasets import Dataset, Features, concatenate_datasets
 
 from limbeck.core.errors import RowError
 from limbeck.core.seeds import generator
@@ -44,7 +45,7 @@ def _mix(step: Mix, work: StepContext) -> StepResult:
         known.update(ids)
         part = part.remove_columns("id").add_column("id", ids)
         mixed.append(part.add_column(MIXED_FROM, [name] * len(part)))
-    whole = with_facts(concatenate_datasets([part for part in mixed if len(part)]), _facts(parts))
+    whole = with_facts(concatenate_datasets(_aligned([part for part in mixed if len(part)])), _facts(parts))
     whole.save_to_disk(str(work.folder / "rows"))
     return StepResult(notes=(", ".join(f"{counts[name]:,} rows of {name}" for name in parts) + ".",))
 
@@ -69,6 +70,24 @@ def check_kinds(parts: Mapping[str, Dataset]) -> None:
             f"rows that are mixed must be of one kind, got {found}. Load them with columns that make them so "
             "(chat: true makes conversations of prompts and answers)."
         )
+
+
+def _aligned(parts: Sequence[Dataset]) -> list[Dataset]:
+    """The parts with one type for each column: turns of some have calls, of others they have none."""
+    schemas = [part.features.arrow_schema.remove_metadata() for part in parts]
+    try:
+        found = Features.from_arrow_schema(pa.unify_schemas(schemas, promote_options="permissive"))
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        why = " ".join(str(error).split())
+        raise RowError(
+            f"a column of rows that are mixed must be of one type in all of them, got several ({why}). "
+            "Leave it out of one of them (ignore in its load step)."
+        ) from None
+    wanted = [Features({name: found[name] for name in part.column_names}) for part in parts]
+    return [
+        part if part.features == features else part.cast(features)
+        for part, features in zip(parts, wanted, strict=True)
+    ]
 
 
 def _facts(parts: Mapping[str, Dataset]) -> Facts:
