@@ -26,7 +26,15 @@ from limbeck.recipes.steps import STEPS
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
-EXAMPLES = {"teacher": "TEACHER_DIR", "student": "STUDENT_DIR", "data": "rows.jsonl", "layers": "3"}
+EXAMPLES = {
+    "teacher": "TEACHER_DIR",
+    "student": "STUDENT_DIR",
+    "data": "rows.jsonl",
+    "layers": "3",
+    "functions": ["my_tools:search"],
+}
+WRITTEN = {"functions": "'[my_tools:search]'"}
+"""Examples that a shell reads otherwise than Python."""
 NOT_MEASURED = "Not measured yet.\n"
 
 
@@ -36,7 +44,13 @@ def page(entry: Entry) -> str:
     recipe = entry.load()(**{name: EXAMPLES[name] for name in required(entry)})
     objectives = dict.fromkeys(term.name for step in recipe.steps for term in getattr(step, "objective", ()))
     measured = DOCS / "measured" / f"{entry.name}.md"
-    command = " ".join(["limbeck run", entry.name, *(f"{name}={EXAMPLES[name]}" for name in required(entry))])
+    command = " ".join(
+        [
+            "limbeck run",
+            entry.name,
+            *(f"{name}={WRITTEN.get(name, EXAMPLES[name])}" for name in required(entry)),
+        ]
+    )
     parts = [
         f"# {entry.name}",
         inspect.cleandoc(module.__doc__ or ""),

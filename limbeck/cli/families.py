@@ -46,6 +46,10 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "judgements of a teacher": {
         "feedback": "the student's answers, judged, and learnt as preferences",
     },
+    "agents and retrieval": {
+        "agent": "thoughts and calls of a teacher that solves tasks with functions",
+        "rag": "answers from documents, read among others that do not help",
+    },
     "rationales and reasoning traces": {
         "step_by_step": "label and rationale as two tasks",
         "redi": "right traces up, then wrong ones down",

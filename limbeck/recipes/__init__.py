@@ -1,5 +1,6 @@
 """One file a method: functions that return recipes, data only. This file is the list."""
 
+from limbeck.recipes.agent import agent
 from limbeck.recipes.akl import akl
 from limbeck.recipes.alm import alm
 from limbeck.recipes.batches.domains import Domains
@@ -30,6 +31,7 @@ from limbeck.recipes.on_policy import on_policy
 from limbeck.recipes.parties import TrainedParty
 from limbeck.recipes.pkd import pkd
 from limbeck.recipes.quickstart import quickstart
+from limbeck.recipes.rag import rag
 from limbeck.recipes.redi import redi
 from limbeck.recipes.self_improve import self_improve
 from limbeck.recipes.self_instruct import self_instruct
@@ -83,6 +85,7 @@ __all__ = [
     "TrainedParty",
     "Validation",
     "WordDropout",
+    "agent",
     "akl",
     "alm",
     "capacity_gap",
@@ -107,6 +110,7 @@ __all__ = [
     "on_policy",
     "pkd",
     "quickstart",
+    "rag",
     "redi",
     "self_improve",
     "self_instruct",

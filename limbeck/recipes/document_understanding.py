@@ -73,7 +73,7 @@ def document_understanding(
         "max_new_tokens": elicited_tokens,
         "sampling_temperature": 0.0,
     }
-    read = {"max_target_length": max_target_length}
+    read: dict[str, Any] = {"max_target_length": max_target_length}
     making: tuple[Step, ...] = (
         common.elicited(page, out=_PAGES),
         common.elicited(page, out=_UNSEEN, rows="rows.heldout"),

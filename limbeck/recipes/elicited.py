@@ -105,6 +105,7 @@ class Elicited:
         compared: str = ROWS,
         of_training: dict[str, Any] | None = None,
         of_student: dict[str, Any] | None = None,
+        of_loading: dict[str, Any] | None = None,
         **of_evaluation: Any,
     ) -> Recipe:
         """The whole recipe.
@@ -116,6 +117,7 @@ class Elicited:
             compared: rows that the baseline learns from: the data's own answers, or others of the teacher.
             of_training: further fields of both trainings.
             of_student: further fields of the student's own.
+            of_loading: further fields of the load step.
             of_evaluation: further fields of the evaluation.
         """
         made, start = common_start(self.student, seed=self.seed)
@@ -123,7 +125,7 @@ class Elicited:
         return Recipe(
             name=name,
             steps=(
-                self.loaded(),
+                self.loaded(**(of_loading or {})),
                 *made,
                 *making,
                 *((self.trained("baseline", start, compared, **fields),) if self.baseline else ()),

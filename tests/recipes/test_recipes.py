@@ -55,6 +55,18 @@ SHIPPED = {
         internalise=False,
         task="exact_match",
     ),
+    "agent": recipes.agent(teacher="T", student="S", data="d.jsonl", functions=["m:f"]),
+    "agent general": recipes.agent(
+        teacher="T", student=CUT, data="d.jsonl", functions=["m:f"], general="g.jsonl", success=None
+    ),
+    "agent alone": recipes.agent(
+        teacher="T", student="S", data="d.jsonl", functions=["m:f"], general="g.jsonl", baseline=False
+    ),
+    "rag corpus": recipes.rag(teacher="T", student=CUT, data="d.jsonl", corpus="c.jsonl", learn="answer"),
+    "rag": recipes.rag(teacher="T", student="S", data="d.jsonl"),
+    "rag documents": recipes.rag(
+        teacher="T", student="S", data="d.jsonl", keep=["documents", "helpful"], baseline=False
+    ),
     "redi": recipes.redi(student="S", data="d.jsonl"),
     "redi teacher": recipes.redi(teacher="T", student="S", data="d.jsonl"),
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
