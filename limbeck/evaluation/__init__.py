@@ -6,6 +6,7 @@ The functions imported here are the metrics that recipes name.
 from limbeck.evaluation.anls import anls
 from limbeck.evaluation.calibration import calibration
 from limbeck.evaluation.classification import classification
+from limbeck.evaluation.entities import entities
 from limbeck.evaluation.fidelity import fidelity
 from limbeck.evaluation.generation import generation
 from limbeck.evaluation.masked_tokens import masked_tokens
@@ -17,6 +18,7 @@ __all__ = [
     "anls",
     "calibration",
     "classification",
+    "entities",
     "fidelity",
     "generation",
     "masked_tokens",

@@ -1,8 +1,9 @@
 """Held-out prompts: where a row's prompt ends and what should follow it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import NamedTuple
 
 import numpy as np
 
@@ -120,6 +121,55 @@ def same_prompts(prompts: Sequence[Prompt], texts: Sequence[str], evidence: Eval
         ids = tokenizer(text.rstrip("\ufffd"), add_special_tokens=False)["input_ids"]
         translated.append(Prompt(prompt.row, [*opening, *ids], []))
     return translated
+
+
+class Stretch(NamedTuple):
+    """Tokens of a row that are learnt without a break, such as one answer of a conversation.
+
+    Attributes:
+        row: id of the row.
+        before: tokens between it and the one before, or the row's start.
+        answer: its tokens.
+    """
+
+    row: str
+    before: list[int]
+    answer: list[int]
+
+    @property
+    def all(self) -> list[int]:
+        """Both."""
+        return [*self.before, *self.answer]
+
+
+def learnt_stretches(evidence: EvaluationData) -> Iterator[list[Stretch]]:
+    """The learnt stretches of every held-out row, in order; of a seq2seq row its one answer.
+
+    Rows that are read in several windows are passed over but for the first.
+    """
+    for start in range(0, len(evidence.source), _READ_AT_ONCE):
+        batch = evidence.source.batch(list(range(start, min(start + _READ_AT_ONCE, len(evidence.source)))))
+        if evidence.kind.encoder_decoder:
+            yield from ([Stretch(one.row, one.ids, one.reference)] for one in _of_encoder(batch))
+            continue
+        segment, _ = segments(batch)
+        assert batch.targets is not None
+        ids, targets = batch.inputs["input_ids"].cpu().numpy(), batch.targets.cpu().numpy()
+        for row, names in enumerate(batch.row_ids):
+            for part, name in enumerate(names):
+                inside = np.flatnonzero(segment[row] == part)
+                if name in evidence.rows and len(inside):
+                    yield _stretches(name, ids[row][inside], targets[row][inside])
+
+
+def _stretches(name: str, ids: np.ndarray, targets: np.ndarray) -> list[Stretch]:
+    """Stretches of one row, whose positions predict the tokens one place later."""
+    learnt = np.concatenate([[0], targets[:-1] != IGNORE, [0]]).astype(np.int8)
+    found, last = [], 0
+    for start, end in np.flatnonzero(np.diff(learnt)).reshape(-1, 2) + 1:
+        found.append(Stretch(name, ids[last:start].tolist(), ids[start:end].tolist()))
+        last = end
+    return found
 
 
 def _of_encoder(batch: Batch) -> list[Prompt]:

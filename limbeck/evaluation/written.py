@@ -52,7 +52,7 @@ def _written(evidence: EvaluationData) -> Written:
     settings = evidence.settings
     drawn, passed_over = fitting_prompts(evidence, _room(evidence))
     check_prompts(drawn, passed_over, settings.max_new_tokens)
-    others = [*_own_formats(evidence), *evidence.others]
+    others = [*own_formats(evidence), *evidence.others]
     given = Texts(evidence, drawn).prompts
     prompts_of = [drawn, *(same_prompts(drawn, given, other) for other in others)]
     rooms = [_room(one) for one in (evidence, *others)]
@@ -78,7 +78,7 @@ def _written(evidence: EvaluationData) -> Written:
     return Written(prompts, passed_over, texts, completions, said, rows)
 
 
-def _own_formats(evidence: EvaluationData) -> list[EvaluationData]:
+def own_formats(evidence: EvaluationData) -> list[EvaluationData]:
     """One for each subject that reads the rows in its own chat format, and so has prompts of its own."""
     return [
         replace(evidence, subjects=[subject], source=subject.prompts, others=())

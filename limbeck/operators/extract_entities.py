@@ -14,10 +14,11 @@ from limbeck.core.lineage import ID, Row, with_lineage
 from limbeck.core.prompting import Drawing, Fills, Prompt, load_prompt
 from limbeck.core.prompting.own import carried, own_text
 from limbeck.core.seeds import generator
+from limbeck.operators.tagged import tagged_entities
 from limbeck.operators.talk import Talk, Unfit, settled, turned_down
 
 NAME = "extract_entities"
-Negatives = Literal["none", "uniform", "frequency"]
+Negatives = Literal["none", "uniform", "frequency", "all"]
 
 
 async def extract_entities(
@@ -25,6 +26,7 @@ async def extract_entities(
     ask: Ask,
     *,
     prompt: Annotated[str, Fills(("text", "entity_type"), ("entities",))] = "universal_ner",
+    labels: Literal["teacher", "own"] = "teacher",
     negatives: Negatives = "frequency",
     negatives_per_type: Annotated[float, Field(ge=0)] = 1.0,
     grounded: bool = True,
@@ -42,8 +44,10 @@ async def extract_entities(
     Args:
         prompt: a prompt file with a part `student`, whose user turn gives the text, and `parts`: `read`, the
             answer to that turn, and `query`, which asks for `entity_type`.
+        labels: whose entities: the teacher's, or the row's own, from tokens and tags; nobody is asked then.
         negatives: types that are not in the text and are answered by an empty list: `none`, drawn `uniform`
-            from all, or with their `frequency` (the number of texts that have them).
+            from all, or with their `frequency` (the number of texts that have them); or `all` types of all
+            texts, as an exam asks: then a text without any entity stays, too.
         negatives_per_type: of them, for each type that is in the text; rounded down, all the types there
             are at most. The paper does not tell its number.
         grounded: leave out entities whose letters do not stand in the text; they are listed in `ungrounded`.
@@ -67,9 +71,17 @@ async def extract_entities(
     known = load_prompt(prompt)
     drawing = Drawing(max_new_tokens, sampling_temperature, top_p)
     talks = [Talk(ask) for _ in rows]
-    found = await settled(
-        [_listed(talk, known, row, drawing, grounded=grounded) for talk, row in zip(talks, rows, strict=True)]
-    )
+    may_be_empty = negatives == "all"
+
+    async def listed(talk: Talk, row: Row) -> tuple[dict[str, list[str]], list[str]]:
+        own = labels == "own"
+        pairs = tagged_entities(row) if own else await _asked_for(talk, known, row, drawing)
+        by_type, ungrounded = _by_type(pairs, own_text(row) if grounded else None)
+        if not by_type and not may_be_empty:
+            raise Unfit("no_entities", "no entity stands in the text")
+        return by_type, ungrounded
+
+    found = await settled([listed(talk, row) for talk, row in zip(talks, rows, strict=True)])
     failures = [one for one in found if isinstance(one, RequestFailed)]
     if rows and len(failures) == len(rows):
         raise failures[0]
@@ -110,22 +122,22 @@ def conversation_of(prompt: Prompt, row: Row, answers: Mapping[str, Sequence[str
     return turns
 
 
-async def _listed(
-    talk: Talk, prompt: Prompt, row: Row, drawing: Drawing, *, grounded: bool
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Entities by their type, and those that do not stand in the text."""
-    text = own_text(row)
-    found = await talk.read(prompt, row, drawing, values={"text": text})
+async def _asked_for(talk: Talk, prompt: Prompt, row: Row, drawing: Drawing) -> list[tuple[str, str]]:
+    """Entities and their types, as the teacher lists them."""
+    found = await talk.read(prompt, row, drawing, values={"text": own_text(row)})
+    return list(found["entities"])
+
+
+def _by_type(pairs: Sequence[tuple[str, str]], text: str | None) -> tuple[dict[str, list[str]], list[str]]:
+    """Entities by their type, and those that do not stand in the text, if there is one to look into."""
     by_type: dict[str, list[str]] = {}
     ungrounded = []
-    for entity, name in found["entities"]:
-        if grounded and entity.lower() not in text.lower():
+    for entity, name in pairs:
+        if text is not None and entity.lower() not in text.lower():
             ungrounded.append(entity)
         elif entity not in by_type.setdefault(name.lower(), []):
             by_type[name.lower()].append(entity)
-    if not any(by_type.values()):
-        raise Unfit("no_entities", "no entity stands in the text")
-    return by_type, ungrounded
+    return {name: entities for name, entities in by_type.items() if entities}, ungrounded
 
 
 def _absent(
@@ -137,6 +149,8 @@ def _absent(
 ) -> list[str]:
     """Types that the text does not have."""
     others = sorted(name for name in texts_with if name not in present)
+    if negatives == "all":
+        return others
     if negatives == "none" or not others or not count:
         return []
     weights = np.array([texts_with[name] if negatives == "frequency" else 1 for name in others], float)

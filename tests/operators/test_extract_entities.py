@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from limbeck.core.errors import RowError
 from limbeck.operators import extract_entities
 from tests.operators.scripted import Scripted, reasons
 
@@ -101,3 +102,28 @@ def test_questions_are_shuffled_from_the_seed_and_the_first_turn_stays() -> None
 def test_lists_that_cannot_be_used_are_rejected_and_the_others_stay(answer, reason) -> None:
     rows, _ = run(TEXTS, [answer, listed(("May", "month"))])
     assert reasons(rows) == [reason, None]
+
+
+def test_own_tags_become_the_same_conversations_and_nobody_is_asked() -> None:
+    tagged = [
+        {"id": "a", "tokens": ["Ada", "L.", "met", "Max"], "tags": ["B-person", "I-person", "O", "B-person"]},
+        {"id": "b", "tokens": ["In", "New", "York"], "tags": ["O", "B-big_city", "I-big_city"]},
+        {"id": "c", "tokens": ["so"], "tags": ["O"]},
+    ]
+    rows, teacher = run(tagged, [], labels="own", negatives="all", shuffle=False)
+    assert teacher.asked == []
+    said = [[turn["content"] for turn in row["messages"][1:]] for row in rows]
+    assert said[0][0] == "Text: Ada L. met Max"
+    assert said[0][2:] == [
+        "What describes person in the text?", '["Ada L.", "Max"]',
+        "What describes big city in the text?", "[]",
+    ]  # fmt: skip
+    assert said[1][3] == '["New York"]'
+    assert said[2][3::2] == ["[]", "[]"]
+    assert reasons(run(tagged, [], labels="own")[0]) == [None, None, "no_entities"]
+
+
+@pytest.mark.parametrize("tag", ["3", "person", "B-", "X-person"])
+def test_tags_that_name_no_type_are_refused(tag) -> None:
+    with pytest.raises(RowError, match="tags must be O, or B- or I- and a type"):
+        run([{"id": "a", "tokens": ["so"], "tags": [tag]}], [], labels="own")

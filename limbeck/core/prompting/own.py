@@ -28,8 +28,8 @@ def own_prompt(row: Row) -> str | list[Turn]:
     found = _asked(row)
     if found is None:
         raise RowError(
-            f"row {row.get(ID, '')}: must have messages, prompt, question, text or text_a and text_b, got "
-            f"{', '.join(name for name, value in row.items() if value) or 'no columns'}. "
+            f"row {row.get(ID, '')}: must have messages, prompt, question, text, text_a and text_b, or "
+            f"tokens, got {', '.join(name for name, value in row.items() if value) or 'no columns'}. "
             "Name the column in the load step, as in columns: {prompt: COLUMN}."
         )
     return found
@@ -153,6 +153,8 @@ def _asked(row: Row) -> str | list[Turn] | None:
         return str(row["question"]) + choices_below(row.get("choices"))
     if row.get("text_a"):
         return f"{row['text_a']}\n{row['text_b']}"
+    if row.get("tokens"):
+        return " ".join(row["tokens"])
     return str(row["text"]) if row.get("text") else None
 
 
