@@ -86,7 +86,9 @@ class Select(Step):
     within: Annotated[str | None, Names("column")] = Field(
         default=None, description="column: selects among the rows of each value apart, each under the budget"
     )
-    scores: Annotated[str | None, Names("column")] = Field(default=None, description="column of numbers")
+    scores: Annotated[str | None, Names("column")] = Field(
+        default=None, description="column of numbers, or what a gate measured: verdicts.GATE"
+    )
     groups: Annotated[str | None, Names("column")] = Field(default=None, description="column of groups")
     text: Literal["all", "prompt", "answer"] = Field(
         default="all", description="what texts, lengths and embeddings are of, without a chat template"

@@ -1,11 +1,13 @@
 """Features that stand in the rows: numbers and groups."""
 
+import json
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 
 from limbeck.core.errors import ConfigError, Problem
+from limbeck.core.lineage import VERDICTS
 from limbeck.core.lookup import did_you_mean
 from limbeck.runs.assembly.features.given import Given
 
@@ -21,12 +23,14 @@ def numbers_of(given: Given) -> np.ndarray:
 
 
 def numbers_in(rows: Dataset, name: str) -> np.ndarray:
-    """[N] numbers of a column.
+    """[N] numbers of a column, or scores of a gate by `verdicts.GATE`: of its last verdict on each row.
 
     Raises:
         ConfigError: there is no such column, or a row has no number in it.
     """
-    values = column(rows, name, "scores")
+    table, dot, gate = name.partition(".")
+    is_gate = bool(dot) and table == VERDICTS and name not in rows.column_names
+    values = _scores(rows, gate) if is_gate else column(rows, name, "scores")
     for row, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise ConfigError(
@@ -37,6 +41,12 @@ def numbers_in(rows: Dataset, name: str) -> np.ndarray:
                 )
             )
     return np.asarray(values, dtype=np.float64)
+
+
+def _scores(rows: Dataset, gate: str) -> list[Any]:
+    """What a gate measured of each row; None where it did not judge it."""
+    said = [json.loads(one or "[]") for one in column(rows, VERDICTS, "scores")]
+    return [next((one["score"] for one in reversed(row) if one["gate"] == gate), None) for row in said]
 
 
 def groups_of(given: Given) -> list[str]:
