@@ -31,6 +31,7 @@ EXAMPLES = {
     "student": "STUDENT_DIR",
     "data": "rows.jsonl",
     "layers": "3",
+    "critic": "CRITIC_DIR",
     "functions": ["my_tools:search"],
 }
 WRITTEN = {"functions": "'[my_tools:search]'"}

@@ -39,6 +39,8 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "rows that a teacher behind a wire makes": {
         "self_instruct": "new tasks with solutions, from a few that people wrote",
         "conversation": "conversations that the teacher has with itself",
+        "universal_ner": "entities of any type, asked for one type after another",
+        "impossible": "paraphrases that a weak model writes by chance, and critics find",
     },
     "the student as its own teacher": {
         "self_improve": "right answers of its own (STaR), or data over them (SPIN)",

@@ -23,6 +23,7 @@ from limbeck.recipes.feedback import feedback
 from limbeck.recipes.fidelity_study import fidelity_study
 from limbeck.recipes.frontier import frontier
 from limbeck.recipes.gkd import gkd
+from limbeck.recipes.impossible import impossible
 from limbeck.recipes.min_edit import min_edit
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
@@ -57,6 +58,7 @@ from limbeck.recipes.teachers.stored import StoredTeacher
 from limbeck.recipes.teachers.teacher import Teacher
 from limbeck.recipes.terms import Layers, Term, Trainable
 from limbeck.recipes.uld import uld
+from limbeck.recipes.universal_ner import universal_ner
 from limbeck.recipes.validation import Validation
 from limbeck.recipes.word_kd import word_kd
 
@@ -104,6 +106,7 @@ __all__ = [
     "fidelity_study",
     "frontier",
     "gkd",
+    "impossible",
     "min_edit",
     "minillm",
     "minilm",
@@ -121,5 +124,6 @@ __all__ = [
     "taid",
     "teacher_hacking",
     "uld",
+    "universal_ner",
     "word_kd",
 ]

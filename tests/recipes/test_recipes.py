@@ -113,7 +113,7 @@ SHIPPED = {
     "min_edit": recipes.min_edit(teacher="T", student="S", data="d.jsonl"),
     "dskd": recipes.dskd(teacher="T", student="S", data="d.jsonl"),
 }
-USUAL = {"teacher": "T", "student": "S", "data": "d.jsonl"}
+USUAL = {"teacher": "T", "student": "S", "data": "d.jsonl", "critic": "C"}
 for name, entry in catalogue("recipes").items():
     required = {one for one, default in entry.keywords.items() if default == REQUIRED}
     if name in recipes.__all__ and name not in {one.split()[0] for one in SHIPPED}:
