@@ -70,5 +70,7 @@ def test_a_comparison_without_end_is_ended_and_the_next_row_is_judged() -> None:
 
 
 def test_a_process_that_takes_too_long_is_killed_and_replaced(monkeypatch) -> None:
-    assert math_comparing.compared("$1$", "$1$", seconds=0.0) is None
+    with monkeypatch.context() as never:  # on a full machine an answer may be there after no time at all
+        never.setattr(math_comparing._Comparer, "_line", lambda self, until: None)
+        assert math_comparing.compared("$1$", "$1$", seconds=0.0) is None
     assert math_comparing.compared("$1$", "$1$", seconds=9.0) == (True, "1", "1")

@@ -222,6 +222,8 @@ class _Watched:
         text = bytes(self._seen["errors"]).decode(errors="replace")
         if any("MemoryError" in one for one in (*errors, text)):
             return "memory"
+        if any("start new thread" in one for one in (*errors, text)):
+            return "threads"  # the kernel's limit, which counts what else runs, was met first
         if code == -24:  # SIGXCPU
             return "timeout"
         if code < 0:
