@@ -10,6 +10,7 @@ async generator). One with a default is not needed.
 
 from limbeck.gates.anls import anls
 from limbeck.gates.code_tests import code_tests
+from limbeck.gates.common_question import common_question
 from limbeck.gates.decontaminate import decontaminate
 from limbeck.gates.entailed_duplicate import entailed_duplicate
 from limbeck.gates.entailment import entailment
@@ -34,6 +35,7 @@ from limbeck.gates.self_consistency import self_consistency
 __all__ = [
     "anls",
     "code_tests",
+    "common_question",
     "decontaminate",
     "entailed_duplicate",
     "entailment",

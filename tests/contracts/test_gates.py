@@ -70,7 +70,10 @@ async def _ask(request: Any) -> Reply:
 
 
 NEEDS = Needs(
-    against=[{"id": "e0", "prompt": " ".join(WORDS), "completion": "6"}],
+    against=[
+        {"id": "e0", "prompt": " ".join(WORDS), "completion": "6"},
+        {"id": "q1", "prompt": "something else", "completion": "other"},
+    ],
     classifier=lambda pairs: [{"entailment": "done" in b, "neutral": "done" not in b} for _, b in pairs],
     scorer=lambda pairs: [len(answer) / 50 for _, answer in pairs],
     ask=_ask,
