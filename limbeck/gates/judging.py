@@ -2,10 +2,13 @@
 
 import asyncio
 import inspect
+from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from limbeck.core.asking import Ask
 from limbeck.core.catalogue import Entry, catalogue
@@ -104,6 +107,7 @@ class Judging:
         self._calls = [_bound(gate, needs) for gate in gates]
         self._judged = [0] * len(gates)
         self._reasons: list[Counter[str]] = [Counter() for _ in gates]
+        self._scores: list[array[float]] = [array("d") for _ in gates]
 
     @property
     def judges_groups(self) -> bool:
@@ -175,9 +179,19 @@ class Judging:
             for gate, judged, reasons in zip(self._gates, self._judged, self._reasons, strict=True)
         ]
 
+    def spreads(self) -> list[dict[str, float] | None]:
+        """For each gate its scores so far, in its own unit: low (a tenth is below), median, high, mean."""
+        return [_spread(scores) if scores else None for scores in self._scores]
+
     def _count(self, number: int, verdicts: Sequence[Verdict]) -> None:
         self._judged[number] += len(verdicts)
         self._reasons[number].update(one.reason for one in verdicts if not one.passed)
+        self._scores[number].extend(one.score for one in verdicts if one.score is not None)
+
+
+def _spread(scores: Sequence[float]) -> dict[str, float]:
+    low, median, high = np.quantile(scores, (0.1, 0.5, 0.9))
+    return {"low": float(low), "median": float(median), "high": float(high), "mean": float(np.mean(scores))}
 
 
 Call = Callable[[Sequence[Row]], Any]

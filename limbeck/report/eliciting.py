@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def elicited(record: Record, run_folder: Path) -> list[dict[str, Any]]:
     """Each step that made or judged rows, in order.
 
     Returns:
-        [{out, kind, facts [(title, text)], gates [{gate, judged, rejected, share, reasons}], failures,
-        samples [{title, pieces [(title, text)]}]}]; texts as `report.samples` shows them.
+        [{out, kind, facts [(title, text)], gates [{gate, judged, rejected, share, reasons, scores}],
+        failures, samples [{title, pieces [(title, text)]}]}]; texts as `report.samples` shows them.
     """
     found = []
     for place, step in enumerate(record.steps):
@@ -43,7 +44,10 @@ def _one(step: Mapping[str, Any], told: Mapping[str, Any], folder: Path) -> dict
         "out": step.get("out", ""),
         "kind": step.get("kind", ""),
         "facts": list(_facts(told, kept)),
-        "gates": [_gate(gate) for gate in told.get("gates", ())],
+        "gates": [
+            {**_gate(gate), "scores": _spread(spread)}
+            for gate, spread in zip_longest(told.get("gates", ()), told.get("spreads", ()))
+        ],
         "failures": _listed(told.get("failures") or {}),
         "samples": [*map(_kept, kept), *map(_refused, refused)],
     }
@@ -85,6 +89,14 @@ def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
         "share": percent((judged - rejected) / judged) if judged else "",
         "reasons": _listed(gate.get("reasons") or {}),
     }
+
+
+def _spread(scores: Mapping[str, float] | None) -> str:
+    """Of what a gate measured, in its own unit."""
+    if scores is None or scores["low"] == scores["high"]:
+        return "" if scores is None else f"{scores['mean']:.4g}"
+    low, median, high = (f"{scores[name]:.4g}" for name in ("low", "median", "high"))
+    return f"{median} ({low} to {high})"
 
 
 def _listed(reasons: Mapping[str, int]) -> str:

@@ -76,3 +76,11 @@ def test_needs_are_none_unless_given() -> None:
 def test_edges_that_cross_are_refused() -> None:
     with pytest.raises(ConfigError, match="min must be at most max"):
         judged([Gate("length", {"min": 3, "max": 2})])
+
+
+def test_scores_of_a_gate_are_told_by_their_median_and_tenths() -> None:
+    judging = Judging([Gate("length", {"max": 3}), Gate("json_schema", {"schema": {}})])
+    assert judging.spreads() == [None, None]
+    asyncio.run(judging.judged(ROWS))
+    # Lengths 1, 2, 2, 4, 1: a tenth of the way from the first to the last of five is 0.4 places.
+    assert judging.spreads()[0] == pytest.approx({"low": 1.0, "median": 2.0, "high": 3.2, "mean": 2.0})

@@ -124,6 +124,7 @@ def yield_of(chain: Judging, accepted: Sequence[bool]) -> dict[str, Any]:
         "accepted": sum(accepted),
         "failed": 0,
         "gates": chain.counts(),
+        "spreads": chain.spreads(),
     }
 
 
