@@ -33,8 +33,12 @@ EXAMPLES = {
     "layers": "3",
     "critic": "CRITIC_DIR",
     "functions": ["my_tools:search"],
+    "teachers": {"first": "TEACHER_DIR", "second": "OTHER_DIR"},
 }
-WRITTEN = {"functions": "'[my_tools:search]'"}
+WRITTEN = {
+    "functions": "'[my_tools:search]'",
+    "teachers": "'{first: TEACHER_DIR, second: OTHER_DIR}'",
+}
 """Examples that a shell reads otherwise than Python."""
 NOT_MEASURED = "Not measured yet.\n"
 

@@ -39,6 +39,7 @@ from limbeck.recipes.self_instruct import self_instruct
 from limbeck.recipes.semantic_revision import semantic_revision
 from limbeck.recipes.seq_kd import seq_kd
 from limbeck.recipes.sft import sft
+from limbeck.recipes.source_matters import source_matters
 from limbeck.recipes.step_by_step import step_by_step
 from limbeck.recipes.steps.build import Build
 from limbeck.recipes.steps.evaluate import Evaluate
@@ -120,6 +121,7 @@ __all__ = [
     "semantic_revision",
     "seq_kd",
     "sft",
+    "source_matters",
     "step_by_step",
     "taid",
     "teacher_hacking",

@@ -67,6 +67,16 @@ SHIPPED = {
     "rag documents": recipes.rag(
         teacher="T", student="S", data="d.jsonl", keep=["documents", "helpful"], baseline=False
     ),
+    "source_matters": recipes.source_matters(teachers={"a": "T", "b": "U"}, student="S", data="d.jsonl"),
+    "source_matters cut": recipes.source_matters(
+        teachers={"a": "T", "b": {"endpoint": "http://127.0.0.1:8000/v1", "model": "m"}},
+        student=CUT,
+        data="d.jsonl",
+        baseline=False,
+        task=None,
+        operator="answer",
+        maximum_perplexity={"a": 9.0},
+    ),
     "redi": recipes.redi(student="S", data="d.jsonl"),
     "redi teacher": recipes.redi(teacher="T", student="S", data="d.jsonl"),
     "redi cut": recipes.redi(student=CUT, data="d.jsonl", alpha=0.0, baseline=False),
