@@ -19,6 +19,7 @@ from limbeck.gates.exact_match import exact_match
 from limbeck.gates.execution_equation import execution_equation
 from limbeck.gates.finished import finished
 from limbeck.gates.format import format
+from limbeck.gates.is_true import is_true
 from limbeck.gates.json_schema import json_schema
 from limbeck.gates.judge import judge
 from limbeck.gates.length import length
@@ -44,6 +45,7 @@ __all__ = [
     "execution_equation",
     "finished",
     "format",
+    "is_true",
     "json_schema",
     "judge",
     "length",

@@ -50,6 +50,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "execution_equation": {"gold": "gold"},
     "format": {"tags": ["think"]},
     "json_schema": {"schema": {"type": "integer"}, "column": "gold"},
+    "is_true": {"column": "right"},
     "judge": {"minimum": 5},
     "length": {"max": 60},
     "math_equal": {"gold": "gold", "workers": 1},
