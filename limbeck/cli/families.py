@@ -48,6 +48,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     },
     "judgements of a teacher": {
         "feedback": "the student's answers, judged, and learnt as preferences",
+        "judge": "a student that judges two answers as its teacher does",
     },
     "agents and retrieval": {
         "agent": "thoughts and calls of a teacher that solves tasks with functions",

@@ -8,6 +8,7 @@ from limbeck.operators.expand_self_instruct import expand_self_instruct
 from limbeck.operators.extract_entities import extract_entities
 from limbeck.operators.judge import judge
 from limbeck.operators.judge_pair import judge_pair
+from limbeck.operators.judging import judging
 from limbeck.operators.magpie import magpie
 from limbeck.operators.preferences import preferences
 from limbeck.operators.questions import questions
@@ -29,6 +30,7 @@ __all__ = [
     "extract_entities",
     "judge",
     "judge_pair",
+    "judging",
     "magpie",
     "preferences",
     "questions",

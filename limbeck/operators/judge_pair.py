@@ -22,6 +22,7 @@ async def judge_pair(
     prompt: Annotated[str, Fills(("answer_a", "answer_b"), ("winner", "critique"))] = "judge_pair",
     first: str = "chosen",
     second: str = "rejected",
+    winner: str = "winner",
     max_new_tokens: Annotated[int, Field(ge=1)] = 512,
     sampling_temperature: Annotated[float, Field(ge=0)] = 0.0,
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
@@ -37,6 +38,7 @@ async def judge_pair(
         prompt: a prompt file; its templates have `answer_a` and `answer_b`.
         first: column of an answer.
         second: column of the other one.
+        winner: column for the verdict, where another judge's is to stay.
         max_new_tokens: of a comparison.
         sampling_temperature: 0: greedy.
         top_p: of sampling.
@@ -68,7 +70,7 @@ async def judge_pair(
         return [
             {
                 **kept,
-                "winner": {"a": "first", "b": "second", "tie": "tie"}[agreed],
+                winner: {"a": "first", "b": "second", "tie": "tie"}[agreed],
                 "consistent": verdicts[0] == verdicts[1],
                 "critique": found[0]["critique"],
             }

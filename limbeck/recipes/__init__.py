@@ -24,6 +24,7 @@ from limbeck.recipes.fidelity_study import fidelity_study
 from limbeck.recipes.frontier import frontier
 from limbeck.recipes.gkd import gkd
 from limbeck.recipes.impossible import impossible
+from limbeck.recipes.judge import judge
 from limbeck.recipes.min_edit import min_edit
 from limbeck.recipes.minillm import minillm
 from limbeck.recipes.minilm import minilm
@@ -108,6 +109,7 @@ __all__ = [
     "frontier",
     "gkd",
     "impossible",
+    "judge",
     "min_edit",
     "minillm",
     "minilm",

@@ -145,6 +145,10 @@ CASES: dict[str, Case] = {
         lambda request: "[[A]]" if "Answer A:\ngood" in read_by(request) else "[[B]]",
         secret="You compare answers strictly",
     ),
+    "judging": Case(
+        {"id": "a", "prompt": "p", "chosen": "good", "rejected": "bad"},
+        lambda request: "Good. [[A]]" if "Answer A:\ngood" in read_by(request) else "Good. [[B]]",
+    ),
     "preferences": Case(
         {"id": "a", "prompt": "p"}, scored, {"answers": 3}, secret="You judge answers strictly"
     ),

@@ -23,6 +23,7 @@ KINDS = {
     "conversation": Kind.MESSAGES,
     "extract_entities": Kind.MESSAGES,
     "judge_pair": Kind.PREFERENCE,
+    "judging": Kind.MESSAGES,
     "magpie": Kind.MESSAGES,
     "preferences": Kind.PREFERENCE,
     "questions": Kind.PROMPT,
