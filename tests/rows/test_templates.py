@@ -5,7 +5,7 @@ import json
 import pytest
 from datasets import Dataset
 
-from limbeck.core import template
+from limbeck.core import limited
 from limbeck.core.errors import ModelError, RowError
 from limbeck.rows.render import Rendering, notes_of, render, render_prompts
 from tests.rows import templates as families
@@ -348,7 +348,7 @@ def test_without_a_template_thoughts_calls_and_tools_are_written():
 
 
 def test_a_template_that_does_not_end_is_stopped(monkeypatch):
-    monkeypatch.setattr(template, "MOST_SECONDS", 0.05)
+    monkeypatch.setattr(limited, "MOST_SECONDS", 0.05)
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% set x = b %}{% endfor %}{% endfor %}"
     with pytest.raises(ModelError, match="the chat template must end, got one that needed more than"):
         rendered(endless, *TWO)
