@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from limbeck.core import limited
 from limbeck.core.errors import Problem, UserError
 from limbeck.core.lookup import did_you_mean
 
@@ -38,10 +39,13 @@ class PromptTemplate:
 
     def __post_init__(self) -> None:
         try:
-            names = frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(self.source)))
-            code = _ENVIRONMENT.compile(self.source, filename=str(self.file))
+            with limited.limited():  # what is constant in it is computed already now
+                names = frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(self.source)))
+                code = _ENVIRONMENT.compile(self.source, filename=str(self.file))
         except TemplateSyntaxError as error:
             raise self._error(error.lineno, f"must be a jinja2 template, got {error.message}.") from None
+        except limited.TooLong:
+            raise self._endless(1, f"{limited.MOST_SECONDS:g} s") from None
         compiled = Template.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "names", names)
@@ -50,10 +54,17 @@ class PromptTemplate:
         """The text with its values.
 
         Raises:
-            PromptError: a value is not there, or cannot be used so.
+            PromptError: a value is not there, or cannot be used so; or the template does not end.
         """
         try:
-            return self._compiled.render(values)
+            with limited.limited():
+                return self._compiled.render(values)
+        except limited.TooLong as error:  # no Exception: jinja2 leaves the line of its own code in it
+            line = self._compiled.get_corresponding_lineno(self._line_in(error.__traceback__))
+            raise self._endless(line, f"{limited.MOST_SECONDS:g} s") from None
+        except MemoryError as error:
+            line = self._line_in(error.__traceback__)
+            raise self._endless(line, f"{limited.MOST_BYTES >> 30} GB") from None
         except UndefinedError as error:
             lost = [name for name in sorted(self.names) if name not in values]
             line = self._line_in(error.__traceback__)
@@ -80,6 +91,9 @@ class PromptTemplate:
             f"'{name}' must be a column of the rows or a value that the operator gives, got "
             f"{', '.join(allowed)}.{did_you_mean(name, allowed)}",
         )
+
+    def _endless(self, line: int, most: str) -> PromptError:
+        return self._error(line, f"must end, got a template that needed more than {most}. Shorten its loops.")
 
     def _line_in(self, traceback: TracebackType | None) -> int:
         line = 1

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import pytest
 
+from limbeck.core import limited
 from limbeck.core.asking import Reply
 from limbeck.core.errors import ConfigError
 from limbeck.core.prompting import (
@@ -118,6 +119,17 @@ examples: [{q: one, a: two}]
 def test_says_what_is_wrong_with_file_and_line(tmp_path, text, said) -> None:
     with pytest.raises(PromptError, match=said):
         load_prompt(written(tmp_path, text)).request({"question": "q", "answer": "a"}, GREEDY)
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% set x = b %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(("template", "said"), [(ENDLESS, "0.05 s"), ("{{ 'x' * 10000000000 }}", "2 GB")])
+def test_a_template_that_does_not_end_is_stopped_and_named(tmp_path, monkeypatch, template, said) -> None:
+    monkeypatch.setattr(limited, "MOST_SECONDS", 0.05)
+    file = written(tmp_path, f"about: x\nteacher:\n  user: |\n    one\n    {template}\n")
+    with pytest.raises(PromptError, match=rf"mine.yaml:5: must end, got a template that needed .* {said}"):
+        load_prompt(file).request({"prompt": "a"}, GREEDY)
 
 
 @pytest.mark.parametrize(
