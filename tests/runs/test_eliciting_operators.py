@@ -56,14 +56,18 @@ def test_answers_that_cannot_be_read_are_kept_apart_with_their_reason(data):
         return f"I thought.\nAnswer: {number}" if number in "02" else "I do not know."
 
     with serving(says=says) as server:
-        folder = run(
-            recipe(data, server.url, operator={"name": "rationalise", "learn": "answer"}), data / "run"
-        )
+        operator = {"name": "rationalise", "learn": "answer"}
+        made = recipe(data, server.url, operator=operator, gates=[{"name": "length", "max": 10}])
+        folder = run(made, data / "run")
     assert [row["completion"] for row in rows_in(folder / "rows")] == ["0", "2"]
     refused = rows_in(folder / "rejected")
     assert [json.loads(row["verdicts"])[0]["reply"] for row in refused] == ["I do not know."] * 2
     said = json.loads((folder / "yield.json").read_text())
-    assert said["gates"] == [{"gate": "rationalise", "judged": 2, "rejected": 2, "reasons": {"no_cue": 2}}]
+    # Four candidates: the operator looks at all of them, the gate at the two that it could read.
+    assert said["gates"] == [
+        {"gate": "rationalise", "judged": 4, "rejected": 2, "reasons": {"no_cue": 2}},
+        {"gate": "length", "judged": 2, "rejected": 0, "reasons": {}},
+    ]
 
 
 def test_an_operator_of_a_pool_sees_all_rows_together(data):

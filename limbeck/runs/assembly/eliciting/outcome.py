@@ -98,7 +98,7 @@ class Outcome:
             "draws": self.draws,
             "failed": self._failed.reasons.total(),
             "failures": dict(sorted(self._failed.reasons.items())),
-            "gates": [self._gate(name) for name in self._judged],
+            "gates": [self._gate(name) for name in self._in_order()],
             "scores": {name: round(total / count, 6) for name, (total, count) in self._scores.items()},
             **self.tally.totals(self.accepted, currency),
         }
@@ -107,11 +107,18 @@ class Outcome:
         self._refuse_too_few()
         return found
 
+    def _in_order(self) -> list[str]:
+        """Who judged: the operator, then the gates as the recipe names them."""
+        order = [self._step.operator.name, *(gate.name for gate in self._step.gates)]
+        return sorted(self._judged, key=lambda name: order.index(name) if name in order else len(order))
+
     def _gate(self, name: str) -> dict[str, Any]:
         reasons = self._reasons.get(name, Counter())
+        # An operator leaves a verdict on rows that it rejects alone, and has looked at all that it made.
+        is_operator = name == self._step.operator.name
         return {
             "gate": name,
-            "judged": self._judged[name],
+            "judged": self.candidates if is_operator else self._judged[name],
             "rejected": sum(reasons.values()),
             "reasons": dict(sorted(reasons.items())),
         }
