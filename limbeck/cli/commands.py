@@ -87,6 +87,9 @@ def _said_of_yield(out: str, found: Mapping[str, Any]) -> str:
         said += f", {found['calls']:,} calls ({found.get('cached') or 0:,} kept already)"
     if found.get("cost_per_accepted") and found.get("currency"):
         said += f", {found['cost_per_accepted']} {found['currency']} an accepted row"
+    if found.get("failed"):
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in found["failures"].items())
+        said += f"; {found['failed']:,} without an answer ({reasons}), listed in its failures.jsonl"
     return said
 
 

@@ -208,13 +208,18 @@ class Fetcher:
         return GivenUp(
             "server",
             f"The first {self._refused} requests were all refused, the last as {failure.reason}: "
-            f"{failure.message} Mend what it names; what was refused is asked again with retry_failed.",
+            f"{failure.message.rstrip(' .')}. Mend what it names; what was refused is asked again "
+            "with retry_failed.",
         )
 
     def _quota_advice(self, failure: Failure) -> str:
-        said = f"{self._endpoint.url} refused: {failure.reason}: {failure.message}"
+        told = failure.message.rstrip(" .")
+        said = f"{self._endpoint.url} refused: {failure.reason}: {told}."
         if failure.reason == "model_unknown":
-            return f"{said} It does not serve the model {self._endpoint.model!r}: name one that it serves."
+            return (
+                f"{said} It does not serve the model {self._endpoint.model!r}: let it serve that, or name "
+                "another one, which is another run."
+            )
         if self._secret is None:
             return f"{said} If it needs a key, name the environment variable that holds it by api_key_env."
         return (
