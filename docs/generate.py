@@ -1,6 +1,6 @@
 """Writes `docs/methods/*.md`, one page a recipe, from its docstrings, its data and its last measured table;
-`docs/steps.md` from the kinds of step; `docs/operators.md` from operators and prompts; and the table of
-recipes in the README.
+`docs/steps.md` from the kinds of step; `docs/operators.md` from operators and prompts;
+`docs/domains/*.md` from the files of domains; and the table of recipes in the README.
 
     python docs/generate.py            write the pages
     python docs/generate.py --check    fail if a page is out of date
@@ -14,6 +14,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from domains_page import domain_page
 from operators_page import operators_page
 from pydantic.fields import FieldInfo
 
@@ -22,6 +23,7 @@ from limbeck.cli.inputs import inputs_of
 from limbeck.core.catalogue import REQUIRED, Entry, catalogue
 from limbeck.core.config import Config
 from limbeck.core.docstrings import without_arguments
+from limbeck.recipes.domains import shipped_domains
 from limbeck.recipes.steps import STEPS
 
 DOCS = Path(__file__).parent
@@ -32,6 +34,7 @@ EXAMPLES = {
     "data": "rows.jsonl",
     "layers": "3",
     "critic": "CRITIC_DIR",
+    "domain": "science",
     "functions": ["my_tools:search"],
     "teachers": {"first": "TEACHER_DIR", "second": "OTHER_DIR"},
 }
@@ -146,6 +149,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     pages = {folder / f"{entry.name}.md": page(entry) for entry in catalogue("recipes").values()}
     pages |= {DOCS / "steps.md": steps_page(), DOCS / "operators.md": operators_page(), README: readme()}
+    pages |= {DOCS / "domains" / f"{name}.md": domain_page(name) for name in shipped_domains()}
     stale = []
     for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -42,6 +42,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "conversation": "conversations that the teacher has with itself",
         "universal_ner": "entities of any type, asked for one type after another",
         "impossible": "paraphrases that a weak model writes by chance, and critics find",
+        "domain": "judged answers about the texts of a domain, such as law",
     },
     "the student as its own teacher": {
         "self_improve": "right answers of its own (STaR), or data over them (SPIN)",

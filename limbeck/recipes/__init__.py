@@ -17,6 +17,7 @@ from limbeck.recipes.decoupled_kd import decoupled_kd
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
 from limbeck.recipes.document_understanding import document_understanding
+from limbeck.recipes.domain import domain
 from limbeck.recipes.dskd import dskd
 from limbeck.recipes.dynamic_kd import dynamic_kd
 from limbeck.recipes.feedback import feedback
@@ -102,6 +103,7 @@ __all__ = [
     "distillm",
     "distillm2",
     "document_understanding",
+    "domain",
     "dskd",
     "dynamic_kd",
     "feedback",

@@ -8,7 +8,13 @@ GENERAL = "general"
 
 
 def mixed(
-    common: Elicited, own: tuple[str, ...], general: Data | None, share: float, *, heldout: float = 0.0
+    common: Elicited,
+    own: tuple[str, ...],
+    general: Data | None,
+    share: float,
+    *,
+    heldout: float = 0.0,
+    chat: bool = True,
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Steps that put general rows beside each of several kinds of own ones, and the names of what they make.
 
@@ -18,10 +24,11 @@ def mixed(
         general: where the general rows are; none: `own` stay as they are.
         share: of the general rows in each whole.
         heldout: general rows kept out, to evaluate on.
+        chat: make conversations of them, as `own` are.
     """
     if general is None:
         return (), own
-    load = Load(out=GENERAL, path=general, chat=True, heldout=heldout, seed=common.seed)
+    load = Load(out=GENERAL, path=general, chat=chat, heldout=heldout, seed=common.seed)
     mixes = [
         Mix(
             out=f"{name}_and_general",

@@ -62,6 +62,10 @@ SHIPPED = {
     "agent alone": recipes.agent(
         teacher="T", student="S", data="d.jsonl", functions=["m:f"], general="g.jsonl", baseline=False
     ),
+    "domain": recipes.domain(teacher="T", student="S", data="d.jsonl", domain="law"),
+    "domain general": recipes.domain(
+        teacher="T", student=CUT, data="d.jsonl", domain="code", judge="J", general="g.jsonl"
+    ),
     "rag corpus": recipes.rag(teacher="T", student=CUT, data="d.jsonl", corpus="c.jsonl", learn="answer"),
     "rag": recipes.rag(teacher="T", student="S", data="d.jsonl"),
     "rag documents": recipes.rag(
