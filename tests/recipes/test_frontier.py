@@ -13,7 +13,7 @@ from limbeck.core.errors import ConfigError
 from limbeck.runs.record.progress import Silent
 from tests.endpoint.fault_server import Call
 from tests.runs.served import serving
-from tests.runs.world import make_world, write_rows
+from tests.runs.world import WORDS, make_world, write_rows
 
 ROWS = [{"question": f"{n} plus {n}", "answer": str(2 * n)} for n in range(12)]
 
@@ -83,6 +83,48 @@ def test_reasons_are_learnt_with_the_answer_where_they_are_not_to_be_internalise
         (step,) = (step for step in recipe.steps if step.out == "elicited")
         learnt[internalise] = step.operator.options["learn"]
     assert learnt == {True: "answer", False: "reasoning"}
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_reasoning_elicits_beats_plain_answers_by_what_these_have_wrong(world, tmp_path, seed):
+    # The first word decides; asked plainly, the teacher has two words of five wrong.
+    right = dict(zip(WORDS, ("yes", "no", "yes", "no", "yes"), strict=False))
+    wrong = {"yes": "no", "no": "yes"}
+    firsts, beside = list(right), WORDS[5:17]
+    rows = [
+        {"question": f"{first} {one} {other}", "answer": right[first]}
+        for first in firsts
+        for one in beside
+        for other in beside[:3]
+    ]
+    write_rows(tmp_path / "rows.jsonl", rows)
+
+    def told(call: Call) -> str:
+        first = call.prompt.split()[0]
+        if "step by step" in call.prompt:
+            return f"It begins with {first}.\n\nAnswer: {right[first]}"
+        return wrong[right[first]] if first in firsts[:2] else right[first]
+
+    with serving(says=told) as server:
+        recipe = recipes.frontier(
+            teacher={"endpoint": server.url, "model": "model"},
+            student=str(world / "student"),
+            data=str(tmp_path / "rows.jsonl"),
+            heldout=60,
+            task="exact_match",
+            zero_shot=False,
+            learning_rate=1e-2,
+            max_steps=80,
+            per_device_train_batch_size=1,  # packs
+            max_length=128,
+            max_new_tokens=6,
+            seed=seed,
+        )
+        run = limbeck.run(recipe, tmp_path / "run", progress=Silent())
+    subjects = run.evaluation["metrics"]["generation"]["subjects"]
+    reasoned, plain = (subjects[name]["task"]["value"] for name in ("student", "baseline"))
+    assert reasoned - plain > 0.15, (reasoned, plain)
 
 
 def test_summaries_are_neither_right_nor_to_be_reasoned_about():
