@@ -41,7 +41,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "self_instruct": "new tasks with solutions, from a few that people wrote",
         "conversation": "conversations that the teacher has with itself",
         "universal_ner": "entities of any type, asked for one type after another",
-        "impossible": "paraphrases that a weak model writes by chance, and critics find",
+        "impossible": "paraphrases by chance of a weak model, which critics find",
         "domain": "judged answers about the texts of a domain, such as law",
     },
     "the student as its own teacher": {
@@ -52,7 +52,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "judge": "a student that judges two answers as its teacher does",
     },
     "agents and retrieval": {
-        "agent": "thoughts and calls of a teacher that solves tasks with functions",
+        "agent": "thoughts and calls of functions, of solved tasks",
         "rag": "answers from documents, read among others that do not help",
     },
     "rationales and reasoning traces": {

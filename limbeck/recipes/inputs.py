@@ -19,7 +19,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Columns = Mapping[str, str]
 
 MEANINGS = {
-    "teacher": "the model that teaches: a folder, a hub id, {ensemble: [A, B]}, or a store {signals: DIR}",
+    "teacher": "who teaches: a model's folder or hub id; where text is asked of it also "
+    "{endpoint: URL, model: NAME}; where distributions are, {ensemble: [A, B]} or a store {signals: DIR}",
     "student": "the model that is trained: a folder, a hub id, {cut: DIR, layers: 6}, "
     "{prune: DIR, ratio: 0.6} or {fresh: DIR, sizes: {...}}; "
     "tokenizer: DIR in the braces gives it another tokenizer",

@@ -89,7 +89,7 @@ def test_a_recipe_explains_its_inputs(limbeck, words):
     assert ended.code == 0, ended.err
     text = " ".join(ended.out.split())
     assert "on_policy number from 0 to 1, default 0.5 the paper's lambda: share of rows" in text
-    assert "teacher model, required the model that teaches: a folder, a hub id" in text
+    assert "teacher model, required who teaches: a model's folder or hub id" in text
     assert "learning_rate auto or number above 0, default auto peak learning rate" in text
     assert ended.out.endswith("$ limbeck run gkd teacher=... student=... data=...\n")
 
