@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "document_understanding": "pages as text on a grid, easy ones first",
         "frontier": "answers to better prompts, learnt at the plain question",
         "source_matters": "a student for each of several teachers' right answers",
+        "ded": "the best of several teachers, on hard questions, few rows",
     },
     "fewer rows": {
         "dataset_distillation": "few rows that stand for all, with the teacher's labels",

@@ -14,6 +14,7 @@ from limbeck.recipes.ctkd import ctkd
 from limbeck.recipes.dataset_distillation import dataset_distillation
 from limbeck.recipes.ddk import ddk
 from limbeck.recipes.decoupled_kd import decoupled_kd
+from limbeck.recipes.ded import ded
 from limbeck.recipes.distillm import distillm
 from limbeck.recipes.distillm2 import distillm2
 from limbeck.recipes.document_understanding import document_understanding
@@ -100,6 +101,7 @@ __all__ = [
     "dataset_distillation",
     "ddk",
     "decoupled_kd",
+    "ded",
     "distillm",
     "distillm2",
     "document_understanding",

@@ -28,7 +28,7 @@ from limbeck.recipes.data import Data
 from limbeck.recipes.elicited import Elicited
 from limbeck.recipes.inputs import ROWS, Columns, StudentLike, TeacherLike, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.sources import Tasks, check_sources, compared_sources
+from limbeck.recipes.sources import Tasks, asking, check_sources, compared_sources
 from limbeck.recipes.steps import Gate, Mix, Step
 
 _COSINE: dict[str, Any] = {"warmup_ratio": 0.05, "weight_decay": 0.0}
@@ -115,13 +115,6 @@ def source_matters(
     measured: dict[str, Any] = {"max_new_tokens": max_new_tokens, "max_length": max_length, "seed": seed}
     steps += compared_sources({name: f"student_{name}" for name in learnt}, task=task, **measured)
     return Recipe(name="source_matters", steps=tuple(steps))
-
-
-def asking(operator: str | dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
-    """An operator that draws answers, as a call with its settings."""
-    given = {"name": operator} if isinstance(operator, str) else operator
-    reasons = {"learn": "reasoning"} if given["name"] == "rationalise" else {}
-    return {**reasons, "sampling_temperature": 1.0, "max_new_tokens": max_new_tokens, **given}
 
 
 def _quality(maximum: float | None, words: int, most: int) -> Iterator[dict[str, Any]]:

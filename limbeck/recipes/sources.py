@@ -31,6 +31,13 @@ def check_sources(teachers: Collection[str]) -> None:
         raise ConfigError(problems)
 
 
+def asking(operator: str | dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
+    """An operator that draws answers, as a call with its settings."""
+    given = {"name": operator} if isinstance(operator, str) else operator
+    reasons = {"learn": "reasoning"} if given["name"] == "rationalise" else {}
+    return {**reasons, "sampling_temperature": 1.0, "max_new_tokens": max_new_tokens, **given}
+
+
 def compared_sources(
     students: Mapping[str, str], *, rows: str = "rows.heldout", task: Tasks = None, **of_evaluation: Any
 ) -> Iterator[Step]:

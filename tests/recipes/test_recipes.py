@@ -71,6 +71,9 @@ SHIPPED = {
     "rag documents": recipes.rag(
         teacher="T", student="S", data="d.jsonl", keep=["documents", "helpful"], baseline=False
     ),
+    "ded": recipes.ded(teachers={"a": "T", "b": "U"}, student="S", data="d.jsonl"),
+    "ded chosen": recipes.ded(teachers={"a": "T", "b": "U"}, student=CUT, data="d.jsonl", chosen="b"),
+    "ded one": recipes.ded(teachers={"a": "T"}, student="S", data="d.jsonl", chosen="a", baseline=False),
     "source_matters": recipes.source_matters(teachers={"a": "T", "b": "U"}, student="S", data="d.jsonl"),
     "source_matters cut": recipes.source_matters(
         teachers={"a": "T", "b": {"endpoint": "http://127.0.0.1:8000/v1", "model": "m"}},
