@@ -16,7 +16,7 @@ from limbeck.recipes import Recipe
 from limbeck.runs.assembly.failed_draws import TooManyFailures
 from limbeck.runs.checking.plan import make_plan
 from limbeck.runs.record.progress import Silent
-from tests.endpoint.fault_server import CONTENT_FILTER, Call
+from tests.endpoint.fault_server import CONTENT_FILTER, HANG, Call
 from tests.runs.served import serving
 from tests.runs.world import write_rows
 
@@ -136,6 +136,20 @@ def test_rows_without_an_answer_are_left_out_listed_and_counted(data):
         with pytest.raises(TooManyFailures, match="at most 0%, got 1 of"):
             run(recipe(data, server.url, failures="stop"), data / "stopped")
         assert len(server.calls) == 10  # nothing is asked again
+
+
+def test_a_call_that_hangs_is_made_again_when_the_teachers_timeout_is_over(data):
+    hung: list[Call] = []
+
+    def script(call: Call) -> Any:
+        if call.prompt != "question 3" or hung:
+            return None
+        hung.append(call)
+        return HANG
+
+    with serving(script) as server:
+        folder = run(recipe(data, server.url, teacher={"timeout": 0.3}), data / "run")
+    assert len(rows_in(folder / "rows")) == 10 and len(server.calls) == 11
 
 
 def test_a_spent_budget_pauses_the_run_and_a_higher_one_goes_on(data):

@@ -28,7 +28,7 @@ class EndpointTeacher(Teacher):
     example: ClassVar[str] = "{endpoint: URL, model: NAME}"
     without_effect: ClassVar[frozenset[str]] = frozenset({
         "api_key_env", "workers", "requests_per_minute", "tokens_per_minute", "budget", "prices",
-        "idle_timeout", "journal", "durability", "batch", "retry_failed",
+        "timeout", "idle_timeout", "journal", "durability", "batch", "retry_failed",
     })  # fmt: skip
 
     endpoint: str = Field(description="URL of the API, as its client takes it: http://127.0.0.1:8000/v1")
@@ -51,11 +51,17 @@ class EndpointTeacher(Teacher):
     tokens_per_minute: int | None = Field(default=None, ge=1, description="read and written")
     budget: Budget = Field(default=Budget(), description="the most that a run may ask: calls, tokens, money")
     prices: str | None = Field(default=None, description="price table, a YAML or JSON file")
+    timeout: float = Field(
+        default=600.0,
+        gt=0,
+        description="seconds until an answer begins, or is there as a whole where it is not streamed; a call "
+        "that takes longer is made again, and may have cost all it can",
+    )
     idle_timeout: float | None = Field(
         default=None,
         gt=0,
         description="answers are streamed, and one without a new piece for so many seconds ends there and is "
-        "marked as unfinished; none: each comes as a whole within ten minutes",
+        "marked as unfinished; none: each comes as a whole",
     )
     effort: str | None = Field(
         default=None, description="how much the model thinks, where it knows such a setting: low, high ..."

@@ -52,7 +52,7 @@ def settings_of(teacher: EndpointTeacher) -> Endpoint:
     Raises:
         ConfigError: the price table cannot be read.
     """
-    timeouts = Timeouts() if teacher.idle_timeout is None else Timeouts(idle=teacher.idle_timeout)
+    idle = {} if teacher.idle_timeout is None else {"idle": teacher.idle_timeout}
     return Endpoint(
         url=teacher.endpoint,
         model=teacher.model,
@@ -64,7 +64,7 @@ def settings_of(teacher: EndpointTeacher) -> Endpoint:
         tokens_per_minute=teacher.tokens_per_minute,
         budget=Budget.model_validate(teacher.budget.model_dump()),
         prices=() if teacher.prices is None else read_prices(Path(teacher.prices).expanduser()),
-        timeouts=timeouts,
+        timeouts=Timeouts(first=teacher.timeout, **idle),
         stream=teacher.idle_timeout is not None,
         context=teacher.context,
         batch=teacher.batch,
