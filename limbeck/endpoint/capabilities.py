@@ -1,9 +1,10 @@
 """What an endpoint has been seen to do, and what a recipe needs of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from limbeck.core.asking import Request
 from limbeck.core.errors import ConfigError, Problem
 from limbeck.endpoint.structured import TIERS, Tier
 from limbeck.endpoint.transports.dialect import Dialect
@@ -123,6 +124,30 @@ class Capabilities:
         return cls(**{**found, **listed})
 
 
+def needs_of(requests: Iterable[Request]) -> dict[Need, int]:
+    """What requests need of whoever answers them.
+
+    A schema is none of it: where no server holds an answer to it, it is asked for in words and checked here.
+    Neither is a seed, which is left out where it is refused.
+
+    Example:
+        >>> needs_of([Request(text="Once", temperature=0, logprobs=5), Request(text="Once", logprobs=20)])
+        {'completions': 1, 'completion_logprobs': 20, 'temperature': 1}
+    """
+    needs: dict[Need, int] = {}
+
+    def need(name: Need, amount: int | None) -> None:
+        if amount is not None:
+            needs[name] = max(amount, needs.get(name, 0))
+
+    for one in requests:
+        need("chat" if one.messages else "completions" if one.text is not None else "token_ids", 1)
+        need("logprobs" if one.messages else "completion_logprobs", one.logprobs)
+        need("prompt_logprobs", one.prompt_logprobs)
+        need("temperature", 1 if one.temperature != 1 else None)
+    return needs
+
+
 def require(capabilities: Capabilities, needs: Mapping[Need, int], *, where: str = "teacher") -> None:
     """Refuses an endpoint that lacks what a recipe needs, before anything is spent.
 
@@ -151,7 +176,8 @@ def require(capabilities: Capabilities, needs: Mapping[Need, int], *, where: str
                 where,
                 f"the endpoint must give {_MEANT[need]}"
                 f"{f' with {least} candidates' if need.endswith('logprobs') else ''}, got {got}"
-                f"{f'; {said}' if said else ''}. Ask a server that does, or take a recipe without this need.",
+                f"{f'; {said}' if said else ''}. Ask a server that does, or "
+                "take a recipe without this need; if the server has changed, `limbeck probe` asks it anew.",
             )
         )
     if problems:

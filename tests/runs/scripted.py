@@ -89,6 +89,11 @@ class ScriptedAsking:
     def counter_of(self, teacher: ScriptedTeacher) -> None:
         """Nothing is limited."""
 
+    def check_requests(
+        self, at: Look, teacher: ScriptedTeacher, requests: Sequence[Request], path: str
+    ) -> None:
+        """It can do all of it."""
+
     def said_of_cost(
         self, at: Look, teacher: ScriptedTeacher, requests: Sequence[Request], calls: int
     ) -> list[str]:

@@ -27,5 +27,8 @@ class Asking(Protocol):
     def counter_of(self, teacher: Any) -> Callable[[Request], int] | None:
         """Tokens of a prompt, as budgets and limits count it before it is sent; None: estimated."""
 
+    def check_requests(self, at: Look, teacher: Any, requests: Sequence[Request], path: str) -> None:
+        """Refuse what it is known not to do with some requests; `path` is its place in the step."""
+
     def said_of_cost(self, at: Look, teacher: Any, requests: Sequence[Request], calls: int) -> list[str]:
         """Sentences on what so many calls cost, if they are like some requests."""

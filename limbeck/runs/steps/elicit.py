@@ -151,9 +151,8 @@ def look(at: Look, step: Elicit) -> None:
     """Refuse teachers that cannot be asked and prompts that cannot be filled; say what asking will cost."""
     known = len(at.seen.problems.found)
     for name, teacher in step.asked.items():
-        path = "teacher" if name == ASK else f"teachers.{name}"
         with at.at():
-            ASKED_TEACHERS[type(teacher)].check_asked(at, teacher, path)
+            ASKED_TEACHERS[type(teacher)].check_asked(at, teacher, _path_of(name))
     rows = at.rows.get(step.rows) if step.rows else None
     if len(at.seen.problems.found) > known:
         return
@@ -171,9 +170,16 @@ def look(at: Look, step: Elicit) -> None:
         way = ASKED_TEACHERS[type(teacher)]
         requests = [way.request_of(teacher, one) for one in found.requests[name]]
         if requests:
+            with at.at():
+                way.check_requests(at, teacher, requests, _path_of(name))
             at.note(*way.said_of_cost(at, teacher, requests, found.calls(name, jobs) * step.draws))
     at.note(*_said_of_amounts(step, size))
     at.seen.entries[at.place] = (size, 0)
+
+
+def _path_of(name: str) -> str:
+    """Where a teacher stands in the step."""
+    return "teacher" if name == ASK else f"teachers.{name}"
 
 
 def plan(step: Elicit, place: int, seen: Survey, rates: Rates) -> PlannedStep:

@@ -191,6 +191,8 @@ def _look_at_judging(at: Look, step: Gate, rows: Dataset) -> None:
     if step.judge is not None and requests:
         way = ASKED_TEACHERS[type(step.judge)]
         sent = [way.request_of(step.judge, one) for one in requests]
+        with at.at():
+            way.check_requests(at, step.judge, sent, "judge")
         calls = round(len(requests) / min(len(rows), _TRIED) * len(rows))
         at.note(*way.said_of_cost(at, step.judge, sent, calls))
 

@@ -13,6 +13,7 @@ from limbeck.core.models import load_tokenizer
 from limbeck.core.template import TemplateError
 from limbeck.core.token_bytes import token_bytes
 from limbeck.endpoint import Budget, Endpoint, Timeouts, Transport
+from limbeck.endpoint.capabilities import needs_of, require
 from limbeck.endpoint.prices import read_prices
 from limbeck.endpoint.secret import read_secret
 from limbeck.recipes.teachers import EndpointTeacher
@@ -106,11 +107,31 @@ def request_of(teacher: EndpointTeacher, request: Request) -> Request:
     return request
 
 
+def check_requests(at: Look, teacher: EndpointTeacher, requests: Sequence[Request], path: str) -> None:
+    """Refuse, where the endpoint was probed, what it did not do; say that a schema is asked for in words."""
+    from limbeck.endpoint.known import known
+
+    asked = settings_of(teacher)
+    found = known(asked, journal_of(asked, _run_of(at)))
+    if found is None:
+        return
+    require(found, needs_of(requests), where=path)
+    if found.amount("schema") < 0 and any(one.schema is not None for one in requests):
+        at.note(
+            f"{teacher.called} holds no answer to a JSON schema: it is asked for in words, and an answer "
+            "that does not fit is asked for again, twice at most."
+        )
+
+
 def said_of_cost(at: Look, teacher: EndpointTeacher, requests: Sequence[Request], calls: int) -> list[str]:
     """Calls, tokens and money, what is kept already, and whether the budget is enough."""
     asked = settings_of(teacher)
-    journal = journal_of(asked, at.seen.run or Path("runs/run"))
+    journal = journal_of(asked, _run_of(at))
     return list(estimate(asked, requests, calls=calls, journal=journal, count=counter_of(teacher)).said())
+
+
+def _run_of(at: Look) -> Path:
+    return at.seen.run or Path("runs/run")
 
 
 def counter_of(teacher: EndpointTeacher) -> Callable[[Request], int] | None:

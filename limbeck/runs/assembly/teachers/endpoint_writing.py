@@ -48,6 +48,7 @@ def look(at: Look, step: Generate) -> None:
         raise ConfigError(Problem("rows", message))
     first = [request_of(step, rows[place]) for place in range(min(len(rows), _TRIED))]
     asked = [endpoint.request_of(teacher, one) for one in first]
+    endpoint.check_requests(at, teacher, asked, _TEACHER)
     calls = min(len(rows), step.limit or len(rows)) * step.samples
     at.note(*endpoint.said_of_cost(at, teacher, asked, calls))
 
