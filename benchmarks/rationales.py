@@ -27,6 +27,7 @@ from limbeck import recipes
 from limbeck.core.files import write_json, write_text
 from limbeck.recipes import Recipe
 from limbeck.recipes.steps import Evaluate, Select, Train
+from limbeck.recipes.steps.select import Selector
 from limbeck.recipes.text import read_yaml
 from limbeck.runs.record.progress import Silent
 
@@ -64,7 +65,7 @@ def recipe_of(given: argparse.Namespace, data: Path, fraction: float, seed: int)
     some = Select(
         out="some",
         rows="rows.train",
-        selector={"name": "random", "seed": seed},
+        selector=Selector(name="random", options={"seed": seed}),
         budget=fraction if fraction < 1 else None,
     )
     steps = [made.steps[0], some]
@@ -119,15 +120,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=240)
     given = parser.parse_args()
     Path(given.out).mkdir(parents=True, exist_ok=True)
-    data, found = rows_of(given), {}
+    data = rows_of(given)
+    found: dict[float, list[Mapping[str, Any]]] = {}
     names = ("rows", "nats, label alone", "with rationale", "difference", "each seed", "right, label alone")
     lines = [f"| {' | '.join((*names, 'with rationale'))} |", "|" + "---|" * 7]
     for seed in given.seeds:
         for fraction in given.fractions:
             folder = Path(given.out) / f"{fraction:g}-{seed}"
             run = limbeck.run(recipe_of(given, data, fraction, seed), folder, progress=Silent())
-            found.setdefault(fraction, []).append(run.evaluation)
-            print(seed, line(fraction, [run.evaluation]), flush=True)
+            evaluation = run.evaluation or {}
+            found.setdefault(fraction, []).append(evaluation)
+            print(seed, line(fraction, [evaluation]), flush=True)
     lines += [line(fraction, runs) for fraction, runs in found.items()]
     print("\n".join(lines))
     write_text(Path(given.out) / "table.md", "\n".join(lines) + "\n")
