@@ -30,6 +30,8 @@ def encode(reply: Reply) -> bytes:
         "finish": reply.finish,
         "usage": [usage.prompt, usage.cached, usage.completion, usage.reasoning, usage.estimated],
     }
+    if usage.stored:
+        content["usage"].append(usage.stored)
     for name in ("reasoning", "parsed", "tier"):
         if (value := getattr(reply, name)) is not None:
             content[name] = value

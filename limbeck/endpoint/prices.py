@@ -25,6 +25,8 @@ class Price(Config):
         model: pattern of names that it holds for, such as `gpt-5-mini*`.
         input: of `per` tokens that are read.
         cached: the same of those the server had read before; None: as `input`.
+        stored: the same of those it keeps to read them for less later (Anthropic: 1.25 times `input`);
+            None: as `input`.
         output: of `per` tokens that are written.
         reasoning: the same of those that are thoughts; None: as `output`.
         batch: share that a batch API bills, 0.5 for half.
@@ -37,6 +39,7 @@ class Price(Config):
     model: str
     input: Amount = Field(ge=0)
     cached: Amount | None = Field(default=None, ge=0)
+    stored: Amount | None = Field(default=None, ge=0)
     output: Amount = Field(ge=0)
     reasoning: Amount | None = Field(default=None, ge=0)
     batch: Amount = Field(default=Decimal(1), ge=0, le=1)
@@ -53,12 +56,16 @@ class Price(Config):
             >>> price = Price(model="m", input=2, cached="0.5", output=8)
             >>> price.cost(Usage(prompt=1000, cached=400, completion=100))  # 600 at 2, 400 at 0.5, 100 at 8
             Decimal('0.0022')
+            >>> dear = Price(model="m", input=4, stored=5, output=20)
+            >>> dear.cost(Usage(prompt=1000, stored=400, completion=0))  # 600 at 4, 400 at 5
+            Decimal('0.0044')
         """
         cached = self.input if self.cached is None else self.cached
         reasoning = self.output if self.reasoning is None else self.reasoning
         total = (
-            (usage.prompt - usage.cached) * self.input
+            (usage.prompt - usage.cached - usage.stored) * self.input
             + usage.cached * cached
+            + usage.stored * (self.input if self.stored is None else self.stored)
             + (usage.completion - usage.reasoning) * self.output
             + usage.reasoning * reasoning
         ) / self.per
@@ -66,8 +73,9 @@ class Price(Config):
 
     def most(self, prompt: int, completion: int) -> Decimal:
         """The most that a call of so many tokens can cost."""
-        dearest = max(self.output, self.output if self.reasoning is None else self.reasoning)
-        return (prompt * self.input + completion * dearest) / self.per
+        read = max(self.input, self.stored or self.input)
+        written = max(self.output, self.output if self.reasoning is None else self.reasoning)
+        return (prompt * read + completion * written) / self.per
 
 
 def price_of(model: str, prices: Sequence[Price], *, on: date) -> Price | None:

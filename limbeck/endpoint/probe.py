@@ -313,6 +313,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         completion=one.completion + other.completion,
         reasoning=one.reasoning + other.reasoning,
         estimated=one.estimated or other.estimated,
+        stored=one.stored + other.stored,
     )
 
 

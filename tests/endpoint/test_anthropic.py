@@ -128,7 +128,7 @@ def test_thoughts_tools_and_cached_tokens_are_read() -> None:
         finish="tool_calls",
         reasoning="so",
         tool_calls=(ToolCall("w", '{"c": "Rome"}', "a"),),
-        usage=Usage(prompt=127, cached=100, completion=3),
+        usage=Usage(prompt=127, cached=100, completion=3, stored=20),
         served_model="served",
     )
 

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from limbeck.core.asking import Usage
+from limbeck.core.asking import Reply, Usage
 from limbeck.core.config import validate
 from limbeck.core.errors import ConfigError
+from limbeck.endpoint.codec import decode, encode
 from limbeck.endpoint.prices import Price, price_of, read_prices
 from limbeck.endpoint.settings import Endpoint
 
@@ -48,6 +49,15 @@ def test_thoughts_and_what_the_server_had_read_have_prices_of_their_own():
     # 60 x 1 + 40 x 0.25 + 20 x 4 + 30 x 8, each for 100 tokens
     assert price.cost(Usage(prompt=100, cached=40, completion=50, reasoning=30)) == Decimal("3.9")
     assert price.most(100, 50) == Decimal(5)
+
+
+def test_what_the_server_stores_for_later_may_cost_more_and_bounds_say_so():
+    price = Price(model="m", input=4, cached="0.4", stored=5, output=20, per=1)
+    usage = Usage(prompt=10, cached=3, stored=5, completion=1)
+    assert price.cost(usage) == Decimal("54.2")  # 2 at 4, 3 at 0.4, 5 at 5, and 20
+    assert price.most(10, 1) == 70
+    kept = decode(encode(Reply("a", usage=usage)), key="k", from_cache=True)
+    assert kept.usage == usage
 
 
 def test_a_model_without_a_price_has_none():

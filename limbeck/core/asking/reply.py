@@ -19,6 +19,7 @@ class Usage:
         completion: that were written, thoughts included.
         reasoning: of these, those of thoughts.
         estimated: whether they were counted here, as the server did not say.
+        stored: of `prompt`, those the server kept to read them for less later, and may bill for more now.
     """
 
     prompt: int = 0
@@ -26,6 +27,7 @@ class Usage:
     completion: int = 0
     reasoning: int = 0
     estimated: bool = False
+    stored: int = 0
 
 
 @dataclass(frozen=True, slots=True)

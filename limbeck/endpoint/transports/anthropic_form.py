@@ -111,6 +111,7 @@ def usage_of(told: Any) -> Usage:
         cached=cached,
         completion=int(told.get("output_tokens") or 0),
         reasoning=int(details.get("thinking_tokens") or 0),
+        stored=stored,
     )
 
 
