@@ -61,6 +61,7 @@ class Engine:
 
     Attributes:
         endpoint: what is asked.
+        workers: calls that may be under way at once; by batches, requests that may wait.
         fitting: holds answers to schemas, and counts how they were read and how many were asked for again.
     """
 
@@ -101,8 +102,8 @@ class Engine:
                 "it meanwhile, and it is slower; name a file on a disk of this machine by `journal: FILE`",
                 stacklevel=2,
             )
-        self._workers = max(endpoint.workers, _BATCHED) if endpoint.batch else endpoint.workers
-        self._health = Health(workers=self._workers, clock=lambda: asyncio.get_running_loop().time())
+        self.workers = max(endpoint.workers, _BATCHED) if endpoint.batch else endpoint.workers
+        self._health = Health(workers=self.workers, clock=lambda: asyncio.get_running_loop().time())
         self._admission = Admission(
             self._health,
             Purse(endpoint.budget, self._total),
@@ -165,7 +166,7 @@ class Engine:
             Paused: after the results of all items before the first that it stopped.
         """
         # Twice: while one of a pair is written to the journal, the other is with the server.
-        workers = 2 * self._workers
+        workers = 2 * self.workers
         return ordered(items, work, workers=workers, ahead=_AHEAD * workers)
 
     def key(self, request: Request) -> str:

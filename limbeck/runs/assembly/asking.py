@@ -43,8 +43,8 @@ class Asked:
 
     @property
     def workers(self) -> int:
-        """Calls that may be under way."""
-        return self.engine.endpoint.workers
+        """Requests that may be under way: what waits for a batch are many more than calls at once."""
+        return self.engine.workers
 
     @property
     def currency(self) -> str | None:

@@ -37,6 +37,7 @@ VERSION = 1
 _TRIED = 32  # rows of which the plan makes requests
 _AT_ONCE, _AHEAD = 2, 16
 """Jobs for each call that may be under way: worked on, and begun while an earlier one is waited for."""
+_MOST_AHEAD = 1 << 16  # jobs that are begun: what each made is kept until those before it are done
 
 
 def run(step: Elicit, work: StepContext) -> StepResult:
@@ -73,7 +74,8 @@ async def _row_by_row(
     progress = _Progress(work, outcome, jobs=_size(step, rows), accept=step.accept)
     demand = Demand(step, outcome)
     workers = _AT_ONCE * asked.workers
-    results = ordered(demand.jobs(_jobs(step, rows)), drawing, workers=workers, ahead=_AHEAD * workers)
+    ahead = max(workers, min(_AHEAD * workers, _MOST_AHEAD))
+    results = ordered(demand.jobs(_jobs(step, rows)), drawing, workers=workers, ahead=ahead)
     async with aclosing(cast(AsyncGenerator[Mapped[Job, Made], None], results)) as found:
         async for one in found:
             assert one.value is not None, "a draw without an answer is part of what was made"

@@ -27,6 +27,7 @@ _TRIED = 64  # rows of which the plan makes requests
 _PER_PART = (
     4096  # the journal has each answer at once: this bounds memory, and how often the slowest is waited for
 )
+_PER_BATCH = 20_000  # as many as an engine lets wait for batches
 _TEACHER = "teacher"
 
 
@@ -60,7 +61,8 @@ def plan(step: Generate, seen: Survey, rates: Rates, planned: PlannedStep) -> Pl
 
 def open_writer(step: Generate, work: StepContext, rows: Dataset) -> "EndpointWriter":
     """The engine is opened for each part."""
-    return EndpointWriter(step, work, rows)
+    batch = cast(EndpointTeacher, step.teacher).batch
+    return EndpointWriter(step, work, rows, per_part=_PER_BATCH if batch else _PER_PART)
 
 
 def request_of(step: Generate, row: Row, sample: int = 0) -> Request:
