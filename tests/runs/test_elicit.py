@@ -278,6 +278,29 @@ def test_an_operator_asks_further_teachers_by_its_names_for_them(data):
         run(recipe(data, "http://127.0.0.1:1/v1", operator="debate"), data / "none")
 
 
+def test_gates_ask_the_teacher_named_judge_and_the_rows_say_who_wrote_them(data):
+    def says(call: Call) -> str:
+        if call.body["model"] == "model":
+            return f"answer to {call.prompt}"
+        return "Fine. [[8]]" if "answer to question 4" in call.prompt else "Poor. [[2]]"
+
+    with serving(says=says) as server:
+        judge = {"endpoint": server.url, "model": "critic"}
+        gates = [{"name": "judge", "minimum": 5}]
+        made = recipe(data, server.url, gates=gates, teachers={"judge": judge})
+        plan, _ = make_plan(made, data / "run")
+        assert "calls to critic" in " ".join(plan.steps[1].notes)
+        folder = run(made, data / "run")
+        asked = [call.body["model"] for call in server.calls]
+    assert (asked.count("model"), asked.count("critic")) == (10, 10)
+    (row,) = rows_in(folder / "rows")
+    assert row["prompt"] == "question 4" and row["teacher"].startswith("model at")
+    assert json.loads(row["verdicts"])[0]["score"] == 8
+    said = json.loads((folder / "yield.json").read_text())
+    assert said["gates"] == [{"gate": "judge", "judged": 10, "rejected": 9, "reasons": {"low": 9}}]
+    assert said["calls"] == 20
+
+
 @pytest.mark.usefixtures("own_operators")
 def test_an_operator_of_pools_is_called_once_with_all_rows(data):
     with serving(says=lambda call: f"said {call.number}") as server:

@@ -1,10 +1,12 @@
 """Operators in a step, against a served teacher: prompts of one's own, pools, what is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 from datasets import load_from_disk
 
+from limbeck.core import limited
 from limbeck.core.errors import ConfigError, RunFolderError
 from limbeck.runs.checking.plan import make_plan
 from tests.endpoint.fault_server import Call
@@ -82,3 +84,27 @@ def test_an_operator_of_a_pool_sees_all_rows_together(data):
     assert len(rows) == 4
     asked = [turn["content"] for turn in rows[0]["messages"] if turn["content"].startswith("What describes")]
     assert len(asked) == 2 and "What describes type 0 in the text?" in asked
+
+
+def test_a_template_that_does_not_end_is_told_once_with_its_line_by_the_plan(data, monkeypatch):
+    monkeypatch.setattr(limited, "MOST_SECONDS", 0.05)
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    path = data / "endless.yaml"
+    path.write_text(f"about: x\nteacher:\n  user: |\n    {endless}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        make_plan(
+            recipe(data, "http://127.0.0.1:1/v1", operator={"name": "answer", "prompt": str(path)}),
+            data / "run",
+        )
+    (problem,) = refused.value.problems
+    assert "endless.yaml:4: must end, got a template that needed more than 0.05 s" in str(problem)
+
+
+def test_a_prompt_file_of_the_current_folder_is_named_as_the_user_named_it(data, monkeypatch):
+    monkeypatch.chdir(data)
+    Path("mine.yaml").write_text("about: x\nteacher:\n  user: '{{ promt }}'\n", encoding="utf-8")
+    made = recipe(data, "http://127.0.0.1:1/v1", operator={"name": "answer", "prompt": "mine.yaml"})
+    with pytest.raises(ConfigError) as refused:
+        make_plan(made, data / "run")
+    (problem,) = refused.value.problems
+    assert "elicit: mine.yaml:3: 'promt' must be" in str(problem) and "Did you mean 'prompt'" in str(problem)

@@ -89,7 +89,7 @@ class PromptTemplate:
         return self._error(
             line or found,
             f"'{name}' must be a column of the rows or a value that the operator gives, got "
-            f"{', '.join(allowed)}.{did_you_mean(name, allowed)}",
+            f"neither.{did_you_mean(name, allowed)}",
         )
 
     def _endless(self, line: int, most: str) -> PromptError:

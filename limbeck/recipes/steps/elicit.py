@@ -109,6 +109,11 @@ class Elicit(Step):
         """The gates as they are called."""
         return [judging.Gate(one.name, one.options) for one in self.gates]
 
+    @property
+    def asking_gates(self) -> list[str]:
+        """Names of the gates that ask a teacher."""
+        return [gate.name for gate in self.called if ASK in gate.uses]
+
     def reads(self) -> list[Reference]:
         """Rows, models, and files that settings of the operator and the gates name, such as prompts."""
         calls = {"operator": self.operator} | {f"gates.{n}": one for n, one in enumerate(self.gates)}
@@ -157,7 +162,7 @@ class Elicit(Step):
                     f"teachers.{name}",
                     f"must be a teacher, got none; the operator {self.operator.name} asks it.",
                 )
-        judges = any(ASK in one.uses for one in self.called)
+        judges = bool(self.asking_gates)
         for name in self.teachers:
             if name not in asked and not (name == JUDGE and judges):
                 known = ", ".join([*asked, *([JUDGE] if judges else [])])

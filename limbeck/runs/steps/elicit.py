@@ -206,7 +206,7 @@ def _check_prompts(step: Elicit, rows: Dataset | None) -> None:
     columns = [ID] if rows is None else rows.column_names
     operator = step.operator.entry.load()
     problems = [
-        Problem(f"operator.{one.where}" if "/" not in one.where else one.where, one.message)
+        Problem(f"operator.{one.where}" if one.where.isidentifier() else one.where, one.message)
         for one in prompt_problems(operator, step.settings_of_operator, columns)
     ]
     if problems:
@@ -226,6 +226,10 @@ def _said_of_amounts(step: Elicit, size: int) -> Iterator[str]:
         yield f"Stops at {step.accept:,} accepted rows, after at most {most:,} draws."
     elif step.attempts is not None and step.attempts > step.draws:
         yield f"Up to {step.attempts} draws of a row until gates accept: at most so many times the calls."
+    if step.asking_gates:
+        judge = step.asked.get(JUDGE, step.teacher)
+        named = ", ".join(step.asking_gates)
+        yield f"{named} asks {judge.called} about every row that the operator made and could read."
     if step.gates:
         named = ", ".join(one.name for one in step.gates)
         yield f"Gates: {named}. Rows that they refuse are kept apart, with the reason."
