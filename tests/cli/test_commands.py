@@ -19,8 +19,10 @@ LIMBECK = str(Path(sys.executable).parent / "limbeck")
 SOON, QUICK = 0.8, 2.5
 
 METRICS = {
+    "anls",
     "calibration",
     "classification",
+    "entities",
     "fidelity",
     "generation",
     "masked_tokens",
