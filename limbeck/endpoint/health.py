@@ -13,7 +13,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds, doubled each time nothing com
 _WINDOW = 60.0  # seconds without an answer at one call at a time that count as one
 _WINDOWS = 5  # of these, until it is given up for now
 _PATIENCE = 600.0  # seconds without any answer; also the longest wait that a server may ask for
-_NEVER_SEEN = 120.0  # the same where it never answered: most likely there is no server
+_NEVER_SEEN = 30.0  # the same where it never answered: most likely there is no server, and a user waits
 
 _STREAK = 8  # failures with no answer in between, after which one call at a time looks whether it is back
 _RETRIES, _SHARE = 50, 0.2  # that are free, and for each answer
