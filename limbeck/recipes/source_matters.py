@@ -10,7 +10,8 @@ them. Departures:
 
 - the paper names no number of attempts; questions that are never solved lie in `answers_NAME.rejected`;
 - perplexity is of the untrained student, where they took a strong model of 32 B parameters, unless `scorer`
-  names another. There is no threshold without `maximum_perplexity`: it holds for one teacher and one scorer;
+  names another: one that knows the task, as a weak one may like noise. There is no threshold without
+  `maximum_perplexity`: it holds for one teacher and one scorer;
 - of repeated runs the row is left out; the paper says that runs were removed;
 - full 2 epochs, 8e-5 and packs of 32k tokens there; steps and learning rate are ours. Warm-up 5 %, cosine;
 - held-out rows' own answers are measured on, with an answer drawn greedily; the paper draws 4 to 64 times.
