@@ -36,7 +36,7 @@ TEMPLATE = (
     "{% for m in messages %}{{ m.role + ':\n' + m.content + eos_token + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:\n' }}{% endif %}"
 )
-READ, LENGTH, RATE, ROWS = 80, 1024, 2e-3, 2
+READ, LENGTH, RATE, ROWS = 40, 768, 2e-3, 2
 FOLDS = 3
 KINDS = ("Search[", "Lookup[", "Finish[")
 ARMS = ("all", "right", "few")
@@ -168,7 +168,8 @@ def ran(given: argparse.Namespace, fold: int) -> dict[str, dict[str, float]]:
         found["all"] = {"nats": subjects["all"]["nats_per_token"]["value"]}
     tokenizer = AutoTokenizer.from_pretrained(student)
     for name in ARMS:
-        model = AutoModelForCausalLM.from_pretrained(run.folder / name).eval()
+        (step,) = run.folder.glob(f"steps/*-train-{name}")
+        model = AutoModelForCausalLM.from_pretrained(step / "model").eval()
         found[name] |= {
             "kinds": kinds_right(model, tokenizer, made["unseen"]),
             "traces": len(made[name]),
@@ -182,10 +183,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for name in ("out", "student", "traces"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--folds", type=int, nargs="+", default=[*range(FOLDS)])
     given = parser.parse_args()
     folds = []
-    for fold in range(FOLDS):
+    for fold in given.folds:
         folds.append(ran(given, fold))
         print(fold, folds[-1], flush=True)
     lines = ["| learnt | traces | nats a token | kind of the next action |", "|---|---|---|---|"]
