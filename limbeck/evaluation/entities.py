@@ -28,8 +28,9 @@ DEFINITION = (
     "Intervals: 95 %, over texts."
 )
 _NOTHING = (
-    "Nothing was measured: no answer of a held-out conversation is a JSON list, or no question leaves room "
-    "for its answer. The operator extract_entities makes such rows."
+    "Nothing was measured: no answer of a held-out conversation is a JSON list, no question leaves room for "
+    "its answer, or the first letter of every list shares a token with what stands before it, as where a "
+    "chat template has no special token there. The operator extract_entities makes such rows."
 )
 
 ABILITY = "writes"
