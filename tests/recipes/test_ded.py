@@ -54,6 +54,7 @@ def test_a_smoke_test_and_then_the_chosen_teachers_most_different_answers(world,
                 student=str(world / "student"),
                 data=str(world / "sums.jsonl"),
                 chosen=chosen,
+                verifier={"name": "numbers_agree", "relative_to": "reference"},  # starts no processes
                 heldout=3,
                 validation=3,
                 smoke_questions=6,
