@@ -195,8 +195,8 @@ def test_relation_heads_that_do_not_divide_the_width(limbeck, world):
 
 def test_a_metric_that_the_model_does_not_have(word_kd):
     assert word_kd("steps.3.evaluate.metrics=[classification]") == [
-        "error: steps.3.evaluate.metrics.0: must be perplexity, fidelity, generation, calibration, speed for "
-        "models of kind causal, got classification. Leave it out."
+        "error: steps.3.evaluate.metrics.0: must be perplexity, fidelity, entities, anls, generation, "
+        "calibration, speed for models of kind causal, got classification. Leave it out."
     ]
 
 
