@@ -194,7 +194,7 @@ class _Scored(Served):
                 most=self._server.most,
                 vocabulary=self._server.vocabulary,
                 spelling=spelling,
-                again=int(time.time()),
+                again=time.time_ns(),  # a second may hold two starts
                 local=self._local() if step.local is not None else None,
                 within=step.within,
             )
