@@ -8,7 +8,7 @@ import numpy as np
 from limbeck.core.edit_similarity import LEAST
 from limbeck.core.edit_similarity import anls as similarity
 from limbeck.evaluation.data import EvaluationData
-from limbeck.evaluation.statistics import verdict
+from limbeck.evaluation.statistics import compared
 from limbeck.evaluation.written import written
 
 DEFINITION = (
@@ -50,15 +50,7 @@ def anls(evidence: EvaluationData) -> dict[str, Any]:
     comparisons = []
     for student, baseline in evidence.pairs:
         change = rows.difference((sums[student.name], ones), (sums[baseline.name], ones))
-        comparisons.append(
-            {
-                "measure": "anls",
-                "student": student.name,
-                "baseline": baseline.name,
-                "difference": change,
-                "verdict": verdict(change, higher_is_better=True),
-            }
-        )
+        comparisons.append(compared("anls", student.name, baseline.name, change, higher_is_better=True))
     return {
         "definition": DEFINITION,
         "least": LEAST,

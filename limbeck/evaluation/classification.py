@@ -10,7 +10,7 @@ from limbeck.core.masks import IGNORE
 from limbeck.evaluation.calibration import reliability
 from limbeck.evaluation.data import Array, EvaluationData, Predictions, Units
 from limbeck.evaluation.intervals import share_interval
-from limbeck.evaluation.statistics import Estimate, Rows, correlation, verdict
+from limbeck.evaluation.statistics import Estimate, Rows, compared, correlation
 
 DEFINITION = (
     "Label loyalty: share of examples on which the student predicts the teacher's class, whatever the true "
@@ -87,15 +87,7 @@ def classification(evidence: EvaluationData) -> dict[str, Any]:
             for subject in (student, baseline)
         )
         change = units.rows.difference((first, known), (second, known))
-        comparisons.append(
-            {
-                "measure": "accuracy",
-                "student": student.name,
-                "baseline": baseline.name,
-                "difference": change,
-                "verdict": verdict(change, higher_is_better=True),
-            }
-        )
+        comparisons.append(compared("accuracy", student.name, baseline.name, change, higher_is_better=True))
     return {
         "definition": DEFINITION,
         "examples": len(units),

@@ -13,7 +13,7 @@ from limbeck.core.seeds import generator
 from limbeck.evaluation.data import Array, EvaluationData
 from limbeck.evaluation.prompts import learnt_stretches, prompt_room
 from limbeck.evaluation.settings import EvaluatedModel
-from limbeck.evaluation.statistics import Estimate, Rows, verdict
+from limbeck.evaluation.statistics import Estimate, Rows, compared
 from limbeck.evaluation.written import own_formats
 from limbeck.inference.generate import generate
 from limbeck.inference.request import TokenIds
@@ -210,13 +210,7 @@ class _Counts:
 
 def _compared(rows: Rows, student: str, baseline: str, counted: dict[str, _Counts]) -> dict[str, Any]:
     change = rows.difference(counted[student].f1_parts, counted[baseline].f1_parts)
-    return {
-        "measure": "entity_f1",
-        "student": student,
-        "baseline": baseline,
-        "difference": change,
-        "verdict": verdict(change, higher_is_better=True),
-    }
+    return compared("entity_f1", student, baseline, change, higher_is_better=True)
 
 
 def _questions(evidence: EvaluationData) -> list[Question]:

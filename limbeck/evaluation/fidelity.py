@@ -8,7 +8,7 @@ import numpy as np
 
 from limbeck.core.errors import ConfigError
 from limbeck.evaluation.data import Array, EvaluationData, Predictions, Units
-from limbeck.evaluation.statistics import bucket, verdict
+from limbeck.evaluation.statistics import bucket, compared
 
 DEFINITION = (
     "Means over the target positions of the held-out rows, against the teacher at temperature 1. Top-1 "
@@ -143,13 +143,7 @@ def _compared(
     change = units.rows.difference(
         (units.rows.sums(values[student][measure]), ones), (units.rows.sums(values[baseline][measure]), ones)
     )
-    return {
-        "measure": measure,
-        "student": student,
-        "baseline": baseline,
-        "difference": change,
-        "verdict": verdict(change, higher_is_better=measure == "top1_agreement"),
-    }
+    return compared(measure, student, baseline, change, higher_is_better=measure == "top1_agreement")
 
 
 def _slices(

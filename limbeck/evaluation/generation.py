@@ -7,7 +7,7 @@ import numpy as np
 
 from limbeck.evaluation.answers import final_answer, same_answer
 from limbeck.evaluation.data import EvaluationData
-from limbeck.evaluation.statistics import Estimate, Rows, verdict
+from limbeck.evaluation.statistics import Estimate, Rows, compared
 from limbeck.evaluation.study import rationale_bleu
 from limbeck.evaluation.tasks import TASKS
 from limbeck.evaluation.written import Texts, written
@@ -160,15 +160,7 @@ def _judged(
         change = rows.difference(
             (rows.sums(passed[student.name]), ones), (rows.sums(passed[baseline.name]), ones)
         )
-        comparisons.append(
-            {
-                "measure": "task",
-                "student": student.name,
-                "baseline": baseline.name,
-                "difference": change,
-                "verdict": verdict(change, higher_is_better=True),
-            }
-        )
+        comparisons.append(compared("task", student.name, baseline.name, change, higher_is_better=True))
     told: dict[str, Any] = {"name": task, "rule": judge.rule}
     if judge.null:
         passes = [

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.evaluation.data import EvaluationData
-from limbeck.evaluation.statistics import exponential, verdict
+from limbeck.evaluation.statistics import compared, exponential
 
 DEFINITION = (
     "Cross-entropy: mean of -ln p(token) over the hidden tokens of the held-out rows, each from all that is "
@@ -64,12 +64,12 @@ def masked_tokens(evidence: EvaluationData) -> dict[str, Any]:
         for measure, sums in (("masked_cross_entropy", nats), ("masked_accuracy", found)):
             change = rows.difference((sums[student.name], ones), (sums[baseline.name], ones))
             comparisons.append(
-                {
-                    "measure": measure,
-                    "student": student.name,
-                    "baseline": baseline.name,
-                    "difference": change,
-                    "verdict": verdict(change, higher_is_better=measure == "masked_accuracy"),
-                }
+                compared(
+                    measure,
+                    student.name,
+                    baseline.name,
+                    change,
+                    higher_is_better=measure == "masked_accuracy",
+                )
             )
     return {"definition": DEFINITION, "tokens": len(units), "subjects": subjects, "comparisons": comparisons}

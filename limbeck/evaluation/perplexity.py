@@ -9,7 +9,7 @@ import numpy as np
 
 from limbeck.core.masks import IGNORE
 from limbeck.evaluation.data import Array, EvaluationData, Units
-from limbeck.evaluation.statistics import exponential, verdict
+from limbeck.evaluation.statistics import compared, exponential
 
 DEFINITION = (
     "Nats per token: mean of -ln p(target) over the target positions. Bits per byte: the same sum in bits, "
@@ -86,13 +86,7 @@ def _compared(units: Units, student: str, baseline: str, texts: Mapping[str, _Te
         (second.nats * both, second.size * both),
         scale=1 / math.log(2),
     )
-    return {
-        "measure": "bits_per_byte",
-        "student": student,
-        "baseline": baseline,
-        "difference": change | {"n": first.tokens},
-        "verdict": verdict(change, higher_is_better=False),
-    }
+    return compared("bits_per_byte", student, baseline, change | {"n": first.tokens}, higher_is_better=False)
 
 
 def _aligned(other: EvaluationData, units: Units) -> dict[str, _Text]:

@@ -153,6 +153,19 @@ def verdict(difference: Estimate, *, higher_is_better: bool) -> str:
     return "better" if (low > 0) == higher_is_better else "worse"
 
 
+def compared(
+    measure: str, student: str, baseline: str, difference: Estimate, *, higher_is_better: bool
+) -> dict[str, Any]:
+    """One entry of `comparisons` in the result of a metric: student minus baseline, with its verdict."""
+    return {
+        "measure": measure,
+        "student": student,
+        "baseline": baseline,
+        "difference": difference,
+        "verdict": verdict(difference, higher_is_better=higher_is_better),
+    }
+
+
 def correlation(first: ArrayLike, second: ArrayLike, *, by_rank: bool = False) -> Estimate:
     """Pearson's correlation of pairs, or Spearman's, with Fisher's interval.
 
