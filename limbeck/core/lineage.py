@@ -61,6 +61,14 @@ FIELDS: Mapping[str, pa.DataType] = {
 every file, whatever its rows hold."""
 
 
+def is_finished(row: Row) -> bool:
+    """False for an answer that its writer was stopped in: its end is not taught.
+
+    Null says nothing: rows that nobody generated have it where they are mixed with others.
+    """
+    return row.get(FINISHED) is not False
+
+
 def with_lineage(
     row: Row,
     *,

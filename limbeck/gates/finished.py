@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from limbeck.core.lineage import FINISHED
+from limbeck.core.lineage import is_finished
 from limbeck.gates.verdict import Row, Verdict
 
 
@@ -20,4 +20,4 @@ def finished(rows: Iterable[Row]) -> Iterator[Verdict]:
         [True, False, True]
     """
     for row in rows:
-        yield Verdict(None, True) if row.get(FINISHED) in (None, True) else Verdict(None, False, "cut")
+        yield Verdict(None, True) if is_finished(row) else Verdict(None, False, "cut")

@@ -6,13 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from limbeck.core.asking import Ask
-from limbeck.core.errors import RowError
-from limbeck.core.lineage import FIELDS, ID, Row
+from limbeck.core.lineage import FIELDS, Row
 from limbeck.core.prompting import Drawing, Fills, load_prompt
-from limbeck.core.prompting.own import said
+from limbeck.operators.both_orders import SWAPPED, answers_of, in_both_orders
 from limbeck.operators.talk import Talk, made
-
-SWAPPED = {"a": "b", "b": "a", "tie": "tie"}
 
 
 async def judge_pair(
@@ -55,15 +52,11 @@ async def judge_pair(
     """
     known = load_prompt(prompt)
     drawing = Drawing(max_new_tokens, sampling_temperature, top_p, seed)
-    if not row.get(first) or not row.get(second):
-        lost = first if not row.get(first) else second
-        raise RowError(f"row {row[ID]}: must have an answer in {lost}, got none. Set first and second.")
-    pair = said(row[first]), said(row[second])
+    pair = answers_of(row, first, second)
 
     async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
-        orders = [{"answer_a": one, "answer_b": other} for one, other in (pair, pair[::-1])]
-        replies = await talk.all([known.request(row, drawing, values=values) for values in orders])
-        found = [known.parsed(reply) for reply in replies]
+        asked = await in_both_orders(talk, known, row, drawing, pair)
+        found = [known.parsed(reply) for _, reply in asked]
         verdicts = (found[0]["winner"], SWAPPED[found[1]["winner"]])
         agreed = verdicts[0] if verdicts[0] == verdicts[1] else "tie"
         kept = {name: value for name, value in row.items() if name not in FIELDS or name == "reference"}

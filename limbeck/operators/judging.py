@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from limbeck.core.asking import Ask, Request
-from limbeck.core.errors import RowError
-from limbeck.core.lineage import ID, Row
+from limbeck.core.lineage import Row
 from limbeck.core.prompting import Drawing, Fills, load_prompt
-from limbeck.core.prompting.own import carried, given, said
-from limbeck.operators.judge_pair import SWAPPED
+from limbeck.core.prompting.own import carried, given
+from limbeck.operators.both_orders import SWAPPED, answers_of, in_both_orders
 from limbeck.operators.talk import Talk, Unfit, made
 
 WRITTEN = {"a": "[[A]]", "b": "[[B]]", "tie": "[[C]]"}
@@ -59,25 +58,20 @@ async def judging(
     """
     known = load_prompt(prompt)
     drawing = Drawing(max_new_tokens, sampling_temperature, top_p, seed)
-    if not row.get(first) or not row.get(second):
-        lost = first if not row.get(first) else second
-        raise RowError(f"row {row[ID]}: must have an answer in {lost}, got none. Set first and second.")
-    pair = said(row[first]), said(row[second])
+    pair = answers_of(row, first, second)
 
     async def draw(talk: Talk, sample: int) -> Sequence[dict[str, Any]]:
-        orders = [{"answer_a": one, "answer_b": other} for one, other in (pair, pair[::-1])]
-        requests = [known.request(row, drawing, values=values) for values in orders]
-        replies = await talk.all(requests)
-        verdicts = [known.parsed(reply)["winner"] for reply in replies]
+        asked = await in_both_orders(talk, known, row, drawing, pair)
+        verdicts = [known.parsed(reply)["winner"] for _, reply in asked]
         if verdicts[0] != SWAPPED[verdicts[1]]:
             raise Unfit("inconsistent", f"{verdicts[0]} in one order, {verdicts[1]} in the other")
-        texts = [
-            WRITTEN[verdict] if learn == "verdict" else reply.text.strip()
-            for verdict, reply in zip(verdicts, replies, strict=True)
-        ]
         return [
-            {**carried(row), "verdict": verdict, **_learnt(request, text)}
-            for request, verdict, text in zip(requests, verdicts, texts, strict=True)
+            {
+                **carried(row),
+                "verdict": verdict,
+                **_learnt(request, WRITTEN[verdict] if learn == "verdict" else reply.text.strip()),
+            }
+            for verdict, (request, reply) in zip(verdicts, asked, strict=True)
         ]
 
     return await made(row, ask, draw, operator="judging", tag="judging")

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.core.errors import Problem
+from limbeck.core.lineage import is_finished
 from limbeck.rows.chat import Segment, TemplateError, View, chat_views
 from limbeck.rows.given import (
     Given,
     day_of,
     exchanges_of,
-    is_finished,
     reads_marks,
     text_of_row,
     turns_of_row,

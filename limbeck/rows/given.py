@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from limbeck.core.lineage import is_finished
 from limbeck.core.template import Messages, dated
 from limbeck.rows.exchange import Exchange, answer_of, exchanges, prompt_of
 from limbeck.rows.kinds import Kind
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 SpecialTokens = Literal["auto", "parse", "text"]
-
-FINISHED = "finished"
-"""Column of rows that a model wrote: whether it ended by itself."""
 
 SPECIAL_TOKENS = "special_tokens"
 """Column of rows that says how to read control marks in them, one of `SpecialTokens`; auto without it.
@@ -51,11 +49,6 @@ class Given(NamedTuple):
     def hides(self) -> bool:
         """Whether marks that stood in it are letters."""
         return any(segment.hidden for segment in self.segments)
-
-
-def is_finished(row: Row) -> bool:
-    """False for an answer that its writer was stopped in: its end is not taught."""
-    return row.get(FINISHED) is not False  # in mixed rows, null in those that nobody generated
 
 
 def reads_marks(row: Row) -> SpecialTokens:

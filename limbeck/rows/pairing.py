@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from limbeck.core.errors import RowError
-from limbeck.core.lineage import FINISHED, ID, PARENTS
+from limbeck.core.lineage import FINISHED, ID, PARENTS, is_finished
 from limbeck.core.prompting.own import carried, own_answer, own_prompt
 from limbeck.core.seeds import generator
 
@@ -101,7 +101,7 @@ def pair(better: Row, worse: Row) -> dict[str, Any]:
         "prompt" if isinstance(asked, str) else "messages": asked,
         **answers,
         # One column for both: an end that was cut must not be learnt.
-        FINISHED: all(one.get(FINISHED) is not False for one in (better, worse)),
+        FINISHED: is_finished(better) and is_finished(worse),
     }
 
 

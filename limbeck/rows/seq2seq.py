@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from limbeck.core.errors import Problem
+from limbeck.core.lineage import is_finished
 from limbeck.core.targets import encode_targets, target_marks
 from limbeck.rows.causal import messages_of
 from limbeck.rows.chat import Messages, Segment, TemplateError, chat_prompt, turns_in_loss
 from limbeck.rows.exchange import Exchange, exchanges
-from limbeck.rows.given import is_finished, target_of
+from limbeck.rows.given import target_of
 from limbeck.rows.kinds import Kind
 from limbeck.rows.marks import marks_of
 from limbeck.rows.plain import said_by

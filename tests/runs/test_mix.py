@@ -9,9 +9,9 @@ from datasets import load_from_disk
 
 import limbeck
 from limbeck.core.errors import ConfigError, RowError
+from limbeck.core.lineage import is_finished
 from limbeck.recipes import Recipe
 from limbeck.recipes.steps import Mix
-from limbeck.rows.given import is_finished
 from limbeck.runs.record.progress import Silent
 from tests.runs.world import write_rows
 

@@ -9,11 +9,10 @@ from datasets import Dataset
 
 from limbeck.core.errors import RowError
 from limbeck.core.files import read_checked, write_checked
-from limbeck.core.lineage import REASONING
+from limbeck.core.lineage import FINISHED, REASONING
 from limbeck.core.model_words import model_word
 from limbeck.core.seeds import derived_seed, generator
 from limbeck.recipes.steps import Generate
-from limbeck.rows.given import FINISHED
 from limbeck.rows.kinds import Kind, kind_of
 from limbeck.rows.turns import TRAIN
 from limbeck.runs import ranks
