@@ -1,13 +1,13 @@
 """`limbeck`: one command a verb; everything slow is imported inside the commands."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from limbeck import __version__
-from limbeck.cli.errors import guarded
+from limbeck.cli.prompts_group import PROMPTS, prompts
+from limbeck.cli.registering import PAIRS, Debug, Json, command_of
 from limbeck.core.catalogue import REQUIRED, catalogue
 
 EPILOG = """
@@ -26,9 +26,7 @@ app = typer.Typer(
 )
 
 _STORES = "Inspect a store of a teacher's answers, or compare payloads before making one."
-_PROMPTS = "List, fill and copy the prompts that operators ask by."
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="Name of a recipe, or a .yaml file.")]
 Pairs = Annotated[
     list[str] | None,
@@ -62,23 +60,6 @@ ModelPairs = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder. Default: runs/<name of the recipe>.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
-
-# Words like --max_steps=10 reach the recipe as key=value.
-_PAIRS = {"ignore_unknown_options": True}
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _command(group: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[F], F]:
-    """Register a guarded command, whose summary in the list of commands is not cut."""
-
-    def register(command: F) -> F:
-        summary = (command.__doc__ or "").strip().split("\n")[0]
-        group.command(name, short_help=summary, **settings)(guarded(command))
-        return command
-
-    return register
 
 
 def _say_version(wanted: bool) -> None:
@@ -100,7 +81,7 @@ def _root(
         print(context.get_help())
 
 
-@_command(app, "list", context_settings=_PAIRS)
+@command_of(app, "list", context_settings=PAIRS)
 def list_(
     words: Annotated[
         list[str] | None,
@@ -118,7 +99,7 @@ def list_(
     print_list([*(words or []), *(["--json"] if json else [])])
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def init(
     pairs: ModelPairs = None,
     out: Annotated[Path, typer.Option("--out", help="The recipe file, which must be new.")] = Path(
@@ -132,7 +113,7 @@ def init(
     init_command(pairs or [], out)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def show(recipe: Recipe, pairs: Pairs = None, debug: Debug = False) -> None:
     """Print a recipe as YAML, ready to be saved, changed and run; its inputs if none are given."""
     if not pairs and _needs_inputs(recipe):
@@ -150,7 +131,7 @@ def _needs_inputs(recipe: str) -> bool:
     return entry is not None and REQUIRED in entry.keywords.values()
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def plan(recipe: Recipe, pairs: Pairs = None, out: Out = None, debug: Debug = False) -> None:
     """Check everything and print what a run would do, need and take; runs nothing."""
     from limbeck.cli.commands import plan_command
@@ -158,7 +139,7 @@ def plan(recipe: Recipe, pairs: Pairs = None, out: Out = None, debug: Debug = Fa
     plan_command(recipe, pairs or [], out)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def run(
     recipe: Recipe,
     pairs: Pairs = None,
@@ -175,7 +156,7 @@ def run(
     run_command(recipe, pairs or [], out, overwrite=overwrite)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder or id of the model to measure.")],
     data: Annotated[str, typer.Option("--data", help="Held-out rows: a file, a folder or a hub id.")],
@@ -192,7 +173,7 @@ def evaluate(
     evaluate_command(model, data, teacher, baseline, pairs or [], out, as_json=json)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def capture(
     teacher: Annotated[
         str,
@@ -216,7 +197,7 @@ signals = typer.Typer(no_args_is_help=True)
 app.add_typer(signals, name="signals", short_help=_STORES, help=_STORES)
 
 
-@_command(signals, "show")
+@command_of(signals, "show")
 def signals_show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a store.")],
     json: Json = False,
@@ -228,7 +209,7 @@ def signals_show(
     show_command(folder, as_json=json)
 
 
-@_command(signals, "rehearse", context_settings=_PAIRS)
+@command_of(signals, "rehearse", context_settings=PAIRS)
 def signals_rehearse(
     teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Folder or id of the teacher.")],
     data: Annotated[str, typer.Option("--data", help="Rows: a file, a folder or a hub id.")],
@@ -243,7 +224,7 @@ def signals_rehearse(
     rehearse_command(teacher, data, pairs or [], positions=positions, as_json=json)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def render(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Rows: a file, a folder or a hub id.")],
     tokenizer: Annotated[
@@ -272,7 +253,7 @@ def render(
     render_command(data, tokenizer, fields, pairs or [], limit=limit, as_json=json)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def gate(
     place: Annotated[Path, typer.Argument(metavar="RUN|ROWS", help="Folder of a run, or a file of rows.")],
     words: Annotated[
@@ -302,7 +283,7 @@ def gate(
     gate_command(place, words or [], keep=keep, step=step, against=against or [], out=out, as_json=json)
 
 
-@_command(app)
+@command_of(app)
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], debug: Debug = False
 ) -> None:
@@ -312,7 +293,7 @@ def report(
     report_command(folder)
 
 
-@_command(app)
+@command_of(app)
 def view(
     path: Annotated[
         Path, typer.Argument(metavar="RUN|DATA", help="A run folder, a folder of rows or a data file.")
@@ -330,7 +311,7 @@ def view(
     view_command(path, out, opens=open_)
 
 
-@_command(app)
+@command_of(app)
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     baseline: Annotated[
@@ -349,7 +330,7 @@ def compare(
     compare_command(folders, baseline=baseline, out=out, as_json=json)
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def doctor(pairs: ModelPairs = None, debug: Debug = False) -> None:
     """Look at this machine, at whether teacher and student fit together, and at a data file."""
     from limbeck.cli.doctor import doctor_command
@@ -357,7 +338,7 @@ def doctor(pairs: ModelPairs = None, debug: Debug = False) -> None:
     doctor_command(pairs or [])
 
 
-@_command(app, context_settings=_PAIRS)
+@command_of(app, context_settings=PAIRS)
 def probe(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="Base URL of the API, such as http://127.0.0.1:8000/v1.")
@@ -378,46 +359,4 @@ def probe(
     probe_command(url, pairs or [], as_json=json)
 
 
-prompts = typer.Typer(no_args_is_help=True)
-app.add_typer(prompts, name="prompts", short_help=_PROMPTS, help=_PROMPTS)
-
-
-@_command(prompts, "list")
-def prompts_list(json: Json = False, debug: Debug = False) -> None:
-    """List the prompts that come with limbeck, and the operators that use each."""
-    from limbeck.cli.prompts import list_command
-
-    list_command(as_json=json)
-
-
-@_command(prompts, "show", context_settings=_PAIRS)
-def prompts_show(
-    prompt: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Name of a prompt, or a .yaml file.")],
-    pairs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="data=FILE fills it from the first row; columns.prompt=question, split=test.",
-        ),
-    ] = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Print a prompt; with data=FILE, what teacher and student read for the first row. Asks nobody."""
-    from limbeck.cli.prompts import show_command
-
-    show_command(prompt, pairs or [], as_json=json)
-
-
-@_command(prompts, "copy")
-def prompts_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a prompt.")],
-    target: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The new file. Default: NAME.yaml.")
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Copy a prompt into a file of your own, to be edited and named in a recipe."""
-    from limbeck.cli.prompts import copy_command
-
-    copy_command(name, target)
+app.add_typer(prompts, name="prompts", short_help=PROMPTS, help=PROMPTS)

@@ -23,10 +23,9 @@ from pydantic import Field
 
 from limbeck.recipes.comparison import compared
 from limbeck.recipes.elicited import Elicited
-from limbeck.recipes.inputs import ROWS, common_start
+from limbeck.recipes.inputs import ROWS, as_teacher, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Elicit, Pair
-from limbeck.recipes.teachers import ModelTeacher
+from limbeck.recipes.steps import Pair
 from limbeck.recipes.terms import Term
 
 
@@ -58,12 +57,13 @@ def feedback(
     """
     made, start = common_start(common.student, seed=common.seed)
     tuned = start.at("sft") if sft_steps else start
-    writer = ModelTeacher(model=tuned.origin)
+    writer = as_teacher(tuned.origin)
     write = {
         "name": "answer",
         "max_new_tokens": max_new_tokens,
         "sampling_temperature": sampling_temperature,
     }
+    chosen = Term(name="cross_entropy", on="chosen", mean="sequence")
     preferred = Term(name="dpo", options={"beta": beta})
     pairs: dict[str, Any] = {"task": "preference", "learning_rate": pairs_learning_rate, "packing": False}
     return Recipe(
@@ -72,26 +72,11 @@ def feedback(
             common.loaded(),
             *made,
             *((common.trained("sft", start, ROWS, max_steps=sft_steps),) if sft_steps else ()),
-            Elicit.model_validate(
-                {
-                    "out": "answers",
-                    "teacher": writer,
-                    "rows": ROWS,
-                    "operator": write,
-                    "samples": answers,
-                    "seed": common.seed,
-                }
-            ),
+            common.elicited(write, out="answers", teacher=writer, samples=answers),
             common.elicited({"name": "judge", "prompt": judge_prompt}, out="judged", rows="answers"),
             Pair(out="pairs", rows="judged", score="judge_score", rejects=rejects, seed=common.seed),
-            *((_chosen_alone(common, tuned, pairs),) if common.baseline else ()),
+            *((common.trained("baseline", tuned, "pairs", (chosen,), **pairs),) if common.baseline else ()),
             common.trained("student", tuned, "pairs", (preferred,), teacher=writer, **pairs),
             common.evaluated(),
         ),
-    )
-
-
-def _chosen_alone(common: Elicited, start: Any, pairs: dict[str, Any]) -> Any:
-    return common.trained(
-        "baseline", start, "pairs", (Term(name="cross_entropy", on="chosen", mean="sequence"),), **pairs
     )

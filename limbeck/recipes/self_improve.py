@@ -23,11 +23,10 @@ from pydantic import Field
 from limbeck.core.training import Rate
 from limbeck.recipes.data import Data
 from limbeck.recipes.elicited import Elicited
-from limbeck.recipes.inputs import ROWS, Columns, StudentLike, common_start
+from limbeck.recipes.inputs import ROWS, Columns, StudentLike, as_teacher, common_start
 from limbeck.recipes.model import Recipe
-from limbeck.recipes.steps import Elicit, Mix, Pair, Step
+from limbeck.recipes.steps import Mix, Pair, Step
 from limbeck.recipes.students import Student
-from limbeck.recipes.teachers import ModelTeacher
 from limbeck.recipes.terms import Term
 
 _GROWTH = 1.2  # steps of a round over those of the one before, in STaR's script
@@ -72,7 +71,7 @@ def self_improve(
     """
     made, start = common_start(student, seed=seed)
     common = Elicited(
-        teacher=ModelTeacher(model=start.origin),
+        teacher=start.origin,
         student=student,
         data=data,
         columns=columns,
@@ -98,16 +97,17 @@ def self_improve(
                 "max_new_tokens": max_new_tokens,
             }
             hinted = {"name": "rationalise_wrong", "prompt": hint_prompt, "max_new_tokens": max_new_tokens}
-            draws = {"samples": samples} if way == "rejection" else {}
+            draws: dict[str, Any] = {"samples": samples} if way == "rejection" else {}
             heat = {"sampling_temperature": 1.0} if draws else {}
             reason |= {"prompt": prompt, **heat}
-            tried = _written(last, f"tried_{number}", ROWS, reason, seed, gates=[gate], **draws)
+            by = as_teacher(last.origin)
+            tried = common.elicited(reason, out=f"tried_{number}", teacher=by, gates=[gate], **draws)
             steps.append(tried)
             learnt = tried.out
             if way == "star":
                 wrong, learnt = f"hinted_{number}", f"right_{number}"
-                refused = f"{tried.out}.rejected"
-                steps.append(_written(last, wrong, refused, hinted, seed, gates=[gate], fewest=0))
+                refused: dict[str, Any] = {"rows": f"{tried.out}.rejected", "fewest": 0}
+                steps.append(common.elicited(hinted, out=wrong, teacher=by, gates=[gate], **refused))
                 steps.append(Mix(out=learnt, rows=(tried.out, wrong), seed=seed))
             steps.append(common.trained(out, start, learnt, max_steps=count))
         last = start.at(out)
@@ -116,36 +116,21 @@ def self_improve(
     return Recipe(name="self_improve", steps=(*steps, common.evaluated(**_measured(way, max_new_tokens))))
 
 
-def _written(
-    writer: Student, out: str, rows: str, operator: dict[str, Any], seed: int, **of_step: Any
-) -> Elicit:
-    return Elicit.model_validate(
-        {
-            "out": out,
-            "teacher": ModelTeacher(model=writer.origin),
-            "rows": rows,
-            "operator": operator,
-            "seed": seed,
-            **of_step,
-        }
-    )
-
-
 def _played(
     common: Elicited, last: Student, out: str, number: int, beta: float, rate: float, max_new_tokens: int
 ) -> tuple[Step, ...]:
     """A round of SPIN: the data's answers against those of the student before it."""
     said, pairs = f"said_{number}", f"pairs_{number}"
-    answer = {"name": "answer", "max_new_tokens": max_new_tokens}
+    answer, by = {"name": "answer", "max_new_tokens": max_new_tokens}, as_teacher(last.origin)
     return (
-        _written(last, said, ROWS, answer, common.seed),
+        common.elicited(answer, out=said, teacher=by),
         Pair(out=pairs, rows=ROWS, against=said, seed=common.seed),
         common.trained(
             out,
             last,
             pairs,
             (Term(name="dpo", options={"beta": beta}),),
-            teacher=ModelTeacher(model=last.origin),
+            teacher=by,
             task="preference",
             learning_rate=rate,
             packing=False,
