@@ -122,13 +122,6 @@ def residual_log_mass(scores: TokenScores) -> float:
     return math.log(left) if left > 0 else -math.inf
 
 
-def same_token(one: Candidate, other: Candidate) -> bool:
-    """Whether two candidates are one token: by id where both have one, otherwise by their bytes."""
-    if one.token_id is not None and other.token_id is not None:
-        return one.token_id == other.token_id
-    return one.data == other.data
-
-
 def _of_chat(
     content: Sequence[Mapping[str, Any]],
     ids: Sequence[int] | None,

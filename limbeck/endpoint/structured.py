@@ -223,6 +223,14 @@ class Fitting:
                 return replace(reply, parsed=found.value)
         raise AssertionError("unreachable")
 
+    def said(self) -> Iterator[str]:
+        """What was not as it was asked for, so far, in sentences."""
+        lenient = self.read_by["lenient"]
+        if lenient:
+            yield f"{lenient:,} answers were JSON only as read leniently (fences, commas, quotes)."
+        if self.asked_again:
+            yield f"{self.asked_again:,} answers did not fit their schema and were asked for again."
+
 
 def _again(request: Request, reply: Reply, error: Unfit) -> Request:
     turns = (

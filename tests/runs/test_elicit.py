@@ -367,3 +367,29 @@ def test_a_run_that_makes_rows_alone_has_a_report_and_says_its_yield(data, real_
     assert done.yields["made"]["accepted"] == 6
     assert "6 of 10 candidates" in done.report.read_text(encoding="utf-8")
     assert not (done.folder / "README.md").exists()
+
+
+def test_answers_that_were_no_clean_json_or_did_not_fit_at_first_are_counted_in_the_notes(data):
+    schema = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+    prompt = {
+        "about": "An object.",
+        "parser": {"name": "json_object", "fields": ["answer"]},
+        "json_schema": schema,
+        "teacher": {"user": "{{ task }}"},
+    }
+    (data / "object.yaml").write_text(json.dumps(prompt))
+
+    def says(call: Call) -> str:
+        text = json.dumps(call.body["messages"])
+        if "question 3" in text and "does not fit" not in text:
+            return '{"other": 1}'  # asked for again, with the error
+        fenced = "question 5" in text or "question 7" in text
+        return '```json\n{"answer": "x",}\n```' if fenced else '{"answer": "x"}'
+
+    operator = {"name": "answer", "prompt": str(data / "object.yaml"), "max_new_tokens": 30}
+    with serving(says=says) as server:
+        folder = run(recipe(data, server.url, operator=operator), data / "run")
+    notes = json.loads((folder / "done.json").read_text())["notes"]
+    assert "2 answers were JSON only as read leniently (fences, commas, quotes)." in notes
+    assert "1 answers did not fit their schema and were asked for again." in notes
+    assert len(rows_in(folder / "rows")) == 10

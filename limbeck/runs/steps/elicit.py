@@ -64,7 +64,8 @@ async def _elicit(step: Elicit, work: StepContext) -> StepResult:
             else:
                 await _row_by_row(step, work, rows, drawing, outcome, asked[ASK])
             found = outcome.finish(judged, asked[ASK].currency)
-            notes = (*_notes(found), *failed.said())
+            fitted = [said for one in asked.values() for said in one.engine.fitting.said()]
+            notes = (*_notes(found), *dict.fromkeys(fitted), *failed.said())
     return StepResult(tokens=found["tokens_out"], notes=notes)
 
 
